@@ -1,0 +1,99 @@
+//! What a machine knows of a CPU engine.
+
+use serde::{Deserialize, Serialize};
+use std::any::Any;
+
+use crate::clock::VirtualTime;
+use crate::saved::{LoadError, SavedState};
+use crate::system::System;
+
+/// A CPU of a machine, by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CpuId(pub u8);
+
+/// Why a CPU stopped running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// The budget is used up exactly, or something that the machine must see (a host event, a request, an earlier deadline) came up.
+    Budget,
+    /// The CPU waits for an interrupt or event. It has a timer of its own that would wake it at `until` (SysTick), if any.
+    Idle {
+        /// When the CPU wakes by itself.
+        until: Option<VirtualTime>,
+    },
+    /// The guest asked for a reset of the system (AIRCR.SYSRESETREQ).
+    Reset,
+    /// A semihosting call: operation number and argument as the architecture passes them. The machine does the call and hands the
+    /// result to [`Cpu::finish_semihosting`].
+    Semihosting {
+        /// Operation.
+        op: u32,
+        /// Parameter, usually a pointer to a block of arguments.
+        arg: u64,
+    },
+    /// The CPU cannot go on (ARMv7-M lockup); one line for people says where and why.
+    Lockup(String),
+    /// A breakpoint, watchpoint or step for the debugger.
+    Debug,
+}
+
+/// One register, for debuggers and tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisterValue {
+    /// The architecture's name.
+    pub name: &'static str,
+    /// Width in bits.
+    pub bits: u8,
+    /// Value.
+    pub value: u64,
+}
+
+/// An engine that executes guest code.
+pub trait Cpu: Any + Send {
+    /// The CPU model's name as `-cpu` spells it.
+    fn model(&self) -> &'static str;
+
+    /// Power-on or system reset. Memory is readable (the vector table is fetched here).
+    fn reset(&mut self, sys: &mut System);
+
+    /// Executes at most `budget` instructions, and exactly so many unless another exit comes first. Reports executed instructions to
+    /// `sys.clock` before each access that leaves RAM and before it returns. Returns early, between two instructions, when
+    /// `sys.attention()` is set or the machine's deadline moved to before the end of the budget.
+    fn run(&mut self, sys: &mut System, budget: u64) -> Exit;
+
+    /// An interrupt input changed while the CPU was not running.
+    fn on_line(&mut self, input: u32, level: bool, sys: &mut System);
+
+    /// The result of the semihosting call that `run` exited with; execution goes on behind it.
+    fn finish_semihosting(&mut self, result: u64);
+
+    /// Architectural state.
+    fn save(&self) -> SavedState;
+
+    /// Takes a saved state back; hostile input; unchanged on error.
+    fn load(&mut self, state: &SavedState) -> Result<(), LoadError>;
+
+    /// All registers that the engine shows.
+    fn registers(&self) -> Vec<RegisterValue>;
+
+    /// Sets one register by name; `false` if there is none of that name.
+    fn set_register(&mut self, name: &str, value: u64) -> bool;
+
+    /// Where execution goes on.
+    fn pc(&self) -> u64;
+}
+
+/// How a semihosting call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SemihostingDone {
+    /// The guest goes on with this result.
+    Result(u64),
+    /// The guest asked to end the run with this exit status.
+    Exit(u32),
+}
+
+/// What does semihosting calls for the guest.
+pub trait SemihostingHost: Send {
+    /// One call. Guest memory is reached through `sys`; whatever the guest passes is answered, never trusted.
+    fn call(&mut self, op: u32, arg: u64, sys: &mut System) -> SemihostingDone;
+}

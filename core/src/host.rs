@@ -1,0 +1,621 @@
+//! The host's side: descriptors, wall-clock wake-ups and worker threads become completions.
+//!
+//! A [`Backend`] owns something of the host and never calls a device: it posts completions, which the machine delivers in order. One
+//! thread, the machine's, runs back ends; it waits in epoll itself while the guest is idle, and while the guest is busy a watcher
+//! thread only raises a flag that CPUs see at the next block. That keeps a doorbell from one process to another down to one wake-up.
+//!
+//! Why not `calloop`: its wait re-arms a timer and a notifier descriptor on each turn, three system calls where the latency goal for
+//! doorbells allows one.
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, epoll, eventfd, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::device::DeviceId;
+
+/// A back end of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackendId(pub(crate) u32);
+
+/// Something the host did, for one device. Everything from outside enters a machine as one of these.
+#[derive(Debug)]
+pub struct Completion {
+    /// Which of the device's connections: the device's own numbering, given when it attached.
+    pub port: u32,
+    /// What happened, in the terms of the kind of back end.
+    pub token: u64,
+    /// A count, or a negative errno.
+    pub result: i64,
+    /// Bytes.
+    pub data: Vec<u8>,
+    /// Descriptors that came along.
+    pub fds: Vec<OwnedFd>,
+}
+
+impl Completion {
+    /// One without data.
+    pub fn plain(port: u32, token: u64, result: i64) -> Self {
+        Self {
+            port,
+            token,
+            result,
+            data: Vec::new(),
+            fds: Vec::new(),
+        }
+    }
+}
+
+/// What a back end can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostEvent {
+    /// A watched descriptor is ready.
+    Ready {
+        /// As given to `watch`.
+        token: u64,
+        /// There is something to read, or the other side is gone.
+        readable: bool,
+        /// There is room to write.
+        writable: bool,
+        /// The other side hung up or the descriptor failed.
+        hangup: bool,
+    },
+    /// A wake-up by the wall clock is due.
+    WakeUp {
+        /// As given to `wake_after`.
+        token: u64,
+    },
+    /// A worker thread called [`Waker::wake`].
+    Woken,
+}
+
+/// The host's half of a connection. Lives on the machine's thread; must never block.
+pub trait Backend: Any + Send {
+    /// Something happened.
+    fn on_host(&mut self, event: HostEvent, cx: &mut HostCx<'_>);
+
+    /// The machine ends or the back end is removed: flush, unlink, stop threads.
+    fn close(&mut self, _cx: &mut HostCx<'_>) {}
+}
+
+bitflags::bitflags! {
+    /// What to be told of a descriptor.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Interest: u8 {
+        /// Readable (and hang-up).
+        const READ = 1;
+        /// Writable.
+        const WRITE = 2;
+        /// Only on changes, so that the descriptor need not be drained.
+        const EDGE = 4;
+    }
+}
+
+/// A watched descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WatchId {
+    slot: u32,
+    generation: u32,
+}
+
+#[derive(Debug)]
+enum WatchTarget {
+    Backend {
+        backend: BackendId,
+        token: u64,
+    },
+    Notifier {
+        device: DeviceId,
+        port: u32,
+        token: u64,
+        fd: OwnedFd,
+    },
+}
+
+#[derive(Debug, Default)]
+struct WatchSlot {
+    generation: u32,
+    target: Option<WatchTarget>,
+}
+
+/// The set of everything a machine waits for.
+pub struct Reactor {
+    epoll: Arc<OwnedFd>,
+    slots: Vec<WatchSlot>,
+    free: Vec<u32>,
+    wakeups: BTreeMap<(Instant, u64), (BackendId, u64)>,
+    sequence: u64,
+    shared: Arc<Shared>,
+    watcher: Option<Watcher>,
+}
+
+struct Shared {
+    attention: AtomicBool,
+    woken: Mutex<Vec<BackendId>>,
+    wake_fd: OwnedFd,
+}
+
+const WAKE_DATA: u64 = u64::MAX;
+
+/// Wakes a back end from another thread. Cheap to clone.
+#[derive(Clone)]
+pub struct Waker {
+    backend: BackendId,
+    shared: Arc<Shared>,
+}
+
+impl Waker {
+    /// Has the machine's thread call the back end with [`HostEvent::Woken`].
+    pub fn wake(&self) {
+        self.shared
+            .woken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(self.backend);
+        self.shared.attention.store(true, Ordering::Release);
+        // The counter cannot overflow in practice, and a full counter is readable all the same.
+        let _ = rustix::io::write(&self.shared.wake_fd, &1u64.to_ne_bytes());
+    }
+}
+
+/// Interrupts a running machine from another thread or a signal handler's thread: the run loop looks at its requests soon.
+#[derive(Clone)]
+pub struct Kick(Arc<Shared>);
+
+impl Kick {
+    /// Makes the machine look.
+    pub fn kick(&self) {
+        self.0.attention.store(true, Ordering::Release);
+        let _ = rustix::io::write(&self.0.wake_fd, &1u64.to_ne_bytes());
+    }
+}
+
+impl Reactor {
+    /// A reactor with nothing to wait for.
+    pub fn new() -> io::Result<Self> {
+        let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
+        let wake_fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&*epoll, &wake_fd, epoll::EventData::new_u64(WAKE_DATA), flags)?;
+        let shared = Arc::new(Shared {
+            attention: AtomicBool::new(false),
+            woken: Mutex::default(),
+            wake_fd,
+        });
+        Ok(Self {
+            epoll,
+            slots: Vec::new(),
+            free: Vec::new(),
+            wakeups: BTreeMap::new(),
+            sequence: 0,
+            shared,
+            watcher: None,
+        })
+    }
+
+    /// Whether something may wait: CPUs test this at every block.
+    #[inline]
+    pub fn attention(&self) -> bool {
+        self.shared.attention.load(Ordering::Relaxed)
+    }
+
+    /// A handle that makes the machine look up from its work.
+    pub fn kick_handle(&self) -> Kick {
+        Kick(self.shared.clone())
+    }
+
+    fn allocate(&mut self) -> WatchId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(WatchSlot::default());
+            self.slots.len() as u32 - 1
+        });
+        WatchId {
+            slot,
+            generation: self.slots[slot as usize].generation,
+        }
+    }
+
+    fn release(&mut self, id: WatchId) -> Option<WatchTarget> {
+        let s = self
+            .slots
+            .get_mut(id.slot as usize)
+            .filter(|s| s.generation == id.generation)?;
+        let target = s.target.take();
+        s.generation = s.generation.wrapping_add(1);
+        self.free.push(id.slot);
+        target
+    }
+
+    fn add(&mut self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<WatchId> {
+        let id = self.allocate();
+        if let Err(e) = epoll::add(&*self.epoll, fd, id.data(), interest.flags()) {
+            self.release(id);
+            return Err(e.into());
+        }
+        Ok(id)
+    }
+
+    fn set_target(&mut self, id: WatchId, target: WatchTarget) {
+        self.slots[id.slot as usize].target = Some(target);
+    }
+
+    /// Delivers each signal of an eventfd as a completion. The descriptor is watched for changes and never read: one system call less
+    /// on the path of every doorbell; its counter would need 2^64 signals to fill up.
+    pub fn watch_notifier(&mut self, fd: OwnedFd, device: DeviceId, port: u32, token: u64) -> io::Result<WatchId> {
+        let id = self.add(fd.as_fd(), Interest::READ | Interest::EDGE)?;
+        self.set_target(
+            id,
+            WatchTarget::Notifier {
+                device,
+                port,
+                token,
+                fd,
+            },
+        );
+        Ok(id)
+    }
+
+    /// Stops watching a notifier and closes it.
+    pub fn drop_notifier(&mut self, id: WatchId) {
+        if let Some(WatchTarget::Notifier { fd, .. }) = self.release(id) {
+            let _ = epoll::delete(&*self.epoll, &fd);
+        }
+    }
+
+    /// Waits until something happens or `timeout` has passed (forever if `None`), and queues what happened.
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>, out: &mut Happened) -> io::Result<()> {
+        self.shared.attention.store(false, Ordering::Release);
+        let until_wakeup = self
+            .wakeups
+            .first_key_value()
+            .map(|(k, _)| k.0.saturating_duration_since(Instant::now()));
+        let timeout = [timeout, until_wakeup].into_iter().flatten().min();
+        let mut events = [const { std::mem::MaybeUninit::<epoll::Event>::uninit() }; 32];
+        let spec = timeout.map(|d| rustix::event::Timespec {
+            tv_sec: i64::try_from(d.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: d.subsec_nanos().into(),
+        });
+        let ready = match epoll::wait(&*self.epoll, &mut events, spec.as_ref()) {
+            Ok((ready, _)) => ready,
+            Err(rustix::io::Errno::INTR) => &mut [],
+            Err(e) => return Err(e.into()),
+        };
+        for event in ready {
+            let (data, flags) = (event.data.u64(), event.flags);
+            if data == WAKE_DATA {
+                continue;
+            }
+            self.queue_event(data, flags, out);
+        }
+        for backend in std::mem::take(&mut *self.shared.woken.lock().unwrap_or_else(PoisonError::into_inner)) {
+            out.backend.push_back((backend, HostEvent::Woken));
+        }
+        self.queue_wakeups(out);
+        Ok(())
+    }
+
+    fn queue_event(&mut self, data: u64, flags: epoll::EventFlags, out: &mut Happened) {
+        let (slot, generation) = (data as u32, (data >> 32) as u32);
+        let Some(s) = self.slots.get(slot as usize).filter(|s| s.generation == generation) else {
+            return;
+        };
+        match &s.target {
+            Some(WatchTarget::Notifier {
+                device, port, token, ..
+            }) => {
+                out.completions
+                    .push_back((*device, Completion::plain(*port, *token, 0)));
+            }
+            Some(WatchTarget::Backend { backend, token }) => {
+                let hangup =
+                    flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR | epoll::EventFlags::RDHUP);
+                let readable = flags.contains(epoll::EventFlags::IN) || hangup;
+                let writable = flags.contains(epoll::EventFlags::OUT);
+                out.backend.push_back((
+                    *backend,
+                    HostEvent::Ready {
+                        token: *token,
+                        readable,
+                        writable,
+                        hangup,
+                    },
+                ));
+            }
+            None => {}
+        }
+    }
+
+    fn queue_wakeups(&mut self, out: &mut Happened) {
+        if self.wakeups.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        while let Some(entry) = self.wakeups.first_entry() {
+            if entry.key().0 > now {
+                break;
+            }
+            let (backend, token) = entry.remove();
+            out.backend.push_back((backend, HostEvent::WakeUp { token }));
+        }
+    }
+
+    /// Lets the watcher thread raise the attention flag when something happens while CPUs are busy. Cheap if it watches already.
+    pub fn watch_while_busy(&mut self) {
+        if let Some(w) = &self.watcher {
+            w.arm();
+            return;
+        }
+        self.watcher = Watcher::start(self.epoll.clone(), self.shared.clone()).ok();
+    }
+}
+
+impl WatchId {
+    fn data(self) -> epoll::EventData {
+        epoll::EventData::new_u64(u64::from(self.generation) << 32 | u64::from(self.slot))
+    }
+}
+
+impl Interest {
+    fn flags(self) -> epoll::EventFlags {
+        let mut f = epoll::EventFlags::empty();
+        f.set(
+            epoll::EventFlags::IN | epoll::EventFlags::RDHUP,
+            self.contains(Self::READ),
+        );
+        f.set(epoll::EventFlags::OUT, self.contains(Self::WRITE));
+        f.set(epoll::EventFlags::ET, self.contains(Self::EDGE));
+        f
+    }
+}
+
+/// What a wait brought.
+#[derive(Default)]
+pub(crate) struct Happened {
+    pub(crate) completions: VecDeque<(DeviceId, Completion)>,
+    pub(crate) backend: VecDeque<(BackendId, HostEvent)>,
+}
+
+/// The thread that waits for the host while CPUs are busy. It touches nothing but the flag.
+struct Watcher {
+    gate: Arc<(Mutex<Gate>, Condvar)>,
+    stop: OwnedFd,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Closed,
+    Open,
+    Stopped,
+}
+
+impl Watcher {
+    fn start(epoll: Arc<OwnedFd>, shared: Arc<Shared>) -> io::Result<Self> {
+        let gate = Arc::new((Mutex::new(Gate::Open), Condvar::new()));
+        let stop = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let (their_gate, their_stop) = (gate.clone(), stop.try_clone()?);
+        let thread = std::thread::Builder::new()
+            .name("host-watch".into())
+            .stack_size(64 << 10)
+            .spawn(move || Self::watch(&their_gate, &epoll, &their_stop, &shared))?;
+        Ok(Self {
+            gate,
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    fn arm(&self) {
+        let mut gate = self.gate.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *gate == Gate::Closed {
+            *gate = Gate::Open;
+            self.gate.1.notify_one();
+        }
+    }
+
+    fn watch(gate: &(Mutex<Gate>, Condvar), epoll: &OwnedFd, stop: &OwnedFd, shared: &Shared) {
+        loop {
+            let mut g = gate.0.lock().unwrap_or_else(PoisonError::into_inner);
+            while *g == Gate::Closed {
+                g = gate.1.wait(g).unwrap_or_else(PoisonError::into_inner);
+            }
+            if *g == Gate::Stopped {
+                return;
+            }
+            drop(g);
+            let mut fds = [PollFd::new(epoll, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
+            let _ = poll(&mut fds, None);
+            let mut g = gate.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if *g == Gate::Stopped {
+                return;
+            }
+            *g = Gate::Closed;
+            shared.attention.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        *self.gate.0.lock().unwrap_or_else(PoisonError::into_inner) = Gate::Stopped;
+        self.gate.1.notify_one();
+        let _ = rustix::io::write(&self.stop, &1u64.to_ne_bytes());
+        if let Some(t) = self.thread.take() {
+            let _ = t.join();
+        }
+    }
+}
+
+/// All back ends of a machine and the reactor that feeds them.
+pub struct Host {
+    /// The reactor.
+    pub reactor: Reactor,
+    backends: Vec<Option<Box<dyn Backend>>>,
+    happened: Happened,
+}
+
+impl Host {
+    /// A host side without back ends.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            reactor: Reactor::new()?,
+            backends: Vec::new(),
+            happened: Happened::default(),
+        })
+    }
+
+    /// Takes a back end in. `make` gets the context with which it may watch descriptors; if it fails nothing is left behind.
+    pub fn add<E>(
+        &mut self,
+        make: impl FnOnce(&mut HostCx<'_>) -> Result<Box<dyn Backend>, E>,
+    ) -> Result<BackendId, E> {
+        let id = BackendId(self.backends.len() as u32);
+        let made = make(&mut self.context(id))?;
+        self.backends.push(Some(made));
+        Ok(id)
+    }
+
+    /// A back end as its concrete type, with the context it works in.
+    pub fn get<T: Backend>(&mut self, id: BackendId) -> Option<(&mut T, HostCx<'_>)> {
+        let Self {
+            reactor,
+            backends,
+            happened,
+        } = self;
+        let any: &mut dyn Any = backends.get_mut(id.0 as usize)?.as_deref_mut()?;
+        Some((
+            any.downcast_mut()?,
+            HostCx {
+                me: id,
+                reactor,
+                completions: &mut happened.completions,
+            },
+        ))
+    }
+
+    /// Closes and drops a back end.
+    pub fn remove(&mut self, id: BackendId) {
+        if let Some(mut b) = self.backends.get_mut(id.0 as usize).and_then(Option::take) {
+            b.close(&mut self.context(id));
+        }
+    }
+
+    /// Closes all back ends, last made first.
+    pub fn close(&mut self) {
+        for i in (0..self.backends.len()).rev() {
+            self.remove(BackendId(i as u32));
+        }
+    }
+
+    fn context(&mut self, me: BackendId) -> HostCx<'_> {
+        HostCx {
+            me,
+            reactor: &mut self.reactor,
+            completions: &mut self.happened.completions,
+        }
+    }
+
+    /// Waits, and lets back ends work on what happened. Completions are then ready for [`Host::next_completion`].
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = if self.happened.completions.is_empty() {
+            timeout
+        } else {
+            Some(Duration::ZERO)
+        };
+        self.reactor.wait(timeout, &mut self.happened)?;
+        while let Some((id, event)) = self.happened.backend.pop_front() {
+            let Some(mut b) = self.backends.get_mut(id.0 as usize).and_then(Option::take) else {
+                continue;
+            };
+            b.on_host(event, &mut self.context(id));
+            self.backends[id.0 as usize] = Some(b);
+        }
+        Ok(())
+    }
+
+    /// The next thing for a device.
+    #[inline]
+    pub fn next_completion(&mut self) -> Option<(DeviceId, Completion)> {
+        self.happened.completions.pop_front()
+    }
+
+    /// Whether completions wait.
+    #[inline]
+    pub fn has_completions(&self) -> bool {
+        !self.happened.completions.is_empty()
+    }
+
+    /// Queues a completion from inside the machine (tests, fault injection, replay).
+    pub fn inject(&mut self, device: DeviceId, completion: Completion) {
+        self.happened.completions.push_back((device, completion));
+    }
+}
+
+/// What a back end may do.
+pub struct HostCx<'a> {
+    me: BackendId,
+    reactor: &'a mut Reactor,
+    completions: &'a mut VecDeque<(DeviceId, Completion)>,
+}
+
+impl HostCx<'_> {
+    /// This back end.
+    pub fn id(&self) -> BackendId {
+        self.me
+    }
+
+    /// Watches a descriptor; `token` comes back in [`HostEvent::Ready`].
+    pub fn watch(&mut self, fd: impl AsFd, interest: Interest, token: u64) -> io::Result<WatchId> {
+        let id = self.reactor.add(fd.as_fd(), interest)?;
+        self.reactor.set_target(
+            id,
+            WatchTarget::Backend {
+                backend: self.me,
+                token,
+            },
+        );
+        Ok(id)
+    }
+
+    /// Changes what a watched descriptor is watched for; empty interest keeps hang-ups coming.
+    pub fn rewatch(&mut self, id: WatchId, fd: impl AsFd, interest: Interest) -> io::Result<()> {
+        Ok(epoll::modify(&*self.reactor.epoll, fd, id.data(), interest.flags())?)
+    }
+
+    /// Stops watching; call it before the descriptor is closed.
+    pub fn unwatch(&mut self, id: WatchId, fd: impl AsFd) {
+        if self.reactor.release(id).is_some() {
+            let _ = epoll::delete(&*self.reactor.epoll, fd);
+        }
+    }
+
+    /// Calls back with [`HostEvent::WakeUp`] when this much wall-clock time has passed.
+    pub fn wake_after(&mut self, delay: Duration, token: u64) {
+        let r = &mut *self.reactor;
+        r.sequence += 1;
+        r.wakeups.insert((Instant::now() + delay, r.sequence), (self.me, token));
+    }
+
+    /// Takes back all wake-ups of this back end with that token.
+    pub fn cancel_wake(&mut self, token: u64) {
+        let me = self.me;
+        self.reactor.wakeups.retain(|_, v| *v != (me, token));
+    }
+
+    /// Posts something for a device.
+    pub fn post(&mut self, device: DeviceId, completion: Completion) {
+        self.completions.push_back((device, completion));
+    }
+
+    /// A handle for a worker thread of this back end.
+    pub fn waker(&self) -> Waker {
+        Waker {
+            backend: self.me,
+            shared: self.reactor.shared.clone(),
+        }
+    }
+}

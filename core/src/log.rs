@@ -1,0 +1,57 @@
+//! The log that `-d ITEMS` and `-D FILE` switch on.
+
+use std::io::Write;
+
+bitflags::bitflags! {
+    /// What is written to the log; names as in `-d`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct LogItems: u32 {
+        /// `unimp`: the guest used something that is not modelled.
+        const UNIMP = 1 << 0;
+        /// `guest_errors`: the guest did something that real hardware would not like.
+        const GUEST_ERRORS = 1 << 1;
+        /// `int`: exceptions and interrupts.
+        const INT = 1 << 2;
+        /// `cpu_reset`: CPU state at reset.
+        const CPU_RESET = 1 << 3;
+        /// `in_asm`: guest code as it is decoded.
+        const IN_ASM = 1 << 4;
+        /// `exec`: each block before it runs.
+        const EXEC = 1 << 5;
+        /// `mmu`: translation and protection.
+        const MMU = 1 << 6;
+    }
+}
+
+/// Where the log goes and what goes there.
+pub struct Log {
+    items: LogItems,
+    sink: Box<dyn Write + Send>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            items: LogItems::empty(),
+            sink: Box::new(std::io::stderr()),
+        }
+    }
+}
+
+impl Log {
+    /// A log of `items` to `sink`.
+    pub fn new(items: LogItems, sink: Box<dyn Write + Send>) -> Self {
+        Self { items, sink }
+    }
+
+    /// Whether any of `items` is on; callers test before they format.
+    #[inline]
+    pub fn on(&self, items: LogItems) -> bool {
+        self.items.intersects(items)
+    }
+
+    /// Writes one line. A log that cannot be written is not the guest's trouble, so errors are dropped.
+    pub fn line(&mut self, text: std::fmt::Arguments<'_>) {
+        let _ = writeln!(self.sink, "{text}");
+    }
+}

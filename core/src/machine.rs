@@ -1,0 +1,514 @@
+//! A machine: a system, a CPU, and the loop that runs them.
+//!
+//! One turn of the loop: take what the host did, fire the timers that are due, run the CPU to the next deadline, and if it idles let
+//! virtual time pass. All that a guest can observe happens at exact instruction counts; the loop's own slicing is invisible to it.
+
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::clock::{Clock, ClockRate, TimerIndex, VirtualTime};
+use crate::cpu::{Cpu, CpuId, Exit, SemihostingDone, SemihostingHost};
+use crate::device::DeviceId;
+use crate::host::Kick;
+use crate::line::Sink;
+use crate::memory::RamBlock;
+use crate::saved::{LoadError, SavedState};
+use crate::system::{Requests, System};
+
+/// How virtual time and the wall clock go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pacing {
+    /// A busy guest runs as fast as the host can; an idle span lasts on the wall as long as in the guest.
+    #[default]
+    PaceIdle,
+    /// Idle spans are skipped: the run ends as soon as it can.
+    SkipIdle,
+    /// Virtual time follows the wall: a busy guest is held back, a slow host lets time jump ahead. Not deterministic.
+    Wall,
+}
+
+/// What to do when the guest asks for something or cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// A reset request ends the run instead (`-no-reboot`).
+    pub reset_ends: bool,
+    /// A shutdown request stops the CPUs and keeps the process (`-no-shutdown`).
+    pub shutdown_pauses: bool,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The guest powered the machine off, or reset it under `-no-reboot`.
+    Shutdown,
+    /// The guest ended the run with a status (semihosting).
+    GuestExit(u32),
+    /// The CPU cannot go on.
+    Lockup(String),
+    /// Somebody outside asked ([`StopHandle`]).
+    Stopped,
+    /// The turns that [`Machine::run_until`] was given are over.
+    Deadline,
+    /// A debugger stop.
+    Debug,
+}
+
+/// Ends a run from another thread.
+#[derive(Clone)]
+pub struct StopHandle {
+    kick: Kick,
+    stop: Arc<AtomicBool>,
+}
+
+impl StopHandle {
+    /// Ends the run between two instructions.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.kick.kick();
+    }
+}
+
+/// Something the loader put into memory, put there again at each reset.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Name in `info roms`.
+    pub name: String,
+    /// First address.
+    pub address: u64,
+    /// Contents.
+    pub data: Vec<u8>,
+}
+
+/// A machine. Several may live in one process.
+pub struct Machine {
+    /// Everything but the CPU.
+    pub sys: System,
+    /// The CPU, if the board has one that executes.
+    pub cpu: Option<Box<dyn Cpu>>,
+    /// Images of the loader.
+    pub images: Vec<Image>,
+    /// RAM that belongs to the board, with its name, for save.
+    pub ram: Vec<(String, RamBlock)>,
+    /// Idle and wall clock.
+    pub pacing: Pacing,
+    /// Requests of the guest.
+    pub policy: Policy,
+    /// Who answers semihosting calls; without one they are a lockup with a hint.
+    pub semihosting: Option<Box<dyn SemihostingHost>>,
+    /// CPUs stand still (`-S`, `stop`).
+    pub paused: bool,
+    stop: Arc<AtomicBool>,
+    started: bool,
+    busy_slices: u32,
+    oversleep: Duration,
+    wall: Option<(Instant, VirtualTime)>,
+}
+
+/// Instructions in one slice while the host is looked at between slices.
+const SHORT_SLICE: u64 = 20_000;
+/// Instructions in one slice when the watcher thread looks at the host.
+const LONG_SLICE: u64 = 1_000_000;
+/// Short slices without idling before the watcher thread takes over.
+const BUSY_AFTER: u32 = 4;
+/// How long the start may wait for handshakes of back ends.
+const START_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Machine {
+    /// A machine around a system.
+    pub fn new(sys: System, cpu: Option<Box<dyn Cpu>>) -> Self {
+        let mut machine = Self {
+            sys,
+            cpu,
+            images: Vec::new(),
+            ram: Vec::new(),
+            pacing: Pacing::default(),
+            policy: Policy {
+                reset_ends: false,
+                shutdown_pauses: false,
+            },
+            semihosting: None,
+            paused: false,
+            stop: Arc::default(),
+            started: false,
+            busy_slices: 0,
+            oversleep: Duration::ZERO,
+            wall: None,
+        };
+        machine.sys.set_cpu_count(usize::from(machine.cpu.is_some()));
+        machine
+    }
+
+    /// An empty machine at the given clock; boards fill it.
+    pub fn empty(rate: ClockRate) -> io::Result<Self> {
+        Ok(Self::new(System::new(rate)?, None))
+    }
+
+    /// Puts the CPU in.
+    pub fn set_cpu(&mut self, cpu: Box<dyn Cpu>) {
+        self.cpu = Some(cpu);
+        self.sys.set_cpu_count(1);
+    }
+
+    /// New RAM of the board, not yet mapped.
+    pub fn add_ram(&mut self, name: &str, len: u64) -> io::Result<RamBlock> {
+        let block = RamBlock::new(name, len)?;
+        self.ram.push((name.to_owned(), block.clone()));
+        Ok(block)
+    }
+
+    /// A handle that ends the run from elsewhere.
+    pub fn stop_handle(&self) -> StopHandle {
+        StopHandle {
+            kick: self.sys.host.reactor.kick_handle(),
+            stop: self.stop.clone(),
+        }
+    }
+
+    /// Power-on or system reset: memory images, devices, then the CPU, which fetches its vectors.
+    pub fn reset(&mut self) {
+        for image in &self.images {
+            // The loader has checked the place when it took the image in.
+            let _ = self.sys.load_bytes(image.address, &image.data);
+        }
+        self.sys.reset();
+        if let Some(cpu) = &mut self.cpu {
+            cpu.reset(&mut self.sys);
+        }
+        self.started = true;
+    }
+
+    /// Runs until something ends it.
+    pub fn run(&mut self) -> Outcome {
+        self.run_until(VirtualTime(u64::MAX))
+    }
+
+    /// Runs until virtual time reaches `deadline` or something ends it before.
+    pub fn run_until(&mut self, deadline: VirtualTime) -> Outcome {
+        if !self.started {
+            self.reset();
+            self.wait_for_start();
+        }
+        loop {
+            if let Some(outcome) = self.turn(deadline) {
+                return outcome;
+            }
+        }
+    }
+
+    /// Waits a moment for back ends in mid-handshake, so that firmware finds its devices as it would on a board that is switched on
+    /// with everything plugged in. A peer that is too slow is waited for no longer.
+    fn wait_for_start(&mut self) {
+        let end = Instant::now() + START_PATIENCE;
+        while self.sys.start_holds > 0 && !self.stop.load(Ordering::Acquire) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.sys.host.wait(Some(left)).is_err() {
+                break;
+            }
+            self.sys.deliver_completions();
+        }
+    }
+
+    fn turn(&mut self, deadline: VirtualTime) -> Option<Outcome> {
+        self.take_host_events();
+        self.sys.clear_attention();
+        self.sys.fire_timers();
+        if let Some(outcome) = self.requests() {
+            return Some(outcome);
+        }
+        if self.sys.clock.now() >= deadline {
+            return Some(Outcome::Deadline);
+        }
+        if self.paused {
+            let _ = self.sys.host.wait(None);
+            return None;
+        }
+        let next = self.sys.next_deadline().map_or(deadline, |d| d.min(deadline));
+        let Some(cpu) = self.cpu.as_mut() else {
+            self.idle(next);
+            return None;
+        };
+        let slice = if self.busy_slices < BUSY_AFTER || self.pacing == Pacing::Wall {
+            SHORT_SLICE
+        } else {
+            LONG_SLICE
+        };
+        let budget = self.sys.clock.ticks_until(next).clamp(1, slice);
+        let exit = cpu.run(&mut self.sys, budget);
+        self.after(exit, deadline)
+    }
+
+    fn take_host_events(&mut self) {
+        if self.busy_slices < BUSY_AFTER || self.sys.host.reactor.attention() {
+            // A reactor that cannot wait has lost its epoll descriptor; the run goes on without host events.
+            let _ = self.sys.host.wait(Some(Duration::ZERO));
+        }
+        if self.busy_slices >= BUSY_AFTER {
+            self.sys.host.reactor.watch_while_busy();
+        }
+        self.sys.deliver_completions();
+    }
+
+    fn requests(&mut self) -> Option<Outcome> {
+        if self.stop.swap(false, Ordering::AcqRel) {
+            return Some(Outcome::Stopped);
+        }
+        if self.sys.requests.contains(Requests::SHUTDOWN) {
+            self.sys.requests.remove(Requests::SHUTDOWN);
+            if !self.policy.shutdown_pauses {
+                return Some(Outcome::Shutdown);
+            }
+            self.paused = true;
+        }
+        if self.sys.requests.contains(Requests::RESET) {
+            return self.guest_reset();
+        }
+        None
+    }
+
+    fn guest_reset(&mut self) -> Option<Outcome> {
+        if self.policy.reset_ends {
+            return Some(Outcome::Shutdown);
+        }
+        self.reset();
+        None
+    }
+
+    fn after(&mut self, exit: Exit, deadline: VirtualTime) -> Option<Outcome> {
+        match exit {
+            Exit::Budget => {
+                self.busy_slices = self.busy_slices.saturating_add(1);
+                self.follow_wall();
+                None
+            }
+            Exit::Idle { until } => {
+                self.busy_slices = 0;
+                let next = [until, self.sys.next_deadline()].into_iter().flatten().min();
+                self.idle(next.map_or(deadline, |n| n.min(deadline)));
+                None
+            }
+            Exit::Reset => self.guest_reset(),
+            Exit::Lockup(text) => Some(Outcome::Lockup(text)),
+            Exit::Debug => Some(Outcome::Debug),
+            Exit::Semihosting { op, arg } => self.semihosting(op, arg),
+        }
+    }
+
+    fn semihosting(&mut self, op: u32, arg: u64) -> Option<Outcome> {
+        let Some(host) = &mut self.semihosting else {
+            let at = self.cpu.as_ref().map_or(0, |c| c.pc());
+            return Some(Outcome::Lockup(format!(
+                "semihosting call {op:#x} at {at:#010x}, but semihosting is off (switch it on with -semihosting)"
+            )));
+        };
+        match host.call(op, arg, &mut self.sys) {
+            SemihostingDone::Exit(status) => Some(Outcome::GuestExit(status)),
+            SemihostingDone::Result(result) => {
+                if let Some(cpu) = &mut self.cpu {
+                    cpu.finish_semihosting(result);
+                }
+                None
+            }
+        }
+    }
+
+    /// Lets time pass until `next`, or until the host has something.
+    fn idle(&mut self, next: VirtualTime) {
+        let now = self.sys.clock.now();
+        if next <= now || self.sys.host.has_completions() {
+            return;
+        }
+        let endless = next.0 == u64::MAX;
+        if self.pacing == Pacing::SkipIdle && !endless {
+            self.sys.clock.sleep_until(next);
+            return;
+        }
+        let span = Duration::from_nanos(next.0 - now.0);
+        let begin = Instant::now();
+        let timeout = if endless {
+            None
+        } else {
+            Some(span.saturating_sub(self.oversleep))
+        };
+        let _ = self.sys.host.wait(timeout);
+        let slept = begin.elapsed() + std::mem::take(&mut self.oversleep);
+        if slept >= span && !endless {
+            // What the host overslept is taken off the next idle span, so that lateness does not add up.
+            self.oversleep = (slept - span).min(Duration::from_millis(10));
+            self.sys.clock.sleep_until(next);
+        } else {
+            self.sys.clock.sleep_until(now.after(slept).min(next));
+        }
+    }
+
+    /// Under `Wall`, pulls virtual time and the wall together after each slice.
+    fn follow_wall(&mut self) {
+        if self.pacing != Pacing::Wall {
+            return;
+        }
+        let now = self.sys.clock.now();
+        let (begin, origin) = *self.wall.get_or_insert((Instant::now(), now));
+        let wall = origin.after(begin.elapsed());
+        if wall > now {
+            let next = self.sys.next_deadline().unwrap_or(wall);
+            self.sys.clock.sleep_until(wall.min(next.max(now)));
+        } else if now.0 - wall.0 > 1_000_000 {
+            let _ = self.sys.host.wait(Some(Duration::from_nanos(now.0 - wall.0)));
+        }
+    }
+
+    /// Lets CPU inputs that changed while it stood still (tests, reset) reach it.
+    pub fn flush_lines(&mut self) {
+        let lines = self.sys.take_lines(CpuId(0));
+        if let Some(cpu) = &mut self.cpu {
+            for (input, level) in lines {
+                cpu.on_line(input, level, &mut self.sys);
+            }
+        }
+    }
+
+    /// The receiver for the CPU's interrupt input `n`.
+    pub fn cpu_input(n: u32) -> Sink {
+        Sink::Cpu(CpuId(0), n)
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.sys.host.close();
+    }
+}
+
+const PAGE: usize = 4096;
+
+#[derive(Serialize, Deserialize)]
+struct SavedRam {
+    name: String,
+    len: u64,
+    /// Pages that are not all zero.
+    pages: Vec<(u64, Vec<u8>)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedMachine {
+    clock: Clock,
+    timers: Vec<(VirtualTime, DeviceId, TimerIndex)>,
+    nets: Vec<u32>,
+    outputs: Vec<Vec<bool>>,
+    clocks: Vec<u64>,
+    devices: Vec<(DeviceId, String, SavedState)>,
+    cpu: Option<SavedState>,
+    ram: Vec<SavedRam>,
+}
+
+const SAVE_VERSION: u32 = 1;
+
+impl Machine {
+    /// The whole machine. Fails with the reason of the first device that cannot be saved now.
+    pub fn save(&mut self) -> Result<SavedState, String> {
+        self.flush_lines();
+        let mut devices = Vec::new();
+        let ids: Vec<_> = self.sys.devices().map(|(id, s)| (id, s.device_type.name)).collect();
+        for (id, name) in ids {
+            let saved = self.sys.with_device(id, |d, _| match d.migration_blocker() {
+                Some(reason) => Err(format!("{name}: {reason}")),
+                None => Ok(d.save()),
+            });
+            if let Some(saved) = saved {
+                devices.push((id, name.to_owned(), saved?));
+            }
+        }
+        Ok(SavedState::of(
+            SAVE_VERSION,
+            &SavedMachine {
+                clock: self.sys.clock.clone(),
+                timers: self.sys.timers.list(),
+                nets: self.sys.nets.levels(),
+                outputs: self.sys.output_levels(),
+                clocks: self.sys.clock_frequencies(),
+                devices,
+                cpu: self.cpu.as_ref().map(|c| c.save()),
+                ram: self.ram.iter().map(|(name, block)| save_ram(name, block)).collect(),
+            },
+        ))
+    }
+
+    /// Takes a saved machine back into one built by the same command line. On error the machine must be reset before it runs.
+    pub fn load(&mut self, saved: &SavedState) -> Result<(), LoadError> {
+        let s: SavedMachine = saved.read(SAVE_VERSION)?;
+        if s.ram.len() != self.ram.len() {
+            return Err(LoadError::Impossible("another number of RAM blocks"));
+        }
+        for (saved, (name, block)) in s.ram.iter().zip(&self.ram) {
+            load_ram(saved, name, block)?;
+        }
+        for (id, name, state) in &s.devices {
+            if self.sys.slot(*id).is_none_or(|slot| slot.device_type.name != name) {
+                return Err(LoadError::Damaged(format!(
+                    "there is no {name} where the state has one"
+                )));
+            }
+            self.sys.with_device(*id, |d, _| d.load(state)).unwrap_or(Ok(()))?;
+        }
+        if let (Some(cpu), Some(state)) = (&mut self.cpu, &s.cpu) {
+            cpu.load(state)?;
+        }
+        let fits = self.sys.nets.restore(&s.nets)
+            && self.sys.restore_output_levels(&s.outputs)
+            && self.sys.restore_clock_frequencies(&s.clocks);
+        if !fits {
+            return Err(LoadError::Impossible("another wiring"));
+        }
+        self.sys.clock = s.clock;
+        self.sys.timers.clear();
+        for (deadline, device, timer) in s.timers {
+            self.sys.timers.set(device, timer, deadline);
+        }
+        let _ = self.sys.take_lines(CpuId(0));
+        self.started = true;
+        Ok(())
+    }
+}
+
+fn save_ram(name: &str, block: &RamBlock) -> SavedRam {
+    let mut pages = Vec::new();
+    let mut page = [0; PAGE];
+    let mut offset = 0;
+    while offset < block.len() {
+        let len = (block.len() - offset).min(PAGE as u64) as usize;
+        if block.read(offset, &mut page[..len]) && page[..len].iter().any(|b| *b != 0) {
+            pages.push((offset, page[..len].to_vec()));
+        }
+        offset += PAGE as u64;
+    }
+    SavedRam {
+        name: name.to_owned(),
+        len: block.len(),
+        pages,
+    }
+}
+
+fn load_ram(saved: &SavedRam, name: &str, block: &RamBlock) -> Result<(), LoadError> {
+    if saved.name != name || saved.len != block.len() {
+        return Err(LoadError::Impossible("another RAM block"));
+    }
+    let zero = [0; PAGE];
+    let mut offset = 0;
+    while offset < block.len() {
+        let len = (block.len() - offset).min(PAGE as u64) as usize;
+        let mut now = [0; PAGE];
+        let dirty = block.read(offset, &mut now[..len]) && now[..len] != zero[..len];
+        if dirty && !block.write(offset, &zero[..len]) {
+            return Err(LoadError::Impossible("a page outside RAM"));
+        }
+        offset += PAGE as u64;
+    }
+    for (offset, data) in &saved.pages {
+        if !block.write(*offset, data) {
+            return Err(LoadError::Impossible("a page outside RAM"));
+        }
+    }
+    Ok(())
+}

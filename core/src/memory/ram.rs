@@ -1,0 +1,291 @@
+//! Guest RAM: the only `unsafe` room of this crate.
+//!
+//! A [`RamBlock`] owns one shared mapping. Other processes may write to it at any moment (ivshmem, vhost-user), so no Rust reference
+//! into it is ever made: every access goes through a raw pointer as one volatile access of the guest's width, after a bounds check.
+//! A mapping that another process truncates would raise SIGBUS; [`guard`] turns that into zero pages.
+#![allow(unsafe_code)]
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use super::guard;
+
+/// Bytes per granule of the code marks.
+pub const CODE_GRANULE: u64 = 256;
+const CODE_SHIFT: u32 = CODE_GRANULE.trailing_zeros();
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+struct Mapping {
+    id: u64,
+    ptr: *mut u8,
+    len: usize,
+    fd: OwnedFd,
+    /// 1 where a CPU holds decoded code of the granule. Lazily zero: untouched marks cost no memory.
+    code: Box<[AtomicU8]>,
+}
+
+// SAFETY: the pointer is to a mapping that lives as long as the struct and is only accessed by volatile accesses of at most 8 bytes
+// (or byte copies) inside its bounds; concurrent access is as racy as real memory shared by processors, and no reference is made.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        guard::forget(self.ptr as usize);
+        // SAFETY: ptr and len are what mmap gave, and nothing refers to the mapping any more.
+        let _ = unsafe { munmap(self.ptr.cast(), self.len) };
+    }
+}
+
+/// A block of guest RAM: a cheap handle to one shared mapping.
+#[derive(Clone)]
+pub struct RamBlock(Arc<Mapping>);
+
+impl std::fmt::Debug for RamBlock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RamBlock({}, {} bytes)", self.0.id, self.0.len)
+    }
+}
+
+impl PartialEq for RamBlock {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+impl Eq for RamBlock {}
+
+impl RamBlock {
+    /// New zeroed RAM of `len` bytes, shareable with other processes by its descriptor.
+    pub fn new(name: &str, len: u64) -> io::Result<Self> {
+        let fd = memfd_create(name, MemfdFlags::CLOEXEC)?;
+        ftruncate(&fd, len)?;
+        Self::from_fd(fd, len)
+    }
+
+    /// Maps `len` bytes of a descriptor (shared memory of another process, a file). Shorter files are refused.
+    pub fn from_fd(fd: OwnedFd, len: u64) -> io::Result<Self> {
+        let bytes = usize::try_from(len)
+            .ok()
+            .filter(|n| *n > 0)
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        let have = rustix::fs::fstat(&fd)?.st_size;
+        if u64::try_from(have).unwrap_or(0) < len {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("the memory has {have} bytes, {len} are needed"),
+            ));
+        }
+        let prot = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice; nothing else refers to it.
+        let ptr = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                bytes,
+                prot,
+                MapFlags::SHARED | MapFlags::NORESERVE,
+                &fd,
+                0,
+            )
+        }?;
+        guard::watch(ptr as usize, bytes);
+        let granules = bytes.div_ceil(CODE_GRANULE as usize);
+        // `vec![0u8]` comes zeroed from the kernel and stays untouched; AtomicU8 has the same layout but no such path.
+        let code: Box<[u8]> = vec![0u8; granules].into_boxed_slice();
+        // SAFETY: AtomicU8 has the size, alignment and validity of u8 (std docs), and the box is owned.
+        let code = unsafe { Box::from_raw(Box::into_raw(code) as *mut [AtomicU8]) };
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Ok(Self(Arc::new(Mapping {
+            id,
+            ptr: ptr.cast(),
+            len: bytes,
+            fd,
+            code,
+        })))
+    }
+
+    /// Identity of the mapping; two windows with one id alias the same memory.
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// Bytes.
+    #[allow(clippy::len_without_is_empty)] // a block is never empty
+    pub fn len(&self) -> u64 {
+        self.0.len as u64
+    }
+
+    /// The descriptor behind it, to hand to another process.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.fd.as_fd()
+    }
+
+    /// Whether `offset..offset+len` lies inside.
+    fn check(&self, offset: u64, len: usize) -> Option<*mut u8> {
+        let end = offset.checked_add(len as u64)?;
+        // SAFETY: the offset is inside the mapping.
+        (end <= self.len()).then(|| unsafe { self.0.ptr.add(offset as usize) })
+    }
+
+    /// Copies out; `false` (and nothing read) if not inside.
+    #[must_use]
+    pub fn read(&self, offset: u64, out: &mut [u8]) -> bool {
+        let Some(p) = self.check(offset, out.len()) else {
+            return false;
+        };
+        // SAFETY: `check` proved the source range; the destination is a Rust buffer elsewhere. A racing writer can at worst tear.
+        unsafe { std::ptr::copy_nonoverlapping(p, out.as_mut_ptr(), out.len()) };
+        true
+    }
+
+    /// Copies in; `false` (and nothing written) if not inside. Code marks are not looked at: see [`RamBlock::code_hit`].
+    #[must_use]
+    pub fn write(&self, offset: u64, data: &[u8]) -> bool {
+        let Some(p) = self.check(offset, data.len()) else {
+            return false;
+        };
+        // SAFETY: as in `read`, the other way round.
+        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), p, data.len()) };
+        true
+    }
+
+    /// Marks the granule at `offset` as holding decoded code.
+    pub fn mark_code(&self, offset: u64) {
+        if let Some(m) = self.0.code.get((offset >> CODE_SHIFT) as usize) {
+            m.store(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the mark off again.
+    pub fn clear_code(&self, offset: u64) {
+        if let Some(m) = self.0.code.get((offset >> CODE_SHIFT) as usize) {
+            m.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a write to `offset..offset+len` touches a marked granule.
+    pub fn code_hit(&self, offset: u64, len: u64) -> bool {
+        let first = (offset >> CODE_SHIFT) as usize;
+        let last = (offset.saturating_add(len.max(1) - 1) >> CODE_SHIFT) as usize;
+        let last = last.min(self.0.code.len().saturating_sub(1));
+        self.0
+            .code
+            .get(first..=last)
+            .is_some_and(|m| m.iter().any(|m| m.load(Ordering::Relaxed) != 0))
+    }
+}
+
+/// A stretch of an address space that is RAM, for a CPU's own cache of translations. It keeps the memory alive; it goes stale when
+/// [`super::AddressSpace::generation`] changes.
+#[derive(Clone)]
+pub struct RamWindow {
+    /// First address.
+    pub start: u64,
+    /// Bytes.
+    pub len: u64,
+    /// Whether writes must not go through it (ROM).
+    pub readonly: bool,
+    ptr: *mut u8,
+    block: RamBlock,
+    block_offset: u64,
+}
+
+// SAFETY: the raw pointer points into the mapping that `block` keeps alive; see `Mapping`.
+unsafe impl Send for RamWindow {}
+
+impl std::fmt::Debug for RamWindow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "RamWindow({:#x}+{:#x}{})",
+            self.start,
+            self.len,
+            if self.readonly { ", rom" } else { "" }
+        )
+    }
+}
+
+macro_rules! access {
+    ($read:ident, $write:ident, $t:ty) => {
+        /// Reads a little-endian value at a byte offset from the window's start, aligned or not; `None` beyond its end.
+        #[inline(always)]
+        pub fn $read(&self, offset: u64) -> Option<$t> {
+            const N: u64 = size_of::<$t>() as u64;
+            if offset >= self.len || self.len - offset < N {
+                return None;
+            }
+            // SAFETY: offset + N <= len, and `new` proved that len bytes from ptr are inside the mapping. The access is volatile:
+            // another process may write there, and the value is whatever the hardware gives.
+            let p = unsafe { self.ptr.add(offset as usize) };
+            // SAFETY: as above; the aligned case is one access, the unaligned one is split as hardware would.
+            Some(<$t>::from_le(unsafe {
+                if (p as usize) % size_of::<$t>() == 0 {
+                    p.cast::<$t>().read_volatile()
+                } else {
+                    p.cast::<$t>().read_unaligned()
+                }
+            }))
+        }
+
+        /// Writes a little-endian value at a byte offset from the window's start. `None` beyond its end or if read-only;
+        /// `Some(true)` if a granule that holds decoded code was hit: the CPU must tell `System::code_written`.
+        #[inline(always)]
+        pub fn $write(&self, offset: u64, value: $t) -> Option<bool> {
+            const N: u64 = size_of::<$t>() as u64;
+            if self.readonly || offset >= self.len || self.len - offset < N {
+                return None;
+            }
+            // SAFETY: as in the read.
+            let p = unsafe { self.ptr.add(offset as usize) };
+            // SAFETY: as in the read.
+            unsafe {
+                if (p as usize) % size_of::<$t>() == 0 {
+                    p.cast::<$t>().write_volatile(value.to_le())
+                } else {
+                    p.cast::<$t>().write_unaligned(value.to_le())
+                }
+            }
+            let at = self.block_offset + offset;
+            let code = &self.block.0.code;
+            let first = (at >> CODE_SHIFT) as usize;
+            let last = ((at + N - 1) >> CODE_SHIFT) as usize;
+            let hit = |i: usize| code.get(i).is_some_and(|m| m.load(Ordering::Relaxed) != 0);
+            Some(hit(first) || (N > 1 && first != last && hit(last)))
+        }
+    };
+}
+
+impl RamWindow {
+    /// `len` bytes of `block` from `block_offset`, seen at `start`. `None` if they are not all inside the block.
+    pub fn new(start: u64, len: u64, readonly: bool, block: &RamBlock, block_offset: u64) -> Option<Self> {
+        let ptr = block.check(block_offset, usize::try_from(len).ok()?)?;
+        Some(Self {
+            start,
+            len,
+            readonly,
+            ptr,
+            block: block.clone(),
+            block_offset,
+        })
+    }
+
+    /// The block behind it.
+    pub fn block(&self) -> &RamBlock {
+        &self.block
+    }
+
+    /// Where in the block the window starts.
+    pub fn block_offset(&self) -> u64 {
+        self.block_offset
+    }
+
+    access!(read_u8, write_u8, u8);
+    access!(read_u16, write_u16, u16);
+    access!(read_u32, write_u32, u32);
+    access!(read_u64, write_u64, u64);
+}
