@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::any::{Any, TypeId};
 
-use crate::clock::{TimerIndex, VirtualTime};
+use crate::clock::TimerIndex;
 use crate::host::Completion;
 use crate::line::LineId;
 use crate::property::{Properties, Property};

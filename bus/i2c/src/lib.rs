@@ -45,7 +45,7 @@ pub fn start(cx: &mut Ctx<'_>, bus: usize, address: u8, read: bool) -> bool {
     let mut acknowledged = false;
     for id in targets(cx, bus, address) {
         acknowledged |= cx
-            .with_role(id, |t: &mut dyn I2cTarget, cx| t.event(event, cx))
+            .with_role::<dyn I2cTarget, _>(id, |t, cx| t.event(event, cx))
             .unwrap_or(false);
     }
     acknowledged
@@ -63,7 +63,7 @@ pub fn send(cx: &mut Ctx<'_>, bus: usize, address: u8, byte: u8) -> bool {
     let mut acknowledged = false;
     for id in targets(cx, bus, address) {
         acknowledged |= cx
-            .with_role(id, |t: &mut dyn I2cTarget, cx| t.send(byte, cx))
+            .with_role::<dyn I2cTarget, _>(id, |t, cx| t.send(byte, cx))
             .unwrap_or(false);
     }
     acknowledged
