@@ -893,6 +893,26 @@ impl System {
         }
     }
 
+    /// Lets virtual time pass without a CPU: every timer fires at its own moment.
+    pub fn advance_to(&mut self, end: VirtualTime) {
+        self.advance_at_most(end, u64::MAX);
+    }
+
+    /// The same, but gives up after so many timer stops: for fuzzing, where a device may be set to a period of one tick.
+    pub fn advance_at_most(&mut self, end: VirtualTime, stops: u64) {
+        for _ in 0..stops {
+            match self.timers.next() {
+                Some(next) if next <= end => {
+                    self.clock.sleep_until(next);
+                    self.fire_timers();
+                }
+                _ => break,
+            }
+        }
+        self.clock.sleep_until(end);
+        self.fire_timers();
+    }
+
     /// The earliest timer deadline of any device.
     pub fn next_deadline(&self) -> Option<VirtualTime> {
         self.timers.next()
