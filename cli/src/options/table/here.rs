@@ -1,0 +1,314 @@
+//! The options that work.
+
+use super::opt;
+use crate::keyval::Grammar;
+use crate::options::Category::{Boot, Character, Debug, Display, Machine, Program, Run};
+use crate::options::{Complete as C, Handler as H, OptionDef};
+
+pub(super) const TABLE: &[OptionDef] = &[
+    opt(
+        "machine",
+        Machine,
+        H::Machine,
+        "choose the board and set its properties",
+    )
+    .alias(&["M"])
+    .arg("[type=]NAME[,PROPERTY=VALUE]...")
+    .list(Grammar::strict("type"), "machine")
+    .merges()
+    .complete(C::HelpOf("machine"))
+    .detail(
+        "NAME is a board; 'help' lists them, and NAME,help lists the properties of one. Given more than once, the \
+             lists are merged and a later value replaces an earlier one.",
+    ),
+    opt("cpu", Machine, H::Cpu, "choose the processor and set its properties")
+        .arg("MODEL[,PROPERTY=VALUE]...")
+        .complete(C::HelpOf("cpu"))
+        .detail("Without it the board's own processor is used. 'help' lists the models that fit the board."),
+    opt("accel", Machine, H::Accel, "choose how guest code is executed")
+        .arg("[accel=]NAME[,PROPERTY=VALUE]...")
+        .list(Grammar::list("accel"), "accel")
+        .adds()
+        .complete(C::Words(&["help", "interp", "tcg"]))
+        .detail(
+            "'interp' is the reference interpreter. 'tcg' asks, as in QEMU, for execution in software and means the \
+             fastest such engine that this program has. The first one that can run is taken.",
+        ),
+    opt("smp", Machine, H::Smp, "number and arrangement of processors")
+        .arg("[cpus=]N[,maxcpus=N][,sockets=N][,cores=N][,threads=N]...")
+        .list(Grammar::strict("cpus"), "smp-opts")
+        .merges()
+        .detail("Further levels: drawers, books, dies, clusters, modules. A board with one processor takes only 1."),
+    opt("m", Machine, H::Memory, "size of the guest's memory")
+        .arg("[size=]SIZE[,slots=N,maxmem=SIZE]")
+        .list(Grammar::list("size"), "memory")
+        .merges()
+        .detail("Without suffix the size counts MiB. Most microcontroller boards have a fixed size and take no other."),
+    opt("device", Machine, H::Device, "add a device")
+        .arg("DRIVER[,PROPERTY=VALUE]...")
+        .list(Grammar::list("driver").or_json(), "device")
+        .adds()
+        .complete(C::HelpOf("device"))
+        .detail(
+            "'help' lists the drivers, DRIVER,help lists the properties of one. 'id' names the device, 'bus' chooses \
+             where it is plugged in. The argument may be a JSON object instead. '-device loader,...' puts files or \
+             values into guest memory.",
+        ),
+    opt(
+        "global",
+        Machine,
+        H::Global,
+        "set a property on every device of a driver",
+    )
+    .arg("DRIVER.PROPERTY=VALUE")
+    .list(Grammar::plain(), "global")
+    .adds()
+    .detail(
+        "The long form driver=DRIVER,property=PROPERTY,value=VALUE also serves names that contain dots. Devices \
+             that the board creates itself are reached this way.",
+    ),
+    opt("nodefaults", Machine, H::Nodefaults, "create only what is asked for")
+        .detail("No default serial port, monitor or the like. What the board has soldered on stays."),
+    opt("name", Machine, H::Name, "name the guest")
+        .arg("[guest=]NAME[,process=NAME][,debug-threads=on|off]")
+        .list(Grammar::list("guest"), "name")
+        .merges(),
+    opt("uuid", Machine, H::Uuid, "the guest's UUID")
+        .arg("UUID")
+        .detail("As 8-4-4-4-12 hexadecimal digits."),
+    opt(
+        "seed",
+        Machine,
+        H::Seed,
+        "seed of all random numbers that the guest can get",
+    )
+    .arg("NUMBER")
+    .detail("With a seed, two runs with the same input are the same to the instruction, random devices included."),
+    opt("chardev", Character, H::Chardev, "create a channel for characters")
+        .arg("BACKEND,id=ID[,KEY=VALUE]...")
+        .list(Grammar::list("backend"), "chardev")
+        .adds()
+        .complete(C::HelpOf("chardev"))
+        .detail(
+            "BACKEND is one of null, stdio, file, pipe, pty, socket, udp, ringbuf, mux and hub; 'help' lists them. \
+             Each takes mux=on, logfile=FILE and logappend=on|off as well. A device then names it with chardev=ID.",
+        ),
+    opt(
+        "serial",
+        Character,
+        H::Serial,
+        "connect the next serial port of the board",
+    )
+    .arg("DEV")
+    .adds()
+    .complete(C::Words(&[
+        "stdio",
+        "mon:stdio",
+        "null",
+        "none",
+        "pty",
+        "file:",
+        "pipe:",
+        "unix:",
+        "tcp:",
+        "chardev:",
+    ]))
+    .detail(
+        "The first -serial is the first port, and so on. DEV is a channel in short form: null, stdio, pty, \
+             file:PATH, pipe:PATH, unix:PATH[,server=on][,wait=off], tcp:[HOST]:PORT[,...], telnet:[HOST]:PORT[,...], \
+             udp:[HOST]:PORT[@[HOST]:PORT], chardev:ID for one that -chardev made, or none to leave the port open. \
+             mon: before it shares the channel between the port and the monitor; Ctrl-a h lists its keys.",
+    ),
+    opt(
+        "monitor",
+        Character,
+        H::Monitor,
+        "connect the monitor (only 'none' yet)",
+    )
+    .arg("DEV")
+    .complete(C::Words(&["none"])),
+    opt(
+        "nographic",
+        Display,
+        H::Nographic,
+        "no display; the first serial port on the terminal",
+    )
+    .detail(
+        "Unless -serial says otherwise the first serial port is on standard input and output, shared with the \
+             monitor. Ctrl-a x ends the run, Ctrl-a h lists the other keys.",
+    ),
+    opt(
+        "display",
+        Display,
+        H::Display,
+        "what shows the guest's display (only 'none' yet)",
+    )
+    .arg("TYPE[,KEY=VALUE]...")
+    .complete(C::Words(&["none", "help"])),
+    opt(
+        "kernel",
+        Boot,
+        H::Kernel,
+        "program to load: ELF, raw binary or Intel HEX",
+    )
+    .arg("FILE")
+    .complete(C::File)
+    .detail("An ELF file goes where its headers say, a raw binary to the board's boot memory."),
+    opt(
+        "append",
+        Boot,
+        H::Append,
+        "command line for the program that -kernel loads",
+    )
+    .arg("TEXT")
+    .detail("With semihosting, the program sees its words as arguments unless -semihosting-config gives others."),
+    opt(
+        "semihosting",
+        Boot,
+        H::Semihosting,
+        "let the guest use the host through semihosting",
+    )
+    .detail("The guest can then read and write files of the host: only for programs that you trust."),
+    opt(
+        "semihosting-config",
+        Boot,
+        H::SemihostingConfig,
+        "semihosting in detail",
+    )
+    .arg("[enable=on|off][,target=native|gdb|auto][,chardev=ID][,userspace=on|off][,arg=TEXT]...")
+    .list(Grammar::plain(), "semihosting-config")
+    .detail(
+        "chardev sends the semihosting console to that channel instead of standard error. Each arg is one word of \
+             the guest program's command line, the first being its own name.",
+    ),
+    opt("S", Run, H::StartPaused, "do not run the processors at start"),
+    opt(
+        "icount",
+        Run,
+        H::Icount,
+        "virtual time from the number of executed instructions",
+    )
+    .arg("[shift=]N|auto[,align=on|off][,sleep=on|off]")
+    .list(Grammar::list("shift"), "icount")
+    .merges()
+    .detail(
+        "Each instruction takes 2^N ns of virtual time. sleep=off skips the spans in which the guest only waits. \
+             Microcontroller boards count instructions in any case, at the clock of their processor; see -pace for how \
+             their time relates to the wall clock.",
+    ),
+    opt("pace", Run, H::Pace, "how virtual time relates to the wall clock")
+        .arg("idle|skip|wall")
+        .own()
+        .complete(C::Words(&["idle", "skip", "wall"]))
+        .detail(
+            "idle (the default of microcontroller boards): a busy guest runs as fast as the host can, and waiting \
+             lasts as long as it says in the guest. skip: waiting is skipped, for tests. wall: virtual time follows \
+             the wall clock, and runs are no longer repeatable. This option is not in QEMU.",
+        ),
+    opt("rtc", Run, H::Rtc, "date and clock of the guest")
+        .arg("[base=utc|localtime|DATETIME][,clock=host|rt|vm][,driftfix=none|slew]")
+        .list(Grammar::plain(), "rtc")
+        .merges()
+        .detail("DATETIME is like 2006-06-17T16:01:21 or 2006-06-17. clock=vm lets the date follow virtual time."),
+    opt(
+        "no-reboot",
+        Run,
+        H::NoReboot,
+        "end the run where the guest would reboot",
+    )
+    .detail("The same as -action reboot=shutdown."),
+    opt(
+        "no-shutdown",
+        Run,
+        H::NoShutdown,
+        "pause where the guest would switch off",
+    )
+    .detail("The same as -action shutdown=pause."),
+    opt(
+        "action",
+        Run,
+        H::Action,
+        "what happens at reboot, shutdown, panic and watchdog",
+    )
+    .arg("[reboot=reset|shutdown][,shutdown=poweroff|pause][,panic=ACTION][,watchdog=ACTION]")
+    .list(Grammar::plain(), "action")
+    .merges()
+    .detail(
+        "panic takes pause, shutdown, exit-failure or none; watchdog takes reset, shutdown, poweroff, inject-nmi, \
+             pause, debug or none.",
+    ),
+    opt(
+        "watchdog-action",
+        Run,
+        H::WatchdogAction,
+        "what happens when a watchdog of the guest expires",
+    )
+    .arg("ACTION")
+    .complete(C::Words(&[
+        "reset",
+        "shutdown",
+        "poweroff",
+        "inject-nmi",
+        "pause",
+        "debug",
+        "none",
+    ]))
+    .detail("The same as -action watchdog=ACTION."),
+    opt("d", Debug, H::LogItems, "log these things")
+        .arg("ITEM[,ITEM]...")
+        .complete(C::HelpOf("d"))
+        .detail("'help' lists the items. trace:PATTERN turns on the trace events that match; * stands for any text."),
+    opt(
+        "D",
+        Debug,
+        H::LogFile,
+        "write the log to a file instead of standard error",
+    )
+    .arg("FILE")
+    .complete(C::File),
+    opt("object", Program, H::Object, "create an object")
+        .arg("TYPE,id=ID[,PROPERTY=VALUE]...")
+        .list(Grammar::list("qom-type").or_json(), "object")
+        .adds()
+        .complete(C::HelpOf("object"))
+        .detail(
+            "'help' lists the types, TYPE,help the properties of one. '-object ivshmem-server,...' runs the server for \
+             shared memory inside this process.",
+        ),
+    opt("readconfig", Program, H::ReadConfig, "read options from a file")
+        .arg("FILE")
+        .adds()
+        .complete(C::File)
+        .detail(
+            "The file has sections such as [device \"id\"] with lines key = \"value\", as QEMU writes and reads it.",
+        ),
+    opt(
+        "writeconfig",
+        Program,
+        H::WriteConfig,
+        "write the options to a file that -readconfig takes",
+    )
+    .arg("FILE")
+    .complete(C::File)
+    .detail("'-' is standard output. Options that such a file cannot hold are written as comments."),
+    opt(
+        "no-user-config",
+        Program,
+        H::NoUserConfig,
+        "read no configuration of the user or system",
+    )
+    .detail("This program reads none in any case."),
+    opt("pidfile", Program, H::Pidfile, "write the process's number to a file")
+        .arg("FILE")
+        .complete(C::File)
+        .detail("The file is removed at the end of the run."),
+    opt(
+        "daemonize",
+        Program,
+        H::Daemonize,
+        "go to the background once everything is set up",
+    )
+    .detail("The command returns when the machine stands and its sockets are open, or with the error if not."),
+    opt("help", Program, H::Help, "show this text").alias(&["h"]),
+    opt("version", Program, H::Version, "show the version"),
+];
