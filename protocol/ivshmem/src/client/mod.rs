@@ -142,6 +142,11 @@ impl<F> Client<F> {
         self.vectors.iter().map(|(id, count)| (*id, *count))
     }
 
+    /// Why the conversation has ended, if the server broke the protocol.
+    pub fn failure(&self) -> Option<Violation> {
+        self.failed
+    }
+
     /// Bytes missing to the end of the current message, 1 to 8.
     pub fn wanted(&self) -> usize {
         MESSAGE_LEN.saturating_sub(self.filled).max(1)
