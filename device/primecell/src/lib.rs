@@ -1,0 +1,12 @@
+//! Arm PrimeCell peripherals, and the variants of them that Luminary Micro built into its Stellaris chips.
+
+mod front;
+pub mod pl011;
+
+use southbridge_core::Registry;
+
+/// Adds the types of this family.
+pub fn register(r: &mut Registry) {
+    r.add(&pl011::TYPE);
+    r.add(&pl011::TYPE_LUMINARY);
+}
