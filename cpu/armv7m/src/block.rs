@@ -1,0 +1,322 @@
+//! Decoded blocks: straight runs of instructions, found by the address (and ITSTATE) at which they begin.
+//!
+//! Blocks remember who came next, so that a hot loop never searches. A write to memory that blocks were decoded from drops them; a
+//! dropped block keeps its place with a key that nothing matches, so that a stale link is harmless.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+
+use crate::bus::{Bus, CODE_GRANULE, Window};
+use crate::core::{Core, Fault};
+use crate::decode::{decode, is_wide};
+use crate::exec::{Op, align_sp, guard, lower};
+use crate::insn::{Insn, Kind};
+use crate::scs::mpu::Access;
+
+/// Instructions in a block at most; an IT block is never cut.
+const MAX_INSNS: usize = 64;
+/// Blocks kept before all are dropped: bounds memory for guests that write code all the time.
+const MAX_BLOCKS: usize = 1 << 16;
+const QUICK: usize = 1 << 12;
+/// The key of no block.
+const DEAD: u64 = u64::MAX;
+
+/// What a block is found by.
+#[inline(always)]
+pub(crate) fn key(pc: u32, it: u8) -> u64 {
+    u64::from(pc) | u64::from(it) << 32
+}
+
+/// Where an instruction of a block stands, and the ITSTATE before it.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) pc: u32,
+    pub(crate) it: u8,
+}
+
+pub(crate) struct Block<B: Bus> {
+    key: u64,
+    pub(crate) ops: Box<[Op<B>]>,
+    /// One per instruction, and one for what follows the block.
+    places: Box<[Place]>,
+    pub(crate) count: u32,
+    /// Where the block ends.
+    pub(crate) end: Place,
+    /// `Core::rights` under which all of it was last found executable.
+    pub(crate) rights: Cell<u32>,
+    /// Blocks that came next: 0 behind it, 1 elsewhere.
+    next: [Cell<u32>; 2],
+}
+
+impl<B: Bus> Block<B> {
+    fn dead() -> Self {
+        let end = Place { pc: 0, it: 0 };
+        let next = [Cell::new(0), Cell::new(0)];
+        Block {
+            key: DEAD,
+            ops: [].into(),
+            places: [end].into(),
+            count: 0,
+            end,
+            rights: Cell::new(0),
+            next,
+        }
+    }
+    /// Instruction `i`, or what follows the block.
+    pub(crate) fn place(&self, i: usize) -> Place {
+        self.places.get(i).copied().unwrap_or(self.end)
+    }
+}
+
+/// Blocks decoded from one granule of memory.
+struct Granule<W> {
+    window: W,
+    addr: u32,
+    blocks: Vec<u32>,
+}
+
+/// All decoded blocks.
+pub(crate) struct Cache<B: Bus> {
+    blocks: Vec<Block<B>>,
+    index: HashMap<u64, u32>,
+    quick: Box<[u32]>,
+    free: Vec<u32>,
+    granules: HashMap<(u64, u64), Granule<B::Window>>,
+}
+
+impl<B: Bus> Cache<B> {
+    pub(crate) fn new() -> Self {
+        Cache {
+            blocks: vec![Block::dead()],
+            index: HashMap::new(),
+            quick: vec![0; QUICK].into(),
+            free: Vec::new(),
+            granules: HashMap::new(),
+        }
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        for granule in self.granules.values() {
+            granule.window.mark_code(granule.addr, false);
+        }
+        *self = Cache::new();
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self, id: u32) -> &Block<B> {
+        // Ids come from this cache; 0 is a dead block that always exists.
+        self.blocks.get(id as usize).unwrap_or(&self.blocks[0])
+    }
+
+    /// The successor of `id` that begins at `key`, if it is known.
+    #[inline(always)]
+    pub(crate) fn follow(&self, from: &Block<B>, key: u64) -> Option<u32> {
+        let a = from.next[0].get();
+        if self.get(a).key == key {
+            return Some(a);
+        }
+        let b = from.next[1].get();
+        (self.get(b).key == key).then_some(b)
+    }
+
+    /// Remembers that `to` came after `from`.
+    pub(crate) fn link(&self, from: u32, to: u32) {
+        let (from, target) = (self.get(from), self.get(to).key);
+        let elsewhere = target != key(from.end.pc, from.end.it);
+        from.next[usize::from(elsewhere)].set(to);
+    }
+
+    /// The block at `key`, if there is one.
+    pub(crate) fn find(&mut self, key: u64) -> Option<u32> {
+        let quick = &mut self.quick[(key >> 1) as usize & (QUICK - 1)];
+        if self.blocks.get(*quick as usize).is_some_and(|b| b.key == key) {
+            return Some(*quick);
+        }
+        let id = *self.index.get(&key)?;
+        *quick = id;
+        Some(id)
+    }
+
+    /// Drops one block.
+    pub(crate) fn drop_block(&mut self, id: u32) {
+        if let Some(b) = self.blocks.get_mut(id as usize).filter(|b| b.key != DEAD) {
+            self.index.remove(&b.key);
+            *b = Block::dead();
+            self.free.push(id);
+        }
+    }
+
+    /// Something wrote to `len` bytes at `offset` of memory `memory`: drops what was decoded there.
+    pub(crate) fn written(&mut self, memory: u64, offset: u64, len: u64) {
+        if len > CODE_GRANULE * 1024 {
+            return self.clear();
+        }
+        let last = offset.saturating_add(len.max(1) - 1) / CODE_GRANULE;
+        for granule in offset / CODE_GRANULE..=last {
+            if let Some(g) = self.granules.remove(&(memory, granule)) {
+                g.window.mark_code(g.addr, false);
+                for id in g.blocks {
+                    self.drop_block(id);
+                }
+            }
+        }
+    }
+
+    /// Decodes the block at the core's PC and ITSTATE. Breakpoints cut it; `single` decodes one instruction only.
+    pub(crate) fn build(&mut self, core: &mut Core<B>, bus: &mut B, stops: &Stops) -> Result<u32, Fault> {
+        let decoded = Decoded::of(core, bus, stops)?;
+        if self.index.len() >= MAX_BLOCKS {
+            self.clear();
+        }
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.blocks.push(Block::dead());
+            (self.blocks.len() - 1) as u32
+        });
+        let start = decoded.block.key;
+        for (w, addr) in &decoded.windows {
+            let (memory, offset) = w.place(*addr);
+            w.mark_code(*addr, true);
+            let g = self
+                .granules
+                .entry((memory, offset / CODE_GRANULE))
+                .or_insert_with(|| Granule {
+                    window: w.clone(),
+                    addr: *addr,
+                    blocks: Vec::new(),
+                });
+            g.blocks.push(id);
+        }
+        self.blocks[id as usize] = decoded.block;
+        self.index.insert(start, id);
+        Ok(id)
+    }
+}
+
+/// Addresses at which the engine must look up before it executes.
+pub(crate) type Stops = std::collections::BTreeSet<u32>;
+
+struct Decoded<B: Bus> {
+    block: Block<B>,
+    /// The granules it was decoded from.
+    windows: Vec<(B::Window, u32)>,
+}
+
+impl<B: Bus> Decoded<B> {
+    fn of(core: &mut Core<B>, bus: &mut B, stops: &Stops) -> Result<Self, Fault> {
+        let (start, mut it) = (core.s.pc, core.s.it);
+        let mut pc = start;
+        let mut reader = Reader { windows: Vec::new() };
+        let mut ops = Vec::new();
+        let mut places = Vec::new();
+        while places.len() < MAX_INSNS || (it != 0 && places.len() < MAX_INSNS + 8) {
+            if pc != start && stops.contains(&pc) {
+                break;
+            }
+            let insn = match reader.insn(core, bus, pc, it != 0) {
+                Ok(insn) => insn,
+                Err(fault) if places.is_empty() => return Err(fault),
+                Err(_) => break,
+            };
+            push(&mut ops, &insn, it, places.len() as u8);
+            places.push(Place { pc, it });
+            pc = pc.wrapping_add(insn.size.into());
+            it = match insn.kind {
+                Kind::It => insn.imm as u8,
+                _ => advance(it),
+            };
+            if insn.ends_block() {
+                break;
+            }
+        }
+        let block = Block {
+            key: key(start, core.s.it),
+            count: places.len() as u32,
+            ops: ops.into(),
+            places: places.into(),
+            end: Place { pc, it },
+            rights: Cell::new(core.rights),
+            next: [Cell::new(0), Cell::new(0)],
+        };
+        Ok(Decoded {
+            block,
+            windows: reader.windows,
+        })
+    }
+}
+
+/// ITAdvance (ARM ARM A7.3.3).
+fn advance(it: u8) -> u8 {
+    if it & 7 == 0 { 0 } else { it & 0xe0 | it << 1 & 0x1f }
+}
+
+/// The operations of one instruction.
+fn push<B: Bus>(ops: &mut Vec<Op<B>>, insn: &Insn, it: u8, idx: u8) {
+    let align = insn.may_misalign_sp();
+    if it != 0 && it >> 4 < 14 {
+        ops.push(guard(it >> 4, 1 + u8::from(align), idx));
+    }
+    ops.push(lower(insn, idx));
+    if align {
+        ops.push(align_sp(idx));
+    }
+}
+
+/// Reads instructions, and remembers from where.
+struct Reader<W> {
+    windows: Vec<(W, u32)>,
+}
+
+impl<W: Window> Reader<W> {
+    fn insn<B: Bus<Window = W>>(&mut self, core: &Core<B>, bus: &mut B, pc: u32, in_it: bool) -> Result<Insn, Fault> {
+        let first = self.half(core, bus, pc)?;
+        if !is_wide(first) {
+            return Ok(decode(first.into(), false, pc, in_it));
+        }
+        let second = self.half(core, bus, pc.wrapping_add(2))?;
+        Ok(decode(u32::from(first) << 16 | u32::from(second), true, pc, in_it))
+    }
+
+    fn half<B: Bus<Window = W>>(&mut self, core: &Core<B>, bus: &mut B, addr: u32) -> Result<u16, Fault> {
+        let (rights, _) = core.s.mpu.rights(addr, core.s.privileged(), core.negative());
+        if !rights.allow(Access::Fetch) {
+            return Err(Fault::FetchAccess);
+        }
+        if let Some((w, _)) = self.windows.iter().find(|(_, at)| same_granule(*at, addr))
+            && let Some(v) = w.read_u16(addr)
+        {
+            return Ok(v);
+        }
+        if let Some(w) = bus.window(addr)
+            && let Some(v) = w.read_u16(addr)
+        {
+            self.windows.push((w, addr));
+            return Ok(v);
+        }
+        // Code in a device's registers: read as it is, never seen to change.
+        bus.read(addr, 2).map(|v| v as u16).map_err(|_| Fault::FetchBus)
+    }
+}
+
+/// Whether two addresses share a granule. Windows start at multiples of it or the marks would not line up; where one does not, the
+/// granule of the address is a little off, which only costs another mark.
+fn same_granule(a: u32, b: u32) -> bool {
+    u64::from(a) / CODE_GRANULE == u64::from(b) / CODE_GRANULE
+}
+
+/// Whether every instruction of a block may be fetched under the core's present rights.
+pub(crate) fn executable<B: Bus>(core: &Core<B>, block: &Block<B>) -> bool {
+    let first = block.place(0).pc;
+    let last = block.end.pc.wrapping_sub(1);
+    let mut at = first;
+    loop {
+        let (rights, span) = core.s.mpu.rights(at, core.s.privileged(), core.negative());
+        if !rights.execute {
+            return false;
+        }
+        if span.last >= last || last < first {
+            return true;
+        }
+        at = span.last + 1;
+    }
+}

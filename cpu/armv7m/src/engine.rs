@@ -1,0 +1,456 @@
+//! The run loop: blocks, budgets, and what happens between instructions.
+
+use crate::block::{Cache, Place, Stops, executable, key};
+use crate::bus::Bus;
+use crate::core::{Core, Fault, Flow};
+use crate::scs::nvic::number::*;
+use crate::scs::regs::sync_systick;
+use crate::scs::systick::Rates;
+use crate::state::{Sleep, State};
+use crate::variant::Config;
+
+/// Why [`Engine::run`] came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The budget is used up, or the bus asked for attention.
+    Budget,
+    /// The core sleeps; its own timer wakes it when the clock reaches `until` cycles, if it is armed.
+    Idle {
+        /// Cycle count of SysTick's next interrupt.
+        until: Option<u64>,
+    },
+    /// AIRCR.SYSRESETREQ was written.
+    Reset,
+    /// BKPT 0xAB with semihosting on: R0 and R1. The PC is already behind it; the result goes to R0.
+    Semihosting {
+        /// R0.
+        op: u32,
+        /// R1.
+        arg: u32,
+    },
+    /// A fault while a fault of the highest priority was handled (B1.5.15). Only a reset (or NMI) helps.
+    Lockup,
+    /// A breakpoint set with [`Engine::set_breakpoint`] is at the PC.
+    Breakpoint,
+}
+
+/// A Cortex-M core with its decoded blocks.
+pub struct Engine<B: Bus> {
+    core: Core<B>,
+    cache: Cache<B>,
+    breakpoints: Stops,
+    /// Breakpoint at which the last run stopped; the next one goes over it.
+    stopped_at: Option<u32>,
+    generation: u64,
+    semihosting: bool,
+}
+
+impl<B: Bus> Engine<B> {
+    /// The input number of NMI for [`Bus::take_line`] and [`Engine::line`]; external interrupts are 0 to 239.
+    pub const NMI_LINE: u32 = 0x1000;
+
+    /// A core that has not been reset yet.
+    pub fn new(cfg: Config) -> Self {
+        Engine {
+            core: Core::new(cfg),
+            cache: Cache::new(),
+            breakpoints: Stops::new(),
+            stopped_at: None,
+            generation: 0,
+            semihosting: false,
+        }
+    }
+
+    /// How it was configured.
+    pub fn config(&self) -> &Config {
+        &self.core.cfg
+    }
+
+    /// Whether BKPT 0xAB leaves [`Engine::run`] with [`Exit::Semihosting`].
+    pub fn set_semihosting(&mut self, on: bool) {
+        self.semihosting = on;
+    }
+
+    /// Takes reset (B1.5.5): registers to their reset values, SP and PC from the vector table. Input lines keep their levels.
+    pub fn reset(&mut self, bus: &mut B) {
+        self.begin(bus);
+        let rates = Rates {
+            cpu_hz: bus.cpu_hz(),
+            ref_hz: self.core.cfg.ref_hz,
+        };
+        let level = self.core.s.nvic.level;
+        let core = &mut self.core;
+        core.cpu_hz = rates.cpu_hz;
+        core.s = State::new(&core.cfg, core.cycles, rates);
+        core.s.regs[14] = u32::MAX;
+        core.s.nvic.level = level;
+        for n in level.iter() {
+            core.s.nvic.pending.put(n, true);
+        }
+        core.reset_request = false;
+        core.rights_changed(true);
+        core.flush_tlb();
+        self.cache.clear();
+        let vtor = core.s.scb.vtor;
+        let sp = core.read(bus, vtor, 4, true);
+        let pc = core.read(bus, vtor.wrapping_add(4), 4, true);
+        match (sp, pc) {
+            (Ok(sp), Ok(pc)) => {
+                core.s.regs[13] = sp & !3;
+                core.s.pc = pc & !1;
+                core.s.t = pc & 1 != 0;
+            }
+            // A vector that cannot be read at reset is lockup at priority -1 (B1.5.15).
+            _ => core.s.lockup = true,
+        }
+    }
+
+    /// Executes `budget` instructions, exactly so many unless another exit comes first.
+    pub fn run(&mut self, bus: &mut B, budget: u64) -> Exit {
+        self.begin(bus);
+        let end = self.core.cycles.saturating_add(budget);
+        loop {
+            if let Some(exit) = self.between(bus, end) {
+                self.core.publish(bus, 0);
+                return exit;
+            }
+            let rates = self.core.rates();
+            let stop = self.core.s.systick.next_event(rates).map_or(end, |at| at.min(end));
+            if let Some(exit) = self.blocks(bus, stop) {
+                self.core.publish(bus, 0);
+                return exit;
+            }
+        }
+    }
+
+    /// Takes over what changed while others ran: time, clock rate, the memory map.
+    fn begin(&mut self, bus: &mut B) {
+        let core = &mut self.core;
+        core.cycles = bus.cycles();
+        core.published = core.cycles;
+        if bus.cpu_hz() != core.cpu_hz {
+            sync_systick(core, core.cycles);
+            core.cpu_hz = bus.cpu_hz();
+        }
+        if bus.generation() != self.generation {
+            self.generation = bus.generation();
+            self.cache.clear();
+            self.core.flush_tlb();
+        }
+    }
+
+    /// Everything that is due between two instructions. `Some` ends the run.
+    fn between(&mut self, bus: &mut B, end: u64) -> Option<Exit> {
+        self.news(bus);
+        let core = &mut self.core;
+        core.look_up = false;
+        sync_systick(core, core.cycles);
+        core.publish(bus, 0);
+        if core.reset_request {
+            core.reset_request = false;
+            return Some(Exit::Reset);
+        }
+        if core.s.lockup {
+            // Only NMI preempts, and only a lockup at priority -1.
+            if core.takeable() != Some(NMI) {
+                return Some(Exit::Lockup);
+            }
+            core.s.lockup = false;
+        }
+        if core.s.sleep != Sleep::Awake {
+            if !core.wakes() {
+                return Some(Exit::Idle {
+                    until: core.s.systick.next_event(core.rates()),
+                });
+            }
+            if core.s.sleep == Sleep::Event {
+                core.s.event = false;
+            }
+            core.s.sleep = Sleep::Awake;
+        }
+        if core.cycles >= end || bus.attention() {
+            return Some(Exit::Budget);
+        }
+        if core.takeable().is_some() {
+            core.enter(bus);
+        }
+        if !core.s.t && !core.s.lockup {
+            core.cycles += 1;
+            core.instruction_fault(bus, Fault::InvalidState);
+        }
+        if !self.breakpoints.is_empty() {
+            let pc = self.core.s.pc;
+            if self.breakpoints.contains(&pc) && self.stopped_at.replace(pc) != Some(pc) {
+                return Some(Exit::Breakpoint);
+            }
+            self.stopped_at = None;
+        }
+        None
+    }
+
+    /// Line changes and writes into code.
+    fn news(&mut self, bus: &mut B) {
+        if !bus.news() {
+            return;
+        }
+        while let Some((input, level)) = bus.take_line() {
+            self.line(input, level);
+        }
+        while let Some((memory, offset, len)) = bus.take_code_write() {
+            self.cache.written(memory, offset, len);
+        }
+        if bus.generation() != self.generation {
+            self.generation = bus.generation();
+            self.cache.clear();
+            self.core.flush_tlb();
+        }
+    }
+
+    /// An interrupt input changes. Unknown inputs are ignored.
+    pub fn line(&mut self, input: u32, level: bool) {
+        let n = match input {
+            Self::NMI_LINE => NMI,
+            n if n < self.core.cfg.irqs.into() => EXTERNAL + n as u16,
+            _ => return,
+        };
+        self.core.s.nvic.line(n, level);
+        self.core.pended();
+    }
+
+    /// Executes blocks until `stop` cycles, or something needs a look between two instructions.
+    fn blocks(&mut self, bus: &mut B, stop: u64) -> Option<Exit> {
+        let single = !self.breakpoints.is_empty();
+        let mut from = 0;
+        while !self.core.s.lockup && self.core.cycles < stop {
+            let Self { core, cache, .. } = self;
+            let here = key(core.s.pc, core.s.it);
+            let mut id = match cache.find(here) {
+                Some(id) => id,
+                None => match cache.build(core, bus, &self.breakpoints) {
+                    Ok(id) => id,
+                    Err(fault) => return self.fetch_fault(bus, fault),
+                },
+            };
+            if from != 0 {
+                cache.link(from, id);
+            }
+            let flow = loop {
+                let block = cache.get(id);
+                if block.rights.get() != core.rights {
+                    if !executable(core, block) {
+                        cache.drop_block(id);
+                        break None;
+                    }
+                    block.rights.set(core.rights);
+                }
+                if core.cycles + u64::from(block.count) > stop {
+                    let budget = (stop - core.cycles) as u8;
+                    let ops = &block.ops[..block.ops.partition_point(|op| op.idx < budget)];
+                    let (flow, idx) = execute(core, bus, block.end, ops);
+                    let Some(flow) = flow else {
+                        core.cycles = stop;
+                        let place = block.place(budget.into());
+                        (core.s.pc, core.s.it) = (place.pc, place.it);
+                        return None;
+                    };
+                    break Some((flow, idx));
+                }
+                let (flow, idx) = execute(core, bus, block.end, &block.ops);
+                if !matches!(flow, None | Some(Flow::BRANCH)) {
+                    break flow.map(|f| (f, idx));
+                }
+                core.cycles += u64::from(block.count);
+                if single || bus.attention() {
+                    return None;
+                }
+                match cache.follow(block, key(core.s.pc, core.s.it)) {
+                    Some(next) if core.cycles < stop => id = next,
+                    _ => break None,
+                }
+            };
+            from = id;
+            if let Some((flow, idx)) = flow {
+                return self.finish(bus, id, flow, idx);
+            }
+        }
+        None
+    }
+
+    /// An instruction ended its block in other ways than by a plain branch.
+    #[cold]
+    fn finish(&mut self, bus: &mut B, id: u32, flow: Flow, idx: u8) -> Option<Exit> {
+        let block = self.cache.get(id);
+        let (this, next) = (block.place(idx.into()), block.place(usize::from(idx) + 1));
+        let core = &mut self.core;
+        core.cycles += u64::from(idx) + 1;
+        let mut go = |to: Place| (core.s.pc, core.s.it) = (to.pc, to.it);
+        match flow {
+            Flow::SYNC => {
+                go(next);
+                core.s.regs[13] &= !3;
+            }
+            Flow::SLEEP => go(next),
+            Flow::EXCEPTION_RETURN => {
+                core.publish(bus, 0);
+                core.exception_return(bus);
+            }
+            Flow::FAULT => {
+                go(this);
+                core.publish(bus, 0);
+                core.instruction_fault(bus, core.fault);
+            }
+            Flow::SVC => {
+                go(next);
+                core.publish(bus, 0);
+                core.synchronous(bus, SVCALL);
+            }
+            Flow::BKPT => {
+                let number = self.cache.get(id).ops.last().map_or(0, |op| op.imm);
+                if self.semihosting && number == 0xab {
+                    go(next);
+                    return Some(Exit::Semihosting {
+                        op: core.s.regs[0],
+                        arg: core.s.regs[1],
+                    });
+                }
+                go(this);
+                core.publish(bus, 0);
+                core.breakpoint(bus);
+            }
+            // SYNC_BRANCH, and BRANCH out of a block that the budget cut: the PC is set.
+            _ => {}
+        }
+        None
+    }
+
+    #[cold]
+    fn fetch_fault(&mut self, bus: &mut B, fault: Fault) -> Option<Exit> {
+        self.core.cycles += 1;
+        self.core.publish(bus, 0);
+        self.core.instruction_fault(bus, fault);
+        None
+    }
+
+    /// Sets or removes a breakpoint.
+    pub fn set_breakpoint(&mut self, addr: u32, on: bool) {
+        if on {
+            self.breakpoints.insert(addr & !1);
+        } else {
+            self.breakpoints.remove(&(addr & !1));
+        }
+        self.cache.clear();
+    }
+
+    /// The architectural state, to save.
+    pub fn state(&self) -> &State {
+        &self.core.s
+    }
+
+    /// Goes on from a saved state. Impossible values are made harmless.
+    pub fn set_state(&mut self, mut state: State) {
+        state.sanitize();
+        self.core.s = state;
+        self.core.flush_tlb();
+        self.core.rights_changed(true);
+        self.cache.clear();
+    }
+
+    /// Names and values of all registers, R0 first.
+    pub fn registers(&self) -> Vec<(&'static str, u32)> {
+        REGISTERS
+            .iter()
+            .filter_map(|name| Some((*name, self.register(name)?)))
+            .collect()
+    }
+
+    /// The register called `name` (see [`REGISTERS`]).
+    pub fn register(&self, name: &str) -> Option<u32> {
+        let s = &self.core.s;
+        Some(match name {
+            "sp" => s.regs[13],
+            "lr" => s.regs[14],
+            "pc" => s.pc,
+            "xpsr" => s.xpsr(),
+            "msp" => s.msp(),
+            "psp" => s.psp(),
+            "primask" => s.primask.into(),
+            "basepri" => s.basepri.into(),
+            "faultmask" => s.faultmask.into(),
+            "control" => s.control.into(),
+            _ => s.regs[general(name)?],
+        })
+    }
+
+    /// Sets a register; false if there is none of that name. Writing `xpsr` sets flags, T and ITSTATE, not the exception number.
+    pub fn set_register(&mut self, name: &str, v: u32) -> bool {
+        let s = &mut self.core.s;
+        match name {
+            "sp" => s.regs[13] = v & !3,
+            "lr" => s.regs[14] = v,
+            "pc" => s.pc = v & !1,
+            "xpsr" => s.set_xpsr_flags(v),
+            "msp" => s.set_msp(v),
+            "psp" => s.set_psp(v),
+            "primask" => s.primask = v & 1 != 0,
+            "basepri" => s.basepri = v as u8 & self.core.cfg.priority_mask(),
+            "faultmask" => s.faultmask = v & 1 != 0,
+            "control" => s.set_mode(s.ipsr, v as u8),
+            _ => match general(name) {
+                Some(i) => s.regs[i] = v,
+                None => return false,
+            },
+        }
+        self.core.rights_changed(false);
+        true
+    }
+}
+
+/// Register names in the order of gdb's m-profile and m-system features.
+pub const REGISTERS: [&str; 23] = [
+    "r0",
+    "r1",
+    "r2",
+    "r3",
+    "r4",
+    "r5",
+    "r6",
+    "r7",
+    "r8",
+    "r9",
+    "r10",
+    "r11",
+    "r12",
+    "sp",
+    "lr",
+    "pc",
+    "xpsr",
+    "msp",
+    "psp",
+    "primask",
+    "basepri",
+    "faultmask",
+    "control",
+];
+
+fn general(name: &str) -> Option<usize> {
+    name.strip_prefix('r')?.parse().ok().filter(|n| *n < 13)
+}
+
+/// Runs operations until one does more than go on; which, and the number of its instruction.
+#[inline(always)]
+fn execute<B: Bus>(core: &mut Core<B>, bus: &mut B, end: Place, ops: &[crate::exec::Op<B>]) -> (Option<Flow>, u8) {
+    (core.s.pc, core.s.it) = (end.pc, end.it);
+    let mut rest = ops.iter();
+    while let Some(op) = rest.next() {
+        let flow = (op.run)(core, bus, op);
+        if flow != Flow::NEXT {
+            if flow.0 < 16 {
+                return (Some(flow), op.idx);
+            }
+            for _ in 16..flow.0 {
+                rest.next();
+            }
+        }
+    }
+    (None, 0)
+}

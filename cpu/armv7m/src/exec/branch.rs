@@ -1,0 +1,126 @@
+//! Branches and IT (ARM ARM A4.3). On entry to a block the PC already is the address behind it, so a branch that is not taken
+//! has nothing to do and a link register is the PC.
+
+use super::{Handler, Op};
+use crate::bus::Bus;
+use crate::core::{Core, Flow};
+use crate::state::holds;
+
+/// BXWritePC and LoadWritePC: EXC_RETURN values return in handler mode, bit 0 goes to EPSR.T.
+#[inline(always)]
+pub(super) fn interwork<B: Bus>(core: &mut Core<B>, target: u32) -> Flow {
+    core.s.pc = target & !1;
+    if target & 1 != 0 && target < 0xf000_0000 {
+        return Flow::BRANCH;
+    }
+    interwork_odd(core, target)
+}
+
+#[cold]
+fn interwork_odd<B: Bus>(core: &mut Core<B>, target: u32) -> Flow {
+    if core.s.ipsr != 0 && target >= 0xf000_0000 {
+        core.s.pc = target;
+        return Flow::EXCEPTION_RETURN;
+    }
+    core.s.t = target & 1 != 0;
+    Flow::SYNC_BRANCH
+}
+
+pub(super) fn skip_unless<B: Bus>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
+    if holds(&core.s, op.d) {
+        Flow::NEXT
+    } else {
+        Flow::skip(op.n)
+    }
+}
+
+pub(super) fn b<B: Bus>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
+    core.s.pc = op.imm;
+    Flow::BRANCH
+}
+
+pub(super) fn bcond<B: Bus, const CODE: u8>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
+    if holds(&core.s, CODE) {
+        core.s.pc = op.imm;
+    }
+    Flow::BRANCH
+}
+
+pub(super) fn select_cond<B: Bus>(code: u8) -> Handler<B> {
+    match code {
+        0 => bcond::<B, 0>,
+        1 => bcond::<B, 1>,
+        2 => bcond::<B, 2>,
+        3 => bcond::<B, 3>,
+        4 => bcond::<B, 4>,
+        5 => bcond::<B, 5>,
+        6 => bcond::<B, 6>,
+        7 => bcond::<B, 7>,
+        8 => bcond::<B, 8>,
+        9 => bcond::<B, 9>,
+        10 => bcond::<B, 10>,
+        11 => bcond::<B, 11>,
+        12 => bcond::<B, 12>,
+        13 => bcond::<B, 13>,
+        _ => b::<B>,
+    }
+}
+
+pub(super) fn bl<B: Bus>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
+    core.s.regs[14] = core.s.pc | 1;
+    core.s.pc = op.imm;
+    Flow::BRANCH
+}
+
+pub(super) fn bx<B: Bus>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
+    let target = core.r(op.m);
+    interwork(core, target)
+}
+
+/// BLX does not return from exceptions: such a target is an ordinary, unexecutable address.
+pub(super) fn blx<B: Bus>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
+    let target = core.r(op.m);
+    core.s.regs[14] = core.s.pc | 1;
+    core.s.pc = target & !1;
+    if target & 1 == 0 {
+        core.s.t = false;
+        return Flow::SYNC_BRANCH;
+    }
+    Flow::BRANCH
+}
+
+pub(super) fn cbz<B: Bus, const NONZERO: bool>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
+    if (core.r(op.n) != 0) == NONZERO {
+        core.s.pc = op.imm;
+    }
+    Flow::BRANCH
+}
+
+pub(super) fn mov_pc<B: Bus>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
+    core.s.pc = core.r(op.m) & !1;
+    Flow::BRANCH
+}
+
+pub(super) fn add_pc<B: Bus>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
+    core.s.pc = core.r(op.m).wrapping_add(op.imm) & !1;
+    Flow::BRANCH
+}
+
+pub(super) fn table<B: Bus, const HALF: bool>(core: &mut Core<B>, bus: &mut B, op: &Op<B>) -> Flow {
+    let base = if op.n == 15 { op.imm } else { core.r(op.n) };
+    let index = core.r(op.m);
+    let (v, flow) = if HALF {
+        core.load::<2>(bus, base.wrapping_add(index << 1), op.idx)
+    } else {
+        core.load::<1>(bus, base.wrapping_add(index), op.idx)
+    };
+    if flow == Flow::FAULT {
+        return flow;
+    }
+    core.s.pc = op.imm.wrapping_add(v << 1);
+    if flow == Flow::NEXT {
+        Flow::BRANCH
+    } else {
+        Flow::SYNC_BRANCH
+    }
+}

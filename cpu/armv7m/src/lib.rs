@@ -1,0 +1,27 @@
+//! The Cortex-M (ARMv7-M) engine: an interpreter over pre-decoded blocks, with the core's own System Control Space.
+//!
+//! It knows nothing of boards: memory is reached through the small [`Bus`] trait, interrupts come in as line levels.
+//! One instruction is one cycle, and a run never goes past its budget, so that virtual time is a count of instructions.
+//!
+//! Facts are from the ARMv7-M Architecture Reference Manual, DDI 0403 ("ARM ARM" below), and the Cortex-M3 TRM, DDI 0337.
+
+mod block;
+mod bus;
+mod core;
+pub mod decode;
+mod engine;
+mod exception;
+mod exec;
+mod flat;
+mod insn;
+mod mem;
+pub mod scs;
+mod state;
+mod variant;
+
+pub use bus::{Bus, BusFault, CODE_GRANULE, Window};
+pub use engine::{Engine, Exit, REGISTERS};
+pub use flat::{FlatBus, FlatWindow};
+pub use insn::{Alu, Insn, Kind, Mode, Shift, Src, Width};
+pub use state::State;
+pub use variant::{CORTEX_M3, Config, Features, Variant};
