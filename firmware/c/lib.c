@@ -189,6 +189,11 @@ void skip(const char *what, const char *why)
     skipped++;
 }
 
+unsigned failures(void)
+{
+    return failed;
+}
+
 int finish(const char *name)
 {
     say("%s on %s: %u passed, %u failed, %u skipped\n", name, BOARD_NAME, passed, failed, skipped);

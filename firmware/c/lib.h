@@ -83,6 +83,7 @@ void check(const char *what, bool good);
 void check_equal(const char *what, uint32_t is, uint32_t should);
 void check_near(const char *what, uint32_t is, uint32_t should, unsigned percent);
 void skip(const char *what, const char *why);
+unsigned failures(void);
 int finish(const char *name);
 
 #endif
