@@ -1,0 +1,26 @@
+//! Devices of Arm's Cortex-M System Design Kit (DDI 0479) and of the MPS2 boards' FPGA images (AN385, DAI 0385): what the guest sees.
+
+mod counter;
+pub mod dualtimer;
+mod id;
+pub mod timer;
+pub mod watchdog;
+
+use southbridge_core::clock::TimerIndex;
+use southbridge_core::{Ctx, Registry, VirtualTime};
+
+/// Adds the types of this family.
+pub fn register(r: &mut Registry) {
+    r.add(&timer::TYPE);
+    r.add(&dualtimer::TYPE);
+    r.add(&watchdog::TYPE);
+    r.add(&watchdog::LUMINARY);
+}
+
+/// Arms or disarms a timer.
+fn arm(cx: &mut Ctx<'_>, timer: TimerIndex, deadline: Option<VirtualTime>) {
+    match deadline {
+        Some(t) => cx.set_timer(timer, t),
+        None => cx.cancel_timer(timer),
+    }
+}

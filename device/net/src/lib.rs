@@ -1,0 +1,1 @@
+//! Network controllers: what the guest sees.
