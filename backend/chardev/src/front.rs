@@ -1,0 +1,310 @@
+//! The front end's side: what a device keeps for each of its connections, and what comes back to it.
+
+use rustix::fd::OwnedFd;
+use southbridge_core::host::{BackendId, Completion, Waker};
+use southbridge_core::{Build, CreateError, Ctx, PropValue, Properties};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::chardev::{Chardev, FrontId, Sink};
+use crate::output::LIMIT;
+
+/// What a device keeps for each of its connections. [`CharFront::none`] swallows output and never has input.
+///
+/// Dropping it (the device is unplugged) makes the back end free for another.
+#[derive(Debug)]
+pub struct CharFront(Option<Attached>);
+
+#[derive(Debug)]
+struct Attached {
+    backend: BackendId,
+    front: FrontId,
+    /// Its loss tells the back end that this front end is gone.
+    _alive: Arc<()>,
+}
+
+impl CharFront {
+    /// Not connected.
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// Attaches to the back end that the `Backend("chardev")` property `property` names, or gives [`CharFront::none`] if the property
+    /// is not set. `port` comes back in [`Completion::port`].
+    ///
+    /// # Errors
+    /// The back end is gone, is none for characters, or is used by another front end and not shared by `mux=on`.
+    pub fn attach(
+        props: &Properties,
+        property: &'static str,
+        port: u32,
+        build: &mut Build<'_>,
+    ) -> Result<Self, CreateError> {
+        let Some(PropValue::Backend(name, id)) = props.get(property) else {
+            return Ok(Self::none());
+        };
+        let (name, id) = (name.clone(), *id);
+        let refused = |expected: String| CreateError::BadValue {
+            property,
+            value: name.clone(),
+            expected,
+        };
+        let device = build.me();
+        let (chardev, mut host) = build
+            .backend::<Chardev>(id)
+            .ok_or_else(|| refused("is no character device (or no longer one)".into()))?;
+        let alive = Arc::new(());
+        let front = chardev
+            .attach(Sink::Device(device, port), &alive, &mut host)
+            .map_err(|e| refused(e.to_string()))?;
+        Ok(Self(Some(Attached {
+            backend: id,
+            front,
+            _alive: alive,
+        })))
+    }
+
+    /// Sends to the host. Never blocks. Returns how many bytes were taken: all, or fewer when the back end's bounded buffer is full.
+    /// Then a [`CharEvent::Writable`] follows when there is room again.
+    pub fn write(&self, data: &[u8], cx: &mut Ctx<'_>) -> usize {
+        self.write_with_fds(data, Vec::new(), cx)
+    }
+
+    /// The same with descriptors, which go with the first byte. Only unix sockets pass them on; others close them.
+    pub fn write_with_fds(&self, data: &[u8], fds: Vec<OwnedFd>, cx: &mut Ctx<'_>) -> usize {
+        let Some(a) = &self.0 else { return data.len() };
+        match cx.backend::<Chardev>(a.backend) {
+            Some((chardev, mut host)) => chardev.front_write(a.front, data, fds, &mut host),
+            None => data.len(),
+        }
+    }
+
+    /// Says how many more input bytes the device can take now. The back end posts at most that many in [`CharEvent::Data`], and what it
+    /// posts uses the credit up. Call it after any change of the receive FIFO.
+    pub fn set_room(&self, bytes: usize, cx: &mut Ctx<'_>) {
+        if let Some(a) = &self.0
+            && let Some((chardev, mut host)) = cx.backend::<Chardev>(a.backend)
+        {
+            chardev.set_room(a.front, bytes, &mut host);
+        }
+    }
+
+    /// Sends a break condition.
+    pub fn send_break(&self, cx: &mut Ctx<'_>) {
+        if let Some(a) = &self.0
+            && let Some((chardev, mut host)) = cx.backend::<Chardev>(a.backend)
+        {
+            chardev.break_out(&mut host);
+        }
+    }
+
+    /// Whether a back end is attached at all. Says nothing about a peer behind it: [`CharEvent::Opened`] does.
+    pub const fn is_connected(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// What a completion of a char back end means.
+#[derive(Debug)]
+pub enum CharEvent {
+    /// Input, never more than the credit, and descriptors that came along.
+    Data {
+        /// Bytes, at least one.
+        bytes: Vec<u8>,
+        /// Descriptors, in the order sent.
+        fds: Vec<OwnedFd>,
+    },
+    /// A write that was cut short may go on.
+    Writable,
+    /// There is another side now.
+    Opened,
+    /// The other side is gone; it may come back.
+    Closed,
+    /// The other side sent a break condition.
+    Break,
+}
+
+const TOKEN_DATA: u64 = 0;
+const TOKEN_WRITABLE: u64 = 1;
+const TOKEN_OPENED: u64 = 2;
+const TOKEN_CLOSED: u64 = 3;
+const TOKEN_BREAK: u64 = 4;
+
+impl CharEvent {
+    /// Reads a completion. `None` if it is not of a char back end.
+    pub fn from_completion(done: Completion) -> Option<Self> {
+        Some(match done.token {
+            TOKEN_DATA => Self::Data {
+                bytes: done.data,
+                fds: done.fds,
+            },
+            TOKEN_WRITABLE => Self::Writable,
+            TOKEN_OPENED => Self::Opened,
+            TOKEN_CLOSED => Self::Closed,
+            TOKEN_BREAK => Self::Break,
+            _ => return None,
+        })
+    }
+
+    /// The completion that says this; for replay and tests of devices.
+    pub fn into_completion(self, port: u32) -> Completion {
+        let (token, bytes, fds) = match self {
+            Self::Data { bytes, fds } => (TOKEN_DATA, bytes, fds),
+            Self::Writable => (TOKEN_WRITABLE, Vec::new(), Vec::new()),
+            Self::Opened => (TOKEN_OPENED, Vec::new(), Vec::new()),
+            Self::Closed => (TOKEN_CLOSED, Vec::new(), Vec::new()),
+            Self::Break => (TOKEN_BREAK, Vec::new(), Vec::new()),
+        };
+        Completion {
+            port,
+            token,
+            result: bytes.len() as i64,
+            data: bytes,
+            fds,
+        }
+    }
+}
+
+/// A front end outside the arena of devices: a monitor, a hub, a test. It reaches its back end through a mailbox, because one back
+/// end cannot call another. Cheap to clone; the back end is free again when the last one is dropped.
+#[derive(Clone)]
+pub struct CharHandle {
+    mailbox: Arc<Mailbox>,
+    backend: Waker,
+    _alive: Arc<()>,
+}
+
+pub(crate) type Notify = Box<dyn Fn() + Send + Sync>;
+
+/// What lies between a handle and its back end.
+pub(crate) struct Mailbox {
+    state: Mutex<MailState>,
+    notify: Option<Notify>,
+}
+
+#[derive(Default)]
+struct MailState {
+    events: VecDeque<CharEvent>,
+    waiting: usize,
+    out: Vec<u8>,
+    break_out: bool,
+    /// The front end's writes were cut short.
+    starved: bool,
+    /// The back end's own buffer is full.
+    backend_full: bool,
+}
+
+impl Mailbox {
+    fn lock(&self) -> MutexGuard<'_, MailState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The back end leaves an event.
+    pub(crate) fn post(&self, event: CharEvent) {
+        let mut s = self.lock();
+        if let CharEvent::Data { bytes, .. } = &event {
+            s.waiting += bytes.len();
+        }
+        // A handle that never looks must not grow without bound; bytes are bounded by credit, and of a flapping peer the newest counts.
+        if s.events.len() > 1024
+            && let Some(i) = s.events.iter().position(|e| !matches!(e, CharEvent::Data { .. }))
+        {
+            s.events.remove(i);
+        }
+        s.events.push_back(event);
+        drop(s);
+        if let Some(n) = &self.notify {
+            n();
+        }
+    }
+
+    /// What the handle wants sent.
+    pub(crate) fn take_out(&self, most: usize) -> (Vec<u8>, bool) {
+        let mut s = self.lock();
+        let n = s.out.len().min(most);
+        let rest = s.out.split_off(n);
+        s.backend_full = !rest.is_empty();
+        let out = std::mem::replace(&mut s.out, rest);
+        let freed = std::mem::take(&mut s.starved) && s.out.len() < LIMIT;
+        let break_out = std::mem::take(&mut s.break_out);
+        drop(s);
+        if freed {
+            self.post(CharEvent::Writable);
+        }
+        (out, break_out)
+    }
+
+    /// The back end has room again: whether the handle has something for it.
+    pub(crate) fn has_more(&self) -> bool {
+        let s = self.lock();
+        s.backend_full && !s.out.is_empty()
+    }
+
+    /// How many more bytes the handle takes.
+    pub(crate) fn room(&self) -> usize {
+        LIMIT.saturating_sub(self.lock().waiting)
+    }
+}
+
+impl CharHandle {
+    /// Attaches to a back end. `notify` is called on the machine's thread whenever there is something for [`CharHandle::next`].
+    ///
+    /// # Errors
+    /// The back end is in use and not shared, or is none for characters.
+    pub fn attach(
+        host: &mut southbridge_core::host::Host,
+        id: BackendId,
+        notify: Option<Box<dyn Fn() + Send + Sync>>,
+    ) -> Result<Self, crate::AttachError> {
+        let (chardev, mut cx) = host.get::<Chardev>(id).ok_or(crate::AttachError::NoChardev)?;
+        let mailbox = Arc::new(Mailbox {
+            state: Mutex::default(),
+            notify,
+        });
+        let alive = Arc::new(());
+        chardev.attach(Sink::Handle(mailbox.clone()), &alive, &mut cx)?;
+        Ok(Self {
+            mailbox,
+            backend: cx.waker(),
+            _alive: alive,
+        })
+    }
+
+    /// The next thing that the back end said.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "a queue that fills up again is no iterator"
+    )]
+    pub fn next(&self) -> Option<CharEvent> {
+        let mut s = self.mailbox.lock();
+        let event = s.events.pop_front()?;
+        if let CharEvent::Data { bytes, .. } = &event {
+            let was_full = s.waiting >= LIMIT / 2;
+            s.waiting = s.waiting.saturating_sub(bytes.len());
+            if was_full && s.waiting < LIMIT / 2 {
+                drop(s);
+                self.backend.wake();
+            }
+        }
+        Some(event)
+    }
+
+    /// Sends. Returns how many bytes were taken; [`CharEvent::Writable`] follows if not all.
+    pub fn write(&self, data: &[u8]) -> usize {
+        let mut s = self.mailbox.lock();
+        let n = data.len().min(LIMIT.saturating_sub(s.out.len()));
+        s.out.extend_from_slice(&data[..n]);
+        s.starved |= n < data.len();
+        drop(s);
+        if n > 0 {
+            self.backend.wake();
+        }
+        n
+    }
+
+    /// Sends a break condition.
+    pub fn send_break(&self) {
+        self.mailbox.lock().break_out = true;
+        self.backend.wake();
+    }
+}

@@ -1,0 +1,251 @@
+//! The kinds of back ends: one file each, and the table from which parsing, help and errors derive.
+
+use southbridge_core::host::HostCx;
+use southbridge_core::property::parse_value;
+use southbridge_core::{PropKind, PropValue, Properties, Property};
+
+use crate::error::CharError;
+use crate::link::Link;
+
+pub(crate) mod file;
+pub(crate) mod null;
+pub(crate) mod ringbuf;
+pub(crate) mod stdio;
+pub(crate) mod stream;
+
+/// What a kind's maker may use.
+pub(crate) struct Make<'a, 'h> {
+    pub(crate) options: &'a Properties,
+    #[allow(dead_code, reason = "kinds that look at their waker")]
+    pub(crate) host: &'a mut HostCx<'h>,
+}
+
+type MakeFn = fn(&mut Make<'_, '_>) -> Result<Box<dyn Link>, CharError>;
+
+/// How a kind comes to be.
+pub(crate) enum Maker {
+    /// From its options alone.
+    Link(MakeFn),
+    /// From other back ends; [`crate::Chardevs`] does it.
+    Joint,
+    /// Not here: why.
+    Missing(&'static str),
+}
+
+/// A kind of back end.
+pub struct Kind {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// Another name, kept for old command lines.
+    pub alias: Option<&'static str>,
+    /// One line for people.
+    pub summary: &'static str,
+    /// Its own options; those of [`COMMON`] come on top.
+    pub options: &'static [Property],
+    pub(crate) maker: Maker,
+}
+
+impl Kind {
+    /// Why this kind cannot be opened here, if so.
+    pub fn missing(&self) -> Option<&'static str> {
+        match self.maker {
+            Maker::Missing(why) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// All options: its own, then the common ones.
+    pub fn all_options(&self) -> impl Iterator<Item = &'static Property> {
+        self.options.iter().chain(COMMON)
+    }
+
+    fn option(&self, name: &str) -> Option<&'static Property> {
+        self.all_options().find(|p| p.name == name)
+    }
+}
+
+const fn option(name: &'static str, kind: PropKind, default: Option<&'static str>, help: &'static str) -> Property {
+    Property {
+        name,
+        kind,
+        default,
+        help,
+    }
+}
+
+/// Options of every kind.
+pub const COMMON: &[Property] = &[
+    option(
+        "mux",
+        PropKind::Bool,
+        Some("off"),
+        "share it between several front ends, with the Ctrl-a menu",
+    ),
+    option("logfile", PropKind::Str, None, "also write all output to this file"),
+    option(
+        "logappend",
+        PropKind::Bool,
+        Some("off"),
+        "keep what the log file has already",
+    ),
+];
+
+/// All kinds, by name.
+pub const KINDS: &[Kind] = &[
+    Kind {
+        name: "file",
+        alias: None,
+        summary: "output to a file",
+        options: &[
+            option("path", PropKind::Str, None, "file that takes the output"),
+            option("input-path", PropKind::Str, None, "file (or device) that gives input"),
+            option("append", PropKind::Bool, Some("off"), "keep what the file has already"),
+        ],
+        maker: Maker::Link(file::make),
+    },
+    Kind {
+        name: "null",
+        alias: None,
+        summary: "swallows output and never has input",
+        options: &[],
+        maker: Maker::Link(null::make),
+    },
+    Kind {
+        name: "ringbuf",
+        alias: Some("memory"),
+        summary: "the newest output in memory, read through a monitor",
+        options: &[option("size", PropKind::Size, Some("65536"), "bytes, a power of two")],
+        maker: Maker::Link(ringbuf::make),
+    },
+    Kind {
+        name: "stdio",
+        alias: None,
+        summary: "standard input and output of this process",
+        options: &[option(
+            "signal",
+            PropKind::Bool,
+            Some("on"),
+            "Ctrl-C ends the run; with off the guest gets it",
+        )],
+        maker: Maker::Link(stdio::make),
+    },
+];
+
+/// A kind by its name or alias.
+pub fn find(name: &str) -> Result<&'static Kind, CharError> {
+    KINDS
+        .iter()
+        .find(|k| k.name == name || k.alias == Some(name))
+        .ok_or_else(|| CharError::UnknownKind {
+            kind: name.to_owned(),
+            nearest: nearest(name, KINDS.iter().map(|k| k.name)),
+        })
+}
+
+fn nearest(name: &str, all: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    all.map(|n| (strsim::damerau_levenshtein(name, n), n))
+        .filter(|(d, n)| *d <= 1 + n.len() / 4)
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, n)| n)
+}
+
+/// Reads options as the command line spells them; a word without a value counts as `on`. Later ones win. Defaults are filled in.
+pub fn parse<'t>(
+    kind: &'static Kind,
+    pairs: impl IntoIterator<Item = (&'t str, &'t str)>,
+) -> Result<Properties, CharError> {
+    let mut values = Properties::default();
+    for (name, text) in pairs {
+        let (declared, text) = declared(kind, name, text)?;
+        let value = parse_value(declared.kind, text).ok_or_else(|| CharError::BadValue {
+            option: name.to_owned(),
+            value: text.to_owned(),
+            expected: expected(declared.kind),
+        })?;
+        values.set(declared.name, value);
+    }
+    for p in kind.all_options() {
+        if let (None, Some(text)) = (values.get(p.name), p.default)
+            && let Some(v) = parse_value(p.kind, text)
+        {
+            values.set(p.name, v);
+        }
+    }
+    Ok(values)
+}
+
+/// The option that a word means: `nowait` is `wait=off`.
+fn declared<'t>(kind: &'static Kind, name: &str, text: &'t str) -> Result<(&'static Property, &'t str), CharError> {
+    if let Some(p) = kind.option(name) {
+        return Ok((p, text));
+    }
+    if let Some(p) = name.strip_prefix("no").and_then(|n| kind.option(n))
+        && p.kind == PropKind::Bool
+        && text == "on"
+    {
+        return Ok((p, "off"));
+    }
+    Err(CharError::UnknownOption {
+        kind: kind.name,
+        option: name.to_owned(),
+        nearest: nearest(name, kind.all_options().map(|p| p.name)),
+    })
+}
+
+fn expected(kind: PropKind) -> String {
+    match kind {
+        PropKind::Bool => "on or off".into(),
+        PropKind::OnOffAuto => "on, off or auto".into(),
+        PropKind::Uint(bits) => format!("a number from 0 to {}", u64::MAX >> (64 - bits.clamp(1, 64))),
+        PropKind::Size => "a number of bytes, with a suffix of K, M or G if you like".into(),
+        PropKind::Enum(words) => format!("one of {}", words.join(", ")),
+        PropKind::Str | PropKind::Backend(_) => "text".into(),
+    }
+}
+
+/// A text option that must be there.
+pub(crate) fn required<'o>(
+    options: &'o Properties,
+    kind: &'static str,
+    option: &'static str,
+    expected: &'static str,
+) -> Result<&'o str, CharError> {
+    options
+        .str(option)
+        .filter(|s| !s.is_empty())
+        .ok_or(CharError::Missing { kind, option, expected })
+}
+
+/// Whether an option was given or has a default.
+#[allow(dead_code, reason = "used by kinds with options that exclude each other")]
+pub(crate) fn given(options: &Properties, name: &str) -> bool {
+    options.get(name).is_some()
+}
+
+/// The text of `-chardev help`.
+pub fn help() -> String {
+    let mut text = String::from("Available chardev backend types:\n");
+    for k in KINDS.iter().filter(|k| k.missing().is_none()) {
+        text.push_str(&format!("  {:<10} {}\n", k.name, k.summary));
+    }
+    text
+}
+
+/// The text of `-chardev KIND,help`.
+pub fn kind_help(kind: &Kind) -> String {
+    let mut text = format!("{} options:\n", kind.name);
+    for p in kind.all_options() {
+        let default = p.default.map(|d| format!(" (default: {d})")).unwrap_or_default();
+        text.push_str(&format!("  {}=<{}> - {}{default}\n", p.name, p.kind.name(), p.help));
+    }
+    text
+}
+
+/// A bool that was said, apart from its default.
+#[allow(dead_code, reason = "used by kinds whose defaults depend on others")]
+pub(crate) fn said_bool(options: &Properties, name: &str) -> Option<bool> {
+    match options.get(name) {
+        Some(PropValue::Bool(b)) => Some(*b),
+        _ => None,
+    }
+}

@@ -1,0 +1,200 @@
+//! The narrow host-side trait that each kind of back end implements, and the watch of one descriptor.
+//!
+//! A link moves bytes and says what happened; buffering, credit, front ends, the log file and the menu are [`crate::Chardev`]'s.
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use southbridge_core::host::{HostCx, HostEvent, Interest, WatchId};
+use std::any::Any;
+use std::collections::VecDeque;
+use std::io;
+
+/// Most bytes that one read takes from the host.
+pub(crate) const READ_CHUNK: usize = 4096;
+
+/// What a link tells.
+#[derive(Debug)]
+pub(crate) enum LinkEvent {
+    Data {
+        bytes: Vec<u8>,
+        fds: Vec<OwnedFd>,
+    },
+    /// A write that was cut short may go on.
+    Writable,
+    Opened,
+    Closed,
+    Break,
+}
+
+/// What a link may do: watch descriptors, and tell.
+pub(crate) struct LinkCx<'a, 'h> {
+    pub(crate) host: &'a mut HostCx<'h>,
+    /// How many bytes of input the other side takes now; [`LinkCx::data`] counts it down.
+    pub(crate) room: usize,
+    pub(crate) inbox: &'a mut VecDeque<LinkEvent>,
+}
+
+impl LinkCx<'_, '_> {
+    /// Hands input on. Never more than `room`.
+    pub(crate) fn data(&mut self, bytes: Vec<u8>, fds: Vec<OwnedFd>) {
+        self.room = self.room.saturating_sub(bytes.len());
+        self.inbox.push_back(LinkEvent::Data { bytes, fds });
+    }
+
+    pub(crate) fn tell(&mut self, event: LinkEvent) {
+        self.inbox.push_back(event);
+    }
+}
+
+/// The host's half of a back end. Runs on the machine's thread and never blocks.
+pub(crate) trait Link: Any + Send {
+    /// Starts to watch. Called once, before anything else.
+    fn start(&mut self, _cx: &mut LinkCx<'_, '_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Something happened on the host.
+    fn on_host(&mut self, _event: HostEvent, _cx: &mut LinkCx<'_, '_>) {}
+
+    /// Sends. Takes all, or fewer bytes when the host is not ready: then [`LinkEvent::Writable`] follows. Descriptors are taken out
+    /// of `fds` when they went with the first byte (or can never go). Output with nobody to read it is taken and dropped.
+    fn write(&mut self, data: &[u8], fds: &mut Vec<OwnedFd>, cx: &mut LinkCx<'_, '_>) -> usize;
+
+    /// The room for input (`cx.room`) became more than nothing.
+    fn room_grew(&mut self, _cx: &mut LinkCx<'_, '_>) {}
+
+    /// Sends a break, where the host has such a thing.
+    fn send_break(&mut self, _cx: &mut LinkCx<'_, '_>) {}
+
+    /// Whether there is another side right now.
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    /// What `info chardev` shows.
+    fn describe(&self) -> String;
+
+    /// Something that the user should read once: the name of the terminal that was made.
+    fn notice(&self) -> Option<String> {
+        None
+    }
+
+    /// What this link wants waited for before the machine starts, for people; `None` if nothing (any more).
+    fn awaits(&self) -> Option<String> {
+        None
+    }
+
+    /// The end: unlink, restore, stop threads.
+    fn close(&mut self, _cx: &mut LinkCx<'_, '_>) {}
+}
+
+/// One descriptor's watch: what is armed, and a way out for descriptors that epoll refuses because they never block.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    id: Option<WatchId>,
+    read: bool,
+    write: bool,
+    /// Regular files and some devices: always ready, so a wake-up of our own stands in for epoll.
+    always_ready: bool,
+    token: u64,
+}
+
+/// What of a [`HostEvent`] concerns a [`Watch`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ready {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) hangup: bool,
+}
+
+impl Watch {
+    pub(crate) fn new(token: u64) -> Self {
+        Self {
+            token,
+            ..Self::default()
+        }
+    }
+
+    /// Arms for exactly this. With nothing wanted the descriptor leaves epoll altogether: a hang-up would be reported without end.
+    pub(crate) fn set(&mut self, fd: impl AsFd, read: bool, write: bool, host: &mut HostCx<'_>) -> io::Result<()> {
+        if self.always_ready {
+            (self.read, self.write) = (read, write);
+            if read || write {
+                host.waker().wake();
+            }
+            return Ok(());
+        }
+        if (read, write) == (self.read, self.write) {
+            return Ok(());
+        }
+        let mut interest = Interest::empty();
+        interest.set(Interest::READ, read);
+        interest.set(Interest::WRITE, write);
+        match self.id {
+            Some(id) if interest.is_empty() => {
+                host.unwatch(id, fd);
+                self.id = None;
+            }
+            Some(id) => host.rewatch(id, fd, interest)?,
+            None => match host.watch(fd, interest, self.token) {
+                Ok(id) => self.id = Some(id),
+                Err(e) if e.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
+                    self.always_ready = true;
+                    host.waker().wake();
+                }
+                Err(e) => return Err(e),
+            },
+        }
+        (self.read, self.write) = (read, write);
+        Ok(())
+    }
+
+    pub(crate) fn want_read(&mut self, on: bool, fd: impl AsFd, host: &mut HostCx<'_>) {
+        let write = self.write;
+        // A descriptor that cannot be watched (no memory) stays silent; nothing better is to be done from here.
+        let _ = self.set(fd, on, write, host);
+    }
+
+    pub(crate) fn want_write(&mut self, on: bool, fd: impl AsFd, host: &mut HostCx<'_>) {
+        let read = self.read;
+        let _ = self.set(fd, read, on, host);
+    }
+
+    /// Leaves epoll; call it before the descriptor is closed.
+    pub(crate) fn stop(&mut self, fd: impl AsFd, host: &mut HostCx<'_>) {
+        if let Some(id) = self.id.take() {
+            host.unwatch(id, fd);
+        }
+        (self.read, self.write) = (false, false);
+    }
+
+    /// Whether an event is for this descriptor, and what it says.
+    pub(crate) fn ready(&self, event: HostEvent) -> Option<Ready> {
+        match event {
+            HostEvent::Ready {
+                token,
+                readable,
+                writable,
+                hangup,
+            } if token == self.token && self.id.is_some() => Some(Ready {
+                read: readable && self.read,
+                write: (writable || hangup) && self.write,
+                hangup,
+            }),
+            HostEvent::Woken if self.always_ready && (self.read || self.write) => Some(Ready {
+                read: self.read,
+                write: self.write,
+                hangup: false,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// A write to a non-blocking descriptor: how much went, or that the other side is gone.
+pub(crate) fn sent(result: Result<usize, Errno>) -> Result<usize, Errno> {
+    match result {
+        Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+        other => other,
+    }
+}
