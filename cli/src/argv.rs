@@ -3,6 +3,7 @@
 //! `--foo` is `-foo`. An option that needs an argument takes the next word, whatever it looks like, as QEMU does.
 //! No file is opened, except that [`CommandLine::expand`] asks its caller to read what `-readconfig` names.
 
+use std::ffi::OsStr;
 use std::sync::Arc;
 
 use crate::error::{ErrorKind, OptError};
@@ -10,6 +11,7 @@ use crate::ini;
 use crate::keyval::Props;
 use crate::location::{Location, Origin, Source};
 use crate::options::{self, Handler, OptionDef, Status};
+use crate::personality::{Personality, Role};
 
 /// One option as it was given.
 #[derive(Debug, Clone)]
@@ -67,9 +69,11 @@ impl CommandLine {
     /// As [`CommandLine::parse`].
     pub fn parse_from<S: AsRef<str>>(args: &[S], first: usize) -> Result<Self, OptError> {
         let mut options = Vec::new();
+        let program = args.first().map_or("", AsRef::as_ref);
+        let has_tools = Personality::from_argv0(OsStr::new(program)).role == Role::Southbridge;
         let mut words = args.iter().map(AsRef::as_ref).enumerate().skip(first);
         while let Some((index, word)) = words.next() {
-            let def = lookup(index, word)?;
+            let def = lookup(index, word, has_tools)?;
             let text = match def.argument {
                 None => "",
                 Some(shape) => words.next().ok_or_else(|| missing_argument(index, word, def, shape))?.1,
@@ -133,9 +137,9 @@ fn source(index: usize, option: &str, text: &str) -> Arc<Source> {
     })
 }
 
-fn lookup(index: usize, word: &str) -> Result<&'static OptionDef, OptError> {
+fn lookup(index: usize, word: &str, has_tools: bool) -> Result<&'static OptionDef, OptError> {
     let Some(name) = word.strip_prefix('-') else {
-        return Err(positional(index, word));
+        return Err(positional(index, word, has_tools && index == 1));
     };
     let name = name.strip_prefix('-').unwrap_or(name);
     if let Some(def) = options::find(name) {
@@ -161,10 +165,10 @@ fn lookup(index: usize, word: &str) -> Result<&'static OptionDef, OptError> {
 }
 
 /// QEMU takes a bare word as the image of the first disk.
-fn positional(index: usize, word: &str) -> OptError {
+fn positional(index: usize, word: &str, tools: bool) -> OptError {
     let at = Location::argument(&source(index, "", word));
     let help = match crate::error::nearest(word, crate::command::TOOLS.iter().copied()) {
-        Some(tool) if index == 1 => format!("did you mean the command '{tool}'?"),
+        Some(tool) if tools => format!("did you mean the command '{tool}'?"),
         _ => "it comes with disks; a program to run is given with -kernel".to_owned(),
     };
     OptError::not_yet(format!("a bare file name ('{word}') as disk image"), at).with_help(help)

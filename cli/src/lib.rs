@@ -9,13 +9,17 @@
 
 pub mod argv;
 pub mod command;
+pub mod completion;
 pub mod config;
 pub mod error;
+pub mod help;
 pub mod ini;
 pub mod keyval;
 pub mod location;
+pub mod man;
 pub mod options;
 pub mod personality;
+pub mod up;
 
 pub use command::{Command, HelpTopic};
 pub use config::Config;

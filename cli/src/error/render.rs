@@ -46,7 +46,9 @@ impl Style {
 
 pub(super) fn render(error: &OptError, style: &Style) -> String {
     match error.at() {
-        Some(at) if style.multiline => format!("{}: {}", style.program, marked(error, at, style.color)),
+        Some(at) if style.multiline && !at.source().line().0.is_empty() => {
+            format!("{}: {}", style.program, marked(error, at, style.color))
+        }
         _ => format!("{}: {}", style.program, one_line(error)),
     }
 }

@@ -18,8 +18,8 @@ pub(super) const TABLE: &[OptionDef] = &[
     .merges()
     .complete(C::HelpOf("machine"))
     .detail(
-        "NAME is a board; 'help' lists them, and NAME,help lists the properties of one. Given more than once, the \
-             lists are merged and a later value replaces an earlier one.",
+        "NAME is a board; 'help' lists them, and NAME,help lists the properties of one. When lists are \
+         merged, a later value replaces an earlier one.",
     ),
     opt("cpu", Machine, H::Cpu, "choose the processor and set its properties")
         .arg("MODEL[,PROPERTY=VALUE]...")
