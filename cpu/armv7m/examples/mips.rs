@@ -1,28 +1,54 @@
-//! Instructions per second of the interpreter on a CoreMark-class program: `cargo run --release -p southbridge-cpu-armv7m --example mips`.
+//! Instructions per second of the interpreter on a CoreMark-class program, on a machine's real address space:
+//! `cargo run --release -p southbridge-cpu-armv7m --example mips`.
 
-use southbridge_cpu_armv7m::{Bus, CORTEX_M3, Config, Engine, Exit, FlatBus};
+use southbridge_core::cpu::{Cpu, Exit};
+use southbridge_core::memory::{Mapping, RamBlock, Target};
+use southbridge_core::{ClockRate, System};
+use southbridge_cpu_armv7m::{CORTEX_M3, Config, CortexM};
 use std::time::Instant;
 
-fn main() {
+fn main() -> std::io::Result<()> {
     let image = include_bytes!("coremark_like.bin");
-    for _ in 0..3 {
-        let mut bus = FlatBus::new();
-        bus.add(0, 0x4_0000, true);
-        bus.add(0x2000_0000, 0x1_0000, false);
-        assert!(bus.load(0, image));
-        let mut engine = Engine::new(Config::new(&CORTEX_M3, 32));
-        engine.set_semihosting(true);
-        engine.reset(&mut bus);
+    for _ in 0..5 {
+        let mut sys = System::new(ClockRate::Hz(25_000_000))?;
+        sys.set_cpu_count(1);
+        for (name, start, len, readonly) in [("rom", 0, 0x4_0000, true), ("ram", 0x2000_0000, 0x1_0000, false)] {
+            let block = RamBlock::new(name, len)?;
+            if readonly {
+                assert!(block.write(0, image));
+            }
+            let target = Target::Ram {
+                block,
+                offset: 0,
+                readonly,
+            };
+            sys.memory.map(Mapping {
+                start,
+                len,
+                priority: 0,
+                name: name.into(),
+                target,
+            });
+        }
+        let mut cpu = CortexM::new(Config::new(&CORTEX_M3, 32));
+        cpu.set_semihosting(true);
+        cpu.reset(&mut sys);
         let start = Instant::now();
-        let exit = engine.run(&mut bus, u64::MAX / 2);
+        let exit = loop {
+            match cpu.run(&mut sys, 1_000_000) {
+                Exit::Budget => {}
+                exit => break exit,
+            }
+        };
         let seconds = start.elapsed().as_secs_f64();
-        let n = bus.cycles();
+        let n = sys.clock.executed();
         let Exit::Semihosting { arg, .. } = exit else {
-            panic!("stopped with {exit:?}: {:x?}", engine.registers())
+            panic!("stopped with {exit:?}: {:x?}", cpu.registers())
         };
         println!(
             "checksum {arg:#06x}, {n} instructions in {seconds:.3} s: {:.1} million/s",
             n as f64 / seconds / 1e6
         );
     }
+    Ok(())
 }

@@ -163,7 +163,7 @@ impl<B: Bus> Cache<B> {
         }
     }
 
-    /// Decodes the block at the core's PC and ITSTATE. Breakpoints cut it; `single` decodes one instruction only.
+    /// Decodes the block at the core's PC and ITSTATE. It ends before any of `stops`.
     pub(crate) fn build(&mut self, core: &mut Core<B>, bus: &mut B, stops: &Stops) -> Result<u32, Fault> {
         let decoded = Decoded::of(core, bus, stops)?;
         if self.index.len() >= MAX_BLOCKS {
@@ -282,7 +282,11 @@ impl<W: Window> Reader<W> {
         if !rights.allow(Access::Fetch) {
             return Err(Fault::FetchAccess);
         }
-        if let Some((w, _)) = self.windows.iter().find(|(_, at)| same_granule(*at, addr))
+        let here = |w: &W, at: u32| {
+            let ((m1, o1), (m2, o2)) = (w.place(at), w.place(addr));
+            m1 == m2 && o1 / CODE_GRANULE == o2 / CODE_GRANULE
+        };
+        if let Some((w, _)) = self.windows.iter().find(|(w, at)| here(w, *at))
             && let Some(v) = w.read_u16(addr)
         {
             return Ok(v);
@@ -296,12 +300,6 @@ impl<W: Window> Reader<W> {
         // Code in a device's registers: read as it is, never seen to change.
         bus.read(addr, 2).map(|v| v as u16).map_err(|_| Fault::FetchBus)
     }
-}
-
-/// Whether two addresses share a granule. Windows start at multiples of it or the marks would not line up; where one does not, the
-/// granule of the address is a little off, which only costs another mark.
-fn same_granule(a: u32, b: u32) -> bool {
-    u64::from(a) / CODE_GRANULE == u64::from(b) / CODE_GRANULE
 }
 
 /// Whether every instruction of a block may be fetched under the core's present rights.

@@ -54,12 +54,12 @@ pub trait Bus {
 
     /// Whether the run should end between two instructions.
     fn attention(&self) -> bool;
-    /// Whether [`Bus::take_line`] or [`Bus::take_code_write`] has something.
-    fn news(&self) -> bool;
-    /// The next change of an interrupt input: external interrupt number (or [`crate::Engine::NMI_LINE`]) and level.
-    fn take_line(&mut self) -> Option<(u32, bool)>;
-    /// The next write into marked code: memory identity, offset and length.
-    fn take_code_write(&mut self) -> Option<(u64, u64, u64)>;
-    /// The engine itself wrote into marked code (same terms); it comes back through [`Bus::take_code_write`].
+    /// Whether [`Bus::take_lines`] or [`Bus::take_code_writes`] has something for core number `cpu`.
+    fn news(&self, cpu: u8) -> bool;
+    /// Changes of the core's interrupt inputs since the last call: external interrupt number (or [`crate::NMI_LINE`]) and level.
+    fn take_lines(&mut self, cpu: u8) -> Vec<(u32, bool)>;
+    /// Writes into marked code since the last call: memory identity, offset and length.
+    fn take_code_writes(&mut self, cpu: u8) -> Vec<(u64, u64, u64)>;
+    /// The engine itself wrote into marked code (same terms); it comes back through [`Bus::take_code_writes`].
     fn code_written(&mut self, memory: u64, offset: u64, len: u64);
 }

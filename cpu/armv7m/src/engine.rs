@@ -3,6 +3,7 @@
 use crate::block::{Cache, Place, Stops, executable, key};
 use crate::bus::Bus;
 use crate::core::{Core, Fault, Flow};
+use crate::exception::fetch_vector;
 use crate::scs::nvic::number::*;
 use crate::scs::regs::sync_systick;
 use crate::scs::systick::Rates;
@@ -34,6 +35,9 @@ pub enum Exit {
     Breakpoint,
 }
 
+/// The input number of NMI for [`Bus::take_lines`] and [`Engine::line`]; external interrupts are 0 to 239.
+pub const NMI_LINE: u32 = 0x1000;
+
 /// A Cortex-M core with its decoded blocks.
 pub struct Engine<B: Bus> {
     core: Core<B>,
@@ -46,9 +50,6 @@ pub struct Engine<B: Bus> {
 }
 
 impl<B: Bus> Engine<B> {
-    /// The input number of NMI for [`Bus::take_line`] and [`Engine::line`]; external interrupts are 0 to 239.
-    pub const NMI_LINE: u32 = 0x1000;
-
     /// A core that has not been reset yet.
     pub fn new(cfg: Config) -> Self {
         Engine {
@@ -92,10 +93,8 @@ impl<B: Bus> Engine<B> {
         core.flush_tlb();
         self.cache.clear();
         let vtor = core.s.scb.vtor;
-        let sp = core.read(bus, vtor, 4, true);
-        let pc = core.read(bus, vtor.wrapping_add(4), 4, true);
-        match (sp, pc) {
-            (Ok(sp), Ok(pc)) => {
+        match (fetch_vector(bus, vtor), fetch_vector(bus, vtor.wrapping_add(4))) {
+            (Some(sp), Some(pc)) => {
                 core.s.regs[13] = sp & !3;
                 core.s.pc = pc & !1;
                 core.s.t = pc & 1 != 0;
@@ -111,7 +110,6 @@ impl<B: Bus> Engine<B> {
         let end = self.core.cycles.saturating_add(budget);
         loop {
             if let Some(exit) = self.between(bus, end) {
-                self.core.publish(bus, 0);
                 return exit;
             }
             let rates = self.core.rates();
@@ -174,10 +172,6 @@ impl<B: Bus> Engine<B> {
         if core.takeable().is_some() {
             core.enter(bus);
         }
-        if !core.s.t && !core.s.lockup {
-            core.cycles += 1;
-            core.instruction_fault(bus, Fault::InvalidState);
-        }
         if !self.breakpoints.is_empty() {
             let pc = self.core.s.pc;
             if self.breakpoints.contains(&pc) && self.stopped_at.replace(pc) != Some(pc) {
@@ -190,13 +184,14 @@ impl<B: Bus> Engine<B> {
 
     /// Line changes and writes into code.
     fn news(&mut self, bus: &mut B) {
-        if !bus.news() {
+        let cpu = self.core.cfg.cpu;
+        if !bus.news(cpu) {
             return;
         }
-        while let Some((input, level)) = bus.take_line() {
+        for (input, level) in bus.take_lines(cpu) {
             self.line(input, level);
         }
-        while let Some((memory, offset, len)) = bus.take_code_write() {
+        for (memory, offset, len) in bus.take_code_writes(cpu) {
             self.cache.written(memory, offset, len);
         }
         if bus.generation() != self.generation {
@@ -209,7 +204,7 @@ impl<B: Bus> Engine<B> {
     /// An interrupt input changes. Unknown inputs are ignored.
     pub fn line(&mut self, input: u32, level: bool) {
         let n = match input {
-            Self::NMI_LINE => NMI,
+            NMI_LINE => NMI,
             n if n < self.core.cfg.irqs.into() => EXTERNAL + n as u16,
             _ => return,
         };
@@ -223,12 +218,15 @@ impl<B: Bus> Engine<B> {
         let mut from = 0;
         while !self.core.s.lockup && self.core.cycles < stop {
             let Self { core, cache, .. } = self;
+            if !core.s.t {
+                return self.fault(bus, Fault::InvalidState);
+            }
             let here = key(core.s.pc, core.s.it);
             let mut id = match cache.find(here) {
                 Some(id) => id,
                 None => match cache.build(core, bus, &self.breakpoints) {
                     Ok(id) => id,
-                    Err(fault) => return self.fetch_fault(bus, fault),
+                    Err(fault) => return self.fault(bus, fault),
                 },
             };
             if from != 0 {
@@ -323,8 +321,9 @@ impl<B: Bus> Engine<B> {
         None
     }
 
+    /// The instruction at the PC faults before it is executed.
     #[cold]
-    fn fetch_fault(&mut self, bus: &mut B, fault: Fault) -> Option<Exit> {
+    fn fault(&mut self, bus: &mut B, fault: Fault) -> Option<Exit> {
         self.core.cycles += 1;
         self.core.publish(bus, 0);
         self.core.instruction_fault(bus, fault);

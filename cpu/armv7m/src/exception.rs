@@ -1,6 +1,6 @@
 //! Exception entry and return (ARM ARM B1.5): what is taken when, stacking, EXC_RETURN checks, escalation, lockup.
 
-use crate::bus::Bus;
+use crate::bus::{Bus, Window};
 use crate::core::{Core, Fault};
 use crate::scs::nvic::{IDLE, number::*};
 use crate::scs::scb::{ccr, cfsr, demcr, hfsr, scr};
@@ -62,7 +62,7 @@ impl<B: Bus> Core<B> {
         match self.s.sleep {
             Sleep::Awake => true,
             Sleep::Interrupt => urgent(),
-            Sleep::Event => self.s.event || urgent(),
+            Sleep::Event => self.s.event || self.takeable().is_some(),
         }
     }
 
@@ -207,9 +207,9 @@ impl<B: Bus> Core<B> {
         }
         let Some((n, _)) = self.s.nvic.best() else { return };
         let vector = self.s.scb.vtor.wrapping_add(4 * u32::from(n));
-        match self.read(bus, vector, 4, true) {
-            Ok(target) => self.start_handler(n, target, link),
-            Err(_) => {
+        match fetch_vector(bus, vector) {
+            Some(target) => self.start_handler(n, target, link),
+            None => {
                 self.s.scb.hfsr |= hfsr::VECTTBL;
                 if n <= HARD_FAULT {
                     return self.lock_up();
@@ -335,5 +335,13 @@ impl<B: Bus> Core<B> {
         s.exclusive = None;
         s.event = true;
         self.rights_changed(false);
+    }
+}
+
+/// Vectors are read by the default map, whatever the MPU says (B3.5.1).
+pub(crate) fn fetch_vector<B: Bus>(bus: &mut B, addr: u32) -> Option<u32> {
+    match bus.window(addr) {
+        Some(w) => w.read_u32(addr),
+        None => bus.read(addr, 4).ok(),
     }
 }

@@ -1,7 +1,6 @@
 //! A bus of RAM and nothing else, for tests and for programs that need no board.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::bus::{Bus, BusFault, CODE_GRANULE, Window};
@@ -97,9 +96,9 @@ impl Window for FlatWindow {
 pub struct FlatBus {
     windows: Vec<FlatWindow>,
     cycles: u64,
-    lines: VecDeque<(u32, bool)>,
-    code_writes: VecDeque<(u64, u64, u64)>,
-    /// Line changes that come up by themselves at a cycle count seen by a device access; see [`FlatBus::tap`].
+    lines: Vec<(u32, bool)>,
+    code_writes: Vec<(u64, u64, u64)>,
+    /// Address and interrupt of the one device; see [`FlatBus::tap`].
     tap: Option<(u32, u32)>,
     /// What was stored to the tap, with the cycle count of the store.
     pub stores: Vec<(u64, u32)>,
@@ -142,7 +141,7 @@ impl FlatBus {
             }
             .write_u8(at, *b);
             if code == Some(true) {
-                self.code_writes.push_back((w.memory.id, u64::from(at - w.base), 1));
+                self.code_writes.push((w.memory.id, u64::from(at - w.base), 1));
             }
             code.is_some()
         })
@@ -153,7 +152,7 @@ impl FlatBus {
     }
     /// An interrupt line changes before the next instruction that is executed.
     pub fn line(&mut self, input: u32, level: bool) {
-        self.lines.push_back((input, level));
+        self.lines.push((input, level));
     }
     /// Lets time pass without instructions, as a machine does while its core sleeps.
     pub fn sleep_until(&mut self, cycles: u64) {
@@ -179,7 +178,7 @@ impl Bus for FlatBus {
     fn write(&mut self, addr: u32, size: u8, value: u32) -> Result<(), BusFault> {
         if let Some((_, irq)) = self.tap.filter(|(at, _)| *at == addr) {
             self.stores.push((self.cycles, value));
-            self.lines.push_back((irq, value & 1 != 0));
+            self.lines.push((irq, value & 1 != 0));
             return Ok(());
         }
         let w = self.window(addr).ok_or(BusFault)?;
@@ -210,16 +209,16 @@ impl Bus for FlatBus {
         false
     }
     #[inline(always)]
-    fn news(&self) -> bool {
+    fn news(&self, _cpu: u8) -> bool {
         !self.lines.is_empty() || !self.code_writes.is_empty()
     }
-    fn take_line(&mut self) -> Option<(u32, bool)> {
-        self.lines.pop_front()
+    fn take_lines(&mut self, _cpu: u8) -> Vec<(u32, bool)> {
+        std::mem::take(&mut self.lines)
     }
-    fn take_code_write(&mut self) -> Option<(u64, u64, u64)> {
-        self.code_writes.pop_front()
+    fn take_code_writes(&mut self, _cpu: u8) -> Vec<(u64, u64, u64)> {
+        std::mem::take(&mut self.code_writes)
     }
     fn code_written(&mut self, memory: u64, offset: u64, len: u64) {
-        self.code_writes.push_back((memory, offset, len));
+        self.code_writes.push((memory, offset, len));
     }
 }

@@ -8,6 +8,7 @@
 mod block;
 mod bus;
 mod core;
+mod cpu;
 pub mod decode;
 mod engine;
 mod exception;
@@ -20,7 +21,8 @@ mod state;
 mod variant;
 
 pub use bus::{Bus, BusFault, CODE_GRANULE, Window};
-pub use engine::{Engine, Exit, REGISTERS};
+pub use cpu::CortexM;
+pub use engine::{Engine, Exit, NMI_LINE, REGISTERS};
 pub use flat::{FlatBus, FlatWindow};
 pub use insn::{Alu, Insn, Kind, Mode, Shift, Src, Width};
 pub use state::State;

@@ -41,7 +41,7 @@ impl<B: Bus> Core<B> {
 
     /// Whether an access that may have reached a device had effects that the next instruction must see.
     fn after_access(&mut self, bus: &B) -> Flow {
-        if self.look_up || bus.attention() || bus.news() {
+        if self.look_up || bus.attention() || bus.news(self.cfg.cpu) {
             Flow::SYNC
         } else {
             Flow::NEXT

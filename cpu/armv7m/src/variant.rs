@@ -61,6 +61,8 @@ pub static CORTEX_M3: Variant = Variant {
 pub struct Config {
     /// Which core.
     pub variant: &'static Variant,
+    /// Number of the core in its machine.
+    pub cpu: u8,
     /// External interrupts, 1 to 240.
     pub irqs: u16,
     /// Implemented priority bits, 3 to 8 on ARMv7-M.
@@ -81,6 +83,7 @@ impl Config {
         let irqs = irqs.clamp(1, 240);
         Config {
             variant,
+            cpu: 0,
             irqs,
             priority_bits: 8,
             cpu_hz: 25_000_000,

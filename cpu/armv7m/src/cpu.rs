@@ -1,0 +1,200 @@
+//! The engine as a CPU of a machine: [`Bus`] on top of `core`'s `System`, and `core`'s `Cpu` on top of [`Engine`].
+
+use southbridge_core::cpu::{Cpu, CpuId, Exit as CpuExit, RegisterValue};
+use southbridge_core::system::CodeWrite;
+use southbridge_core::{LoadError, RamWindow, SavedState, System};
+
+use crate::bus::{Bus, BusFault, CODE_GRANULE, Window};
+use crate::engine::{Engine, Exit};
+use crate::state::State;
+use crate::variant::Config;
+
+const _: () = assert!(CODE_GRANULE == southbridge_core::memory::CODE_GRANULE);
+
+macro_rules! accesses {
+    ($($read:ident $write:ident $t:ty),+) => { $(
+        #[inline(always)]
+        fn $read(&self, addr: u32) -> Option<$t> {
+            RamWindow::$read(self, u64::from(addr).wrapping_sub(self.start))
+        }
+        #[inline(always)]
+        fn $write(&self, addr: u32, value: $t) -> Option<bool> {
+            RamWindow::$write(self, u64::from(addr).wrapping_sub(self.start), value)
+        }
+    )+ };
+}
+
+impl Window for RamWindow {
+    accesses!(read_u8 write_u8 u8, read_u16 write_u16 u16, read_u32 write_u32 u32);
+
+    fn narrow(&self, first: u32, last: u32, readonly: bool) -> Option<Self> {
+        let first = self.start.max(first.into());
+        let end = (self.start + self.len).min(u64::from(last) + 1);
+        let len = end.checked_sub(first).filter(|n| *n > 0)?;
+        let offset = self.block_offset() + (first - self.start);
+        RamWindow::new(first, len, self.readonly || readonly, self.block(), offset)
+    }
+    fn place(&self, addr: u32) -> (u64, u64) {
+        (
+            self.block().id(),
+            self.block_offset()
+                .wrapping_add(u64::from(addr).wrapping_sub(self.start)),
+        )
+    }
+    fn mark_code(&self, addr: u32, on: bool) {
+        let (_, offset) = self.place(addr);
+        if on {
+            self.block().mark_code(offset);
+        } else {
+            self.block().clear_code(offset);
+        }
+    }
+}
+
+impl Bus for System {
+    type Window = RamWindow;
+
+    fn read(&mut self, addr: u32, size: u8) -> Result<u32, BusFault> {
+        System::read(self, addr.into(), size)
+            .map(|v| v as u32)
+            .map_err(|_| BusFault)
+    }
+    fn write(&mut self, addr: u32, size: u8, value: u32) -> Result<(), BusFault> {
+        System::write(self, addr.into(), size, value.into()).map_err(|_| BusFault)
+    }
+    fn window(&mut self, addr: u32) -> Option<RamWindow> {
+        self.ram_window(addr.into())
+    }
+    fn generation(&self) -> u64 {
+        self.memory.generation()
+    }
+    fn cycles(&self) -> u64 {
+        self.clock.ticks()
+    }
+    fn consume(&mut self, n: u64) {
+        self.clock.consume(n);
+    }
+    fn cpu_hz(&self) -> u64 {
+        self.clock.hz()
+    }
+    #[inline(always)]
+    fn attention(&self) -> bool {
+        System::attention(self)
+    }
+    #[inline(always)]
+    fn news(&self, cpu: u8) -> bool {
+        self.cpu_news(CpuId(cpu))
+    }
+    fn take_lines(&mut self, cpu: u8) -> Vec<(u32, bool)> {
+        System::take_lines(self, CpuId(cpu))
+    }
+    fn take_code_writes(&mut self, cpu: u8) -> Vec<(u64, u64, u64)> {
+        System::take_code_writes(self, CpuId(cpu))
+            .into_iter()
+            .map(|w| (w.block, w.offset, w.len))
+            .collect()
+    }
+    fn code_written(&mut self, memory: u64, offset: u64, len: u64) {
+        System::code_written(
+            self,
+            CodeWrite {
+                block: memory,
+                offset,
+                len,
+            },
+        );
+    }
+}
+
+/// A Cortex-M core of a machine.
+///
+/// Interrupt inputs: 0 to 239 are the external interrupts, [`crate::NMI_LINE`] is NMI.
+/// After [`CpuExit::Semihosting`] the PC is already behind the BKPT; `finish_semihosting` writes R0.
+pub struct CortexM {
+    engine: Engine<System>,
+}
+
+/// Layout version of the saved [`State`].
+const VERSION: u32 = 1;
+
+impl CortexM {
+    /// A core as configured, not yet reset.
+    pub fn new(cfg: Config) -> Self {
+        CortexM {
+            engine: Engine::new(cfg),
+        }
+    }
+    /// The engine, for a debugger.
+    pub fn engine(&mut self) -> &mut Engine<System> {
+        &mut self.engine
+    }
+    /// Whether BKPT 0xAB is a semihosting call rather than a breakpoint.
+    pub fn set_semihosting(&mut self, on: bool) {
+        self.engine.set_semihosting(on);
+    }
+    fn lockup(&self) -> String {
+        let r = |name| self.engine.register(name).unwrap_or(0);
+        let s = self.engine.state();
+        format!(
+            "Cortex-M lockup: fault in the fault handler (LR {:#010x}, SP {:#010x}, CFSR {:#010x}, HFSR {:#010x}, BFAR {:#010x})",
+            r("lr"),
+            r("sp"),
+            s.scb.cfsr,
+            s.scb.hfsr,
+            s.scb.bfar
+        )
+    }
+}
+
+impl Cpu for CortexM {
+    fn model(&self) -> &'static str {
+        self.engine.config().variant.name
+    }
+    fn reset(&mut self, sys: &mut System) {
+        self.engine.reset(sys);
+    }
+    fn run(&mut self, sys: &mut System, budget: u64) -> CpuExit {
+        match self.engine.run(sys, budget) {
+            Exit::Budget => CpuExit::Budget,
+            Exit::Idle { until } => CpuExit::Idle {
+                until: until.map(|at| {
+                    sys.clock
+                        .now()
+                        .after_ticks(at.saturating_sub(sys.clock.ticks()), sys.clock.hz())
+                }),
+            },
+            Exit::Reset => CpuExit::Reset,
+            Exit::Semihosting { op, arg } => CpuExit::Semihosting { op, arg: arg.into() },
+            Exit::Lockup => CpuExit::Lockup(self.lockup()),
+            Exit::Breakpoint => CpuExit::Debug,
+        }
+    }
+    fn on_line(&mut self, input: u32, level: bool, _: &mut System) {
+        self.engine.line(input, level);
+    }
+    fn finish_semihosting(&mut self, result: u64) {
+        self.engine.set_register("r0", result as u32);
+    }
+    fn save(&self) -> SavedState {
+        SavedState::of(VERSION, self.engine.state())
+    }
+    fn load(&mut self, state: &SavedState) -> Result<(), LoadError> {
+        self.engine.set_state(state.read::<State>(VERSION)?);
+        Ok(())
+    }
+    fn registers(&self) -> Vec<RegisterValue> {
+        let all = self.engine.registers().into_iter();
+        all.map(|(name, value)| RegisterValue {
+            name,
+            bits: 32,
+            value: value.into(),
+        })
+        .collect()
+    }
+    fn set_register(&mut self, name: &str, value: u64) -> bool {
+        self.engine.set_register(name, value as u32)
+    }
+    fn pc(&self) -> u64 {
+        self.engine.register("pc").unwrap_or(0).into()
+    }
+}
