@@ -276,6 +276,32 @@ static void test_masks(void)
     NVIC_ICPR(0) = a;
 }
 
+/* --- events and exclusive access --- */
+
+static void test_events(void)
+{
+    __asm volatile("sev\n\twfe" ::: "memory"); /* hangs if the event is lost */
+    check("WFE falls through after SEV", true);
+    REG(0xe000ed10) = 0x10; /* SCR.SEVONPEND */
+    __asm volatile("sev\n\twfe" ::: "memory"); /* the event register is empty now */
+    pend(1u << IRQ_A);                         /* disabled: becomes pending, which is an event */
+    __asm volatile("wfe" ::: "memory");
+    check("SEVONPEND makes a pending disabled interrupt an event", true);
+    REG(0xe000ed10) = 0;
+    NVIC_ICPR(0) = 1u << IRQ_A;
+
+    static volatile uint32_t word = 5;
+    uint32_t failed, failed_again;
+    __asm volatile("ldrex r2, [%2]\n\tadd r2, #1\n\tstrex %0, r2, [%2]\n\tstrex %1, r2, [%2]"
+                   : "=&r"(failed), "=&r"(failed_again) : "r"(&word) : "r2", "memory");
+    check("STREX works once for each LDREX", failed == 0 && failed_again == 1 && word == 6);
+    __asm volatile("ldrex r2, [%1]\n\tclrex\n\tstrex %0, r2, [%1]" : "=&r"(failed) : "r"(&word) : "r2", "memory");
+    check("CLREX takes the claim away", failed == 1);
+    __asm volatile("ldrex r2, [%1]\n\tsvc #0\n\tstrex %0, r2, [%1]"
+                   : "=&r"(failed) : "r"(&word) : "r0", "r1", "r2", "memory");
+    check("so does an exception", failed == 1);
+}
+
 /* --- faults --- */
 
 static void undefined(void) { __asm volatile("udf #0"); }
@@ -446,6 +472,7 @@ int main(void)
     test_calls();
     test_priorities();
     test_masks();
+    test_events();
     test_faults();
     test_mpu();
     test_modes();

@@ -5,6 +5,7 @@ use crate::{println, wait_for_interrupt};
 const SYS_GET_CMDLINE: u32 = 0x15;
 const SYS_EXIT: u32 = 0x18;
 const SYS_EXIT_EXTENDED: u32 = 0x20;
+const ADP_STOPPED_RUN_TIME_ERROR_UNKNOWN: usize = 0x20023;
 const ADP_STOPPED_APPLICATION_EXIT: usize = 0x20026;
 
 unsafe extern "C" {
@@ -19,17 +20,13 @@ pub fn exit(status: i32) -> ! {
         // SAFETY: the call reads the two words of `block`, which lives across it.
         unsafe { semihosting(SYS_EXIT_EXTENDED, block.as_ptr().expose_provenance()) };
     }
-    // SAFETY: this call takes a plain number. After a failed one without the extended form it still ends the run.
-    unsafe {
-        semihosting(
-            SYS_EXIT,
-            if status == 0 {
-                ADP_STOPPED_APPLICATION_EXIT
-            } else {
-                0x20024
-            },
-        )
+    let reason = if status == 0 {
+        ADP_STOPPED_APPLICATION_EXIT
+    } else {
+        ADP_STOPPED_RUN_TIME_ERROR_UNKNOWN
     };
+    // SAFETY: this call takes a plain number. After a failed one without the extended form it still ends the run.
+    unsafe { semihosting(SYS_EXIT, reason) };
     println!("no semihosting: status {status}, asleep");
     loop {
         wait_for_interrupt();
