@@ -2,7 +2,9 @@
 
 mod counter;
 pub mod dualtimer;
+pub mod fpgaio;
 mod id;
+pub mod scc;
 pub mod timer;
 pub mod watchdog;
 
@@ -11,6 +13,8 @@ use southbridge_core::{Ctx, Registry, VirtualTime};
 
 /// Adds the types of this family.
 pub fn register(r: &mut Registry) {
+    r.add(&fpgaio::TYPE);
+    r.add(&scc::TYPE);
     r.add(&timer::TYPE);
     r.add(&dualtimer::TYPE);
     r.add(&watchdog::TYPE);
