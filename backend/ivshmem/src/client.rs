@@ -8,13 +8,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use southbridge_protocol_ivshmem::client::{Client as Machine, Event, Limits, Phase, Violation};
 use southbridge_protocol_ivshmem::{PeerId, wire};
 use thiserror::Error;
 
-use crate::transfer;
+use crate::{doorbell, transfer};
 
 /// Receives per [`Client::pump`], so that a server that never stops talking does not hold its client.
 const RECEIVES_PER_PUMP: usize = 256;
@@ -245,22 +244,18 @@ impl Client {
         let fd = vectors
             .get(usize::from(vector))
             .ok_or(RingError::NoVector { peer, vector, count })?;
-        match rustix::io::write(fd, &1u64.to_ne_bytes()) {
-            Ok(_) | Err(Errno::AGAIN) => Ok(()),
-            Err(error) => Err(RingError::Host {
-                peer,
-                vector,
-                source: error.into(),
-            }),
-        }
+        doorbell::ring(fd).map_err(|error| RingError::Host {
+            peer,
+            vector,
+            source: error.into(),
+        })
     }
 
     /// Vectors on which this client has been interrupted since the last call, ascending.
     pub fn take_interrupts(&self) -> Vec<u16> {
-        let fired = |fd: &OwnedFd| rustix::io::read(fd, &mut [0u8; 8]).is_ok_and(|len| len > 0);
         (0..)
             .zip(&self.own)
-            .filter(|(_, fd)| fired(fd))
+            .filter(|(_, fd)| doorbell::take(fd))
             .map(|(vector, _)| vector)
             .collect()
     }
@@ -272,11 +267,7 @@ impl Client {
     pub fn wait_interrupt(&self, vector: u16, timeout: Duration) -> Result<(), ClientError> {
         let fd = self.own.get(usize::from(vector)).ok_or(ClientError::TimedOut)?;
         wait(fd, timeout)?;
-        match rustix::io::read(fd, &mut [0u8; 8]) {
-            Ok(_) => Ok(()),
-            Err(Errno::AGAIN) => Err(ClientError::TimedOut),
-            Err(error) => Err(error.into()),
-        }
+        doorbell::take(fd).then_some(()).ok_or(ClientError::TimedOut)
     }
 
     fn keep(&mut self, event: Event<OwnedFd>) -> Notice {
@@ -287,11 +278,13 @@ impl Client {
                 Notice::SharedMemory
             }
             Event::PeerVector { peer, vector, fd } => {
-                self.peers.entry(peer).or_default().push(unblocking(fd));
+                doorbell::prepare(&fd);
+                self.peers.entry(peer).or_default().push(fd);
                 Notice::PeerVector { peer, vector }
             }
             Event::OwnVector { vector, fd } => {
-                self.own.push(unblocking(fd));
+                doorbell::prepare(&fd);
+                self.own.push(fd);
                 Notice::OwnVector(vector)
             }
             Event::Surplus(peer) => Notice::Surplus(peer),
@@ -307,14 +300,6 @@ impl AsFd for Client {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
-}
-
-/// A server may hand over anything; nothing of it shall block us.
-fn unblocking(fd: OwnedFd) -> OwnedFd {
-    if let Ok(flags) = fcntl_getfl(&fd) {
-        let _ = fcntl_setfl(&fd, flags | OFlags::NONBLOCK);
-    }
-    fd
 }
 
 fn wait(fd: &impl AsFd, timeout: Duration) -> Result<(), Errno> {

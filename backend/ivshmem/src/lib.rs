@@ -9,6 +9,7 @@
 
 mod cli;
 mod client;
+pub mod doorbell;
 mod error;
 mod listener;
 mod memory;
