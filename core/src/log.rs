@@ -27,6 +27,7 @@ bitflags::bitflags! {
 pub struct Log {
     items: LogItems,
     sink: Box<dyn Write + Send>,
+    warnings: Box<dyn Write + Send>,
 }
 
 impl Default for Log {
@@ -34,6 +35,7 @@ impl Default for Log {
         Self {
             items: LogItems::empty(),
             sink: Box::new(std::io::stderr()),
+            warnings: Box::new(std::io::stderr()),
         }
     }
 }
@@ -41,7 +43,21 @@ impl Default for Log {
 impl Log {
     /// A log of `items` to `sink`.
     pub fn new(items: LogItems, sink: Box<dyn Write + Send>) -> Self {
-        Self { items, sink }
+        Self {
+            items,
+            sink,
+            ..Self::default()
+        }
+    }
+
+    /// Where warnings go instead of stderr.
+    pub fn set_warnings(&mut self, sink: Box<dyn Write + Send>) {
+        self.warnings = sink;
+    }
+
+    /// Writes a line that the user should read whatever `-d` says: something of the host's side fails.
+    pub fn warning(&mut self, text: std::fmt::Arguments<'_>) {
+        let _ = writeln!(self.warnings, "warning: {text}");
     }
 
     /// Whether any of `items` is on; callers test before they format.

@@ -1183,6 +1183,16 @@ impl Ctx<'_> {
         self.log_as(LogItems::GUEST_ERRORS, text);
     }
 
+    /// Tells the user that something on the host's side of this device fails, whatever `-d` says. Callers say a thing once.
+    pub fn warning(&mut self, text: std::fmt::Arguments<'_>) {
+        let (name, id) = match self.sys.slot(self.me) {
+            Some(s) => (s.device_type.name, s.id.clone().map(|id| format!(" '{id}'"))),
+            None => ("device", None),
+        };
+        let id = id.unwrap_or_default();
+        self.sys.log.warning(format_args!("{name}{id}: {text}"));
+    }
+
     /// Logs the use of something that is not modelled (`-d unimp`).
     pub fn unimplemented(&mut self, text: std::fmt::Arguments<'_>) {
         self.log_as(LogItems::UNIMP, text);
