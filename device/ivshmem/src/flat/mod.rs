@@ -1,0 +1,397 @@
+//! `ivshmem-flat`: shared memory and doorbells for boards without PCI.
+//!
+//! Region 0 has the four registers of the ivshmem specification ("PCI device registers"), region 1 the memory that an ivshmem server
+//! hands out. The server is reached through a socket chardev; what it says is understood by the protocol crate and it can at worst
+//! make this device useless: it never blocks the machine, and each failure is said once.
+//!
+//! # The interrupt
+//! QEMU's device of this name pulses its line for each doorbell and has neither mask nor status (both read as 0), which is revision 1
+//! of the specification without MSI-X. Revision 0 defines both registers. Here a guest gets what it was written for:
+//! - it never touches INTRMASK: each doorbell pulses the line, as in QEMU;
+//! - it sets bit 0 of INTRMASK: the line is the level `INTRSTATUS & INTRMASK`, and reading INTRSTATUS takes it back.
+//!
+//! Other differences from QEMU's: IVPOSITION reads as -1 until the server has told the id (revision 0 of the specification; QEMU stops
+//! the whole process until then); a doorbell for a vector that a peer lacks is ignored, as specified (QEMU writes to descriptor 0 of
+//! an unset notifier); memory of the wrong size, a wrong protocol version or a dying server do not end the process.
+
+mod peers;
+mod placement;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use rustix::fd::OwnedFd;
+use southbridge_core::{
+    Access, Build, Category, Completion, CreateError, Ctx, Device, DeviceType, Line, LineId, LoadError, Mmio, PropKind,
+    Properties, Property, RamBlock, Region, Register, ResetPhase, SavedState, WatchId, role,
+};
+use southbridge_protocol_ivshmem::{Client, Event, Phase, regs};
+
+use peers::{Peers, Rung};
+pub use placement::{IrqChoice, Placement};
+use southbridge_backend_chardev::{CharEvent, CharFront};
+use state::{Ring, State};
+
+const VERSION: u32 = 1;
+/// Regions and the only line, by number.
+const SHMEM: usize = 1;
+const IRQ: LineId = 0;
+/// Our numbering of connections: the server, and the eventfds on which peers ring us.
+const SERVER: u32 = 0;
+const VECTORS: u32 = 1;
+
+const REGISTERS: &[Register] = &[
+    Register::rw(regs::INTRMASK as u64, "INTRMASK"),
+    Register::rw(regs::INTRSTATUS as u64, "INTRSTATUS"),
+    Register::ro(regs::IVPOSITION as u64, "IVPOSITION"),
+    Register::wo(regs::DOORBELL as u64, "DOORBELL"),
+];
+
+/// The device type.
+pub static TYPE: DeviceType = DeviceType {
+    name: "ivshmem-flat",
+    category: Category::Misc,
+    summary: "Inter-VM shared memory and doorbells for boards without PCI",
+    user_creatable: true,
+    properties: PROPERTIES,
+    regions: &[
+        Region::mmio32("iomem", regs::FLAT_REGS_LEN as u64, REGISTERS),
+        Region::ram("shmem", regs::DEFAULT_SHMEM_SIZE),
+    ],
+    lines: &[Line::out("irq")],
+    roles: &[role!(IvshmemFlat as dyn Mmio)],
+    create: IvshmemFlat::create,
+    ..DeviceType::BASE
+};
+
+const fn property(name: &'static str, kind: PropKind, default: Option<&'static str>, help: &'static str) -> Property {
+    Property {
+        name,
+        kind,
+        default,
+        help,
+    }
+}
+
+const PROPERTIES: &[Property] = &[
+    property(
+        "chardev",
+        PropKind::Backend("chardev"),
+        None,
+        "socket that leads to an ivshmem server",
+    ),
+    property("shmem-size", PropKind::Size, Some("4M"), "size of the server's memory"),
+    property(
+        "irq",
+        PropKind::Str,
+        Some("auto"),
+        "interrupt input: its number, 'auto' for a free one, or 'off'",
+    ),
+    property(
+        "address",
+        PropKind::Uint(64),
+        None,
+        "where the registers are (16 bytes); a free place if not given",
+    ),
+    property(
+        "shmem-address",
+        PropKind::Uint(64),
+        None,
+        "where the shared memory is; a free place if not given",
+    ),
+    property(
+        "x-irq-qompath",
+        PropKind::Str,
+        None,
+        "the same as irq=N, as a path that ends in [N]",
+    ),
+    property("x-bus-qompath", PropKind::Str, None, "accepted if it is '/sysbus'"),
+    property("x-bus-address-iomem", PropKind::Uint(64), None, "the same as address"),
+    property(
+        "x-bus-address-shmem",
+        PropKind::Uint(64),
+        None,
+        "the same as shmem-address",
+    ),
+];
+
+/// One connection to a server, from its first message to its end.
+#[derive(Default)]
+struct Connection {
+    client: Client<OwnedFd>,
+    peers: Peers,
+    /// Where peers ring us.
+    own: Vec<WatchId>,
+    /// The end has been told to the user.
+    ended: bool,
+}
+
+/// An `ivshmem-flat`.
+pub struct IvshmemFlat {
+    // Fixed.
+    size: u64,
+    front: CharFront,
+    // The server's.
+    connection: Connection,
+    /// Counts connections, so that a late doorbell of an earlier one is known as such.
+    generation: u32,
+    /// The machine waits for the end of the greeting before its first instruction.
+    holds_start: bool,
+    // Volatile.
+    state: State,
+}
+
+impl IvshmemFlat {
+    fn create(p: &Properties, build: &mut Build<'_>) -> Result<Box<dyn Device>, CreateError> {
+        if p.backend("chardev").is_none() {
+            return Err(CreateError::Missing {
+                property: "chardev",
+                expected: "ID (of a socket that leads to an ivshmem server)".into(),
+            });
+        }
+        Placement::of(p)?;
+        let size = p.uint("shmem-size");
+        if size == 0 || size > u64::from(u32::MAX) {
+            return Err(CreateError::BadValue {
+                property: "shmem-size",
+                value: size.to_string(),
+                expected: "must be less than 4G, and not 0".into(),
+            });
+        }
+        let front = CharFront::attach(p, "chardev", SERVER, build)?;
+        build.region_size(SHMEM, size);
+        build.hold_start();
+        Ok(Box::new(Self {
+            size,
+            front,
+            connection: Connection::default(),
+            generation: 0,
+            holds_start: true,
+            state: State::new(),
+        }))
+    }
+
+    fn sync(&mut self, cx: &mut Ctx<'_>) {
+        cx.set_line(IRQ, self.state.line());
+    }
+
+    // ----- doorbells -----------------------------------------------------------------------------------------------------------
+
+    /// A peer rings us.
+    fn rung(&mut self, cx: &mut Ctx<'_>) {
+        match self.state.ring() {
+            Ring::Pulse => cx.pulse_line(IRQ),
+            Ring::Level => self.sync(cx),
+        }
+    }
+
+    /// We ring a peer, perhaps ourselves.
+    fn ring(&mut self, doorbell: regs::Doorbell, cx: &mut Ctx<'_>) {
+        let mut rung = self.connection.peers.ring(doorbell);
+        if rung == Rung::NoPeer && self.connection.client.own_id() == Some(doorbell.peer()) {
+            rung = Rung::NoVector;
+            if usize::from(doorbell.vector()) < self.connection.own.len() {
+                return self.rung(cx);
+            }
+        }
+        let (peer, vector) = (doorbell.peer(), doorbell.vector());
+        match rung {
+            Rung::Yes => {}
+            Rung::NoPeer => cx.guest_error(format_args!("doorbell for peer {peer}, which is not there")),
+            Rung::NoVector => cx.guest_error(format_args!(
+                "doorbell for vector {vector}, which peer {peer} does not have"
+            )),
+            Rung::Failed(e) => cx.guest_error(format_args!("doorbell for peer {peer}, vector {vector}: {e}")),
+        }
+    }
+
+    // ----- the server ----------------------------------------------------------------------------------------------------------
+
+    fn from_server(&mut self, event: CharEvent, cx: &mut Ctx<'_>) {
+        match event {
+            CharEvent::Data { bytes, fds } => self.hear(&bytes, fds, cx),
+            CharEvent::Opened => self.open(cx),
+            CharEvent::Closed => self.closed(cx),
+            CharEvent::Writable | CharEvent::Break => {}
+        }
+    }
+
+    /// A new connection knows nothing of an earlier one. The memory stays until the new server hands out its own.
+    fn open(&mut self, cx: &mut Ctx<'_>) {
+        self.hang_up(cx);
+        self.connection = Connection::default();
+        self.listen(cx);
+    }
+
+    /// One message at a time, so that descriptors stay with the message they came with.
+    fn listen(&self, cx: &mut Ctx<'_>) {
+        if !self.connection.ended {
+            self.front.set_room(self.connection.client.wanted(), cx);
+        }
+    }
+
+    fn hear(&mut self, bytes: &[u8], fds: Vec<OwnedFd>, cx: &mut Ctx<'_>) {
+        let mut events = Vec::new();
+        let result = self.connection.client.feed(bytes, fds, &mut events);
+        for event in events {
+            self.take(event, cx);
+        }
+        match result {
+            Ok(()) => self.listen(cx),
+            Err(violation) => self.fail(format_args!("{violation}"), cx),
+        }
+    }
+
+    fn take(&mut self, event: Event<OwnedFd>, cx: &mut Ctx<'_>) {
+        match event {
+            Event::OwnId(_) | Event::Surplus(_) => {}
+            Event::SharedMemory(fd) => self.map(fd, cx),
+            Event::PeerVector { peer, vector, fd } => {
+                if let Err(e) = self.connection.peers.add(peer, fd) {
+                    cx.warning(format_args!("vector {vector} of peer {peer} cannot be used: {e}"));
+                }
+            }
+            Event::OwnVector { vector, fd } => self.listen_on(vector, fd, cx),
+            Event::PeerGone(peer) => self.connection.peers.remove(peer),
+        }
+    }
+
+    fn map(&mut self, fd: OwnedFd, cx: &mut Ctx<'_>) {
+        let need = self.size;
+        let have = rustix::fs::fstat(&fd).map_or(0, |s| u64::try_from(s.st_size).unwrap_or(0));
+        let block = match have == need {
+            true => RamBlock::from_fd(fd, need).map_err(|e| e.to_string()),
+            false => Err(format!(
+                "it has {have} bytes, this device shmem-size={need}; give server and device the same size"
+            )),
+        };
+        if let Err(e) = &block {
+            cx.warning(format_args!("the server's memory cannot be used: {e}"));
+        }
+        cx.back_region(SHMEM, block.ok());
+    }
+
+    fn listen_on(&mut self, vector: u16, fd: OwnedFd, cx: &mut Ctx<'_>) {
+        match cx.watch_notifier(fd, VECTORS, self.generation.into()) {
+            Ok(id) => self.connection.own.push(id),
+            Err(e) => cx.warning(format_args!("vector {vector} cannot be heard: {e}")),
+        }
+        // Servers introduce all others before: the device is complete with its first own vector.
+        self.release_start(cx);
+    }
+
+    /// The server went away. After a complete greeting that is allowed: peers that know each other go on ringing.
+    fn closed(&mut self, cx: &mut Ctx<'_>) {
+        match self.connection.client.finish() {
+            _ if self.connection.ended => {}
+            Err(violation) => self.fail(format_args!("{violation}"), cx),
+            Ok(()) => {
+                self.connection.ended = true;
+                self.release_start(cx);
+                cx.warning(format_args!(
+                    "the ivshmem server is gone: memory and known peers stay, nobody new will be heard of"
+                ));
+            }
+        }
+    }
+
+    fn fail(&mut self, why: std::fmt::Arguments<'_>, cx: &mut Ctx<'_>) {
+        if !self.connection.ended {
+            let rest = match self.connection.client.phase() {
+                Phase::Peers => "no more doorbells; the memory stays",
+                _ => "neither memory nor doorbells",
+            };
+            cx.warning(format_args!("{why} ({rest})"));
+        }
+        self.hang_up(cx);
+        self.connection.ended = true;
+        self.front.set_room(0, cx);
+        self.release_start(cx);
+    }
+
+    /// Forgets all peers and stops listening for them.
+    fn hang_up(&mut self, cx: &mut Ctx<'_>) {
+        self.generation = self.generation.wrapping_add(1);
+        self.connection.peers.clear();
+        for id in self.connection.own.drain(..) {
+            cx.drop_notifier(id);
+        }
+    }
+
+    fn release_start(&mut self, cx: &mut Ctx<'_>) {
+        if std::mem::take(&mut self.holds_start) {
+            cx.release_start();
+        }
+    }
+}
+
+impl Mmio for IvshmemFlat {
+    fn read(&mut self, access: Access, cx: &mut Ctx<'_>) -> u64 {
+        let value = match access.offset as u32 {
+            regs::INTRMASK => self.state.mask(),
+            regs::INTRSTATUS => {
+                let status = self.state.take_status();
+                self.sync(cx);
+                status
+            }
+            regs::IVPOSITION => self.connection.client.own_id().map_or(u32::MAX, u32::from),
+            _ => 0,
+        };
+        value.into()
+    }
+
+    fn write(&mut self, access: Access, value: u64, cx: &mut Ctx<'_>) {
+        match access.offset as u32 {
+            regs::DOORBELL => return self.ring(regs::Doorbell::from_bits(value as u32), cx),
+            regs::INTRMASK => self.state.set_mask(value as u32),
+            regs::INTRSTATUS => self.state.set_status(value as u32),
+            _ => {}
+        }
+        self.sync(cx);
+    }
+}
+
+impl Device for IvshmemFlat {
+    fn reset(&mut self, phase: ResetPhase, cx: &mut Ctx<'_>) {
+        match phase {
+            ResetPhase::Enter => self.state = State::new(),
+            ResetPhase::Hold => self.sync(cx),
+            ResetPhase::Exit => self.listen(cx),
+        }
+    }
+
+    fn save(&self) -> SavedState {
+        let Self {
+            size: _,
+            front: _,
+            connection: _,
+            generation: _,
+            holds_start: _,
+            state,
+        } = self;
+        SavedState::of(VERSION, state)
+    }
+
+    fn load(&mut self, state: &SavedState) -> Result<(), LoadError> {
+        let state: State = state.read(VERSION)?;
+        state.check()?;
+        self.state = state;
+        Ok(())
+    }
+
+    fn migration_blocker(&self) -> Option<String> {
+        Some("the shared memory, the own id and the peers live in the ivshmem server".into())
+    }
+
+    fn on_completion(&mut self, done: Completion, cx: &mut Ctx<'_>) {
+        match done.port {
+            VECTORS if done.token == u64::from(self.generation) => self.rung(cx),
+            VECTORS => {}
+            _ => {
+                if let Some(event) = CharEvent::from_completion(done) {
+                    self.from_server(event, cx);
+                }
+            }
+        }
+    }
+}

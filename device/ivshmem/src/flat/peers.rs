@@ -1,0 +1,54 @@
+//! Whom the doorbell reaches.
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
+use southbridge_protocol_ivshmem::{PeerId, regs::Doorbell};
+use std::collections::BTreeMap;
+
+/// The eventfds of all other peers, by id and vector. Bounded by the protocol client's limits.
+#[derive(Debug, Default)]
+pub(crate) struct Peers(BTreeMap<PeerId, Vec<OwnedFd>>);
+
+/// What became of a doorbell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rung {
+    Yes,
+    NoPeer,
+    NoVector,
+    Failed(Errno),
+}
+
+impl Peers {
+    /// Takes the next vector of a peer; vectors come in order.
+    pub(crate) fn add(&mut self, peer: PeerId, fd: OwnedFd) -> Result<(), Errno> {
+        // A write to a counter that is full, or to something that is no eventfd at all, must not block the machine.
+        fcntl_setfl(&fd, fcntl_getfl(&fd)? | OFlags::NONBLOCK)?;
+        self.0.entry(peer).or_default().push(fd);
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, peer: PeerId) {
+        self.0.remove(&peer);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The whole way of a doorbell to the kernel: two look-ups and one system call.
+    #[inline]
+    pub(crate) fn ring(&self, doorbell: Doorbell) -> Rung {
+        let Some(vectors) = self.0.get(&doorbell.peer()) else {
+            return Rung::NoPeer;
+        };
+        let Some(fd) = vectors.get(usize::from(doorbell.vector())) else {
+            return Rung::NoVector;
+        };
+        match rustix::io::write(fd, &1u64.to_ne_bytes()) {
+            // A full counter is a doorbell that has not been heard yet: it rings already.
+            Ok(_) | Err(Errno::AGAIN) => Rung::Yes,
+            Err(e) => Rung::Failed(e),
+        }
+    }
+}
