@@ -9,6 +9,7 @@
 
 mod cli;
 mod client;
+mod connection;
 pub mod doorbell;
 mod error;
 mod listener;

@@ -19,6 +19,7 @@ use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, 
 use southbridge_protocol_ivshmem::server::{Config, Descriptor, Server as Machine};
 use southbridge_protocol_ivshmem::{PeerId, regs, wire};
 
+use crate::connection::{Connection, Sending};
 use crate::error::ServerError;
 use crate::listener::Listener;
 use crate::memory::{Memory, SharedMemory};
@@ -91,26 +92,8 @@ pub enum ServerNotice {
     },
     /// A client was turned away.
     Refused(String),
-}
-
-/// Whether a client's socket takes more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sending {
-    Ready,
-    /// Until the socket is writable.
-    Full,
-    /// Until the timer: the kernel lacks something of which it will not say when it is back.
-    Starved,
-}
-
-#[derive(Debug)]
-struct Connection {
-    stream: UnixStream,
-    vectors: Vec<OwnedFd>,
-    token: u64,
-    /// What epoll watches for now.
-    interest: epoll::EventFlags,
-    sending: Sending,
+    /// A server on a thread of its own has ended because the host let it down.
+    Failed(String),
 }
 
 /// A listening server. Poll it for reading ([`AsFd`]) and call [`Server::step`]; dropping it removes its files.
@@ -249,21 +232,11 @@ impl Server {
         // The number of the connection makes the token unique even when an id comes back at once.
         let token = (self.connections << 16 & (TIMER - 1)) | u64::from(peer);
         self.connections = self.connections.wrapping_add(1);
-        let interest = Sending::Ready.interest();
-        if let Err(error) = epoll::add(&self.epoll, &stream, epoll::EventData::new_u64(token), interest) {
+        let connection = Connection::watched(stream, vectors, token, &self.epoll).map_err(|error| {
             self.machine.leave(peer);
-            return Err(why(error));
-        }
-        self.clients.insert(
-            peer,
-            Connection {
-                stream,
-                vectors,
-                token,
-                interest,
-                sending: Sending::Ready,
-            },
-        );
+            why(error)
+        })?;
+        self.clients.insert(peer, connection);
         Ok(peer)
     }
 
@@ -404,32 +377,6 @@ impl Server {
 impl AsFd for Server {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
-    }
-}
-
-impl Sending {
-    fn interest(self) -> epoll::EventFlags {
-        let reading = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
-        match self {
-            Self::Full => reading | epoll::EventFlags::OUT,
-            Self::Ready | Self::Starved => reading,
-        }
-    }
-}
-
-impl Connection {
-    fn switch(&mut self, sending: Sending, epoll: &OwnedFd) -> Result<(), Errno> {
-        self.sending = sending;
-        if self.interest != sending.interest() {
-            self.interest = sending.interest();
-            epoll::modify(
-                epoll,
-                &self.stream,
-                epoll::EventData::new_u64(self.token),
-                self.interest,
-            )?;
-        }
-        Ok(())
     }
 }
 

@@ -54,9 +54,11 @@ impl Server {
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let (path, memory_size) = (self.path().to_path_buf(), self.memory_size());
         let stopped = Arc::clone(&stop);
-        let thread = thread::Builder::new()
-            .name("ivshmem-server".into())
-            .spawn(move || run(self, &stopped, &mut notice).unwrap_or(()))?;
+        let thread = thread::Builder::new().name("ivshmem-server".into()).spawn(move || {
+            if let Err(error) = run(self, &stopped, &mut notice) {
+                notice(ServerNotice::Failed(error.to_string()));
+            }
+        })?;
         Ok(ServerHandle {
             path,
             memory_size,

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::{PATIENCE, Process, eventually, installed, join, knows, server, skip};
-use southbridge_backend_ivshmem::Client;
+use southbridge_backend_ivshmem::{Client, Server, ServerConfig};
 use southbridge_protocol_ivshmem::regs;
 
 /// The `virt` board of QEMU with `highmem=off`: configuration space, a window for BARs, and RAM.
@@ -279,11 +279,16 @@ fn qemu_survives_the_end_of_our_server() {
     };
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("ivshmem");
-    let server = server(&socket, &["-l", "1M", "-m", folder.path().to_str().unwrap()]);
+    // As an object inside of a process, with sealed memory.
+    let config = ServerConfig {
+        size: 1 << 20,
+        ..ServerConfig::new(&socket)
+    };
+    let server = Server::bind(&config).unwrap().spawn(drop).unwrap();
     let mut peer = join(&socket, 1);
     let mut qemu = Qemu::start(&program, folder.path(), "qtest", &socket, 1);
     exchange(&mut qemu, &mut peer, 1);
-    drop(server);
+    server.stop();
     eventually("the end is noticed", || {
         peer.pump().unwrap();
         peer.is_ended()

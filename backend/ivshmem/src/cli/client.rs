@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use southbridge_protocol_ivshmem::PeerId;
 
+use super::complain;
 use super::options::{self, Flag};
 use crate::client::{Client, Notice};
 
@@ -56,7 +57,7 @@ pub fn client_main(args: &[OsString]) -> ExitCode {
     let given = match options::parse(&FLAGS, args) {
         Ok(given) => given,
         Err(error) => {
-            eprintln!("{PROGRAM}: {error}");
+            complain(PROGRAM, &error);
             return ExitCode::FAILURE;
         }
     };
@@ -81,7 +82,7 @@ pub fn client_main(args: &[OsString]) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{PROGRAM}: {error}");
+            complain(PROGRAM, &error);
             ExitCode::FAILURE
         }
     }
@@ -142,7 +143,10 @@ impl<W: Write> Session<W> {
                 Err(error) => {
                     if !complained {
                         let path = path.display();
-                        eprintln!("{PROGRAM}: cannot connect to '{path}': {error}; trying again every second");
+                        complain(
+                            PROGRAM,
+                            &format_args!("cannot connect to '{path}': {error}; trying again every second"),
+                        );
                     }
                     complained = true;
                     false
@@ -182,7 +186,7 @@ impl<W: Write> Session<W> {
             match client.pump() {
                 Ok(notices) => self.report(&notices)?,
                 Err(error) => {
-                    eprintln!("{PROGRAM}: {error}");
+                    complain(PROGRAM, &error);
                     return Ok(false);
                 }
             }
@@ -193,7 +197,7 @@ impl<W: Write> Session<W> {
                 return Ok(true);
             }
             if client.is_ended() {
-                eprintln!("{PROGRAM}: the server is gone; looking for a new one every second");
+                complain(PROGRAM, &"the server is gone; looking for a new one every second");
                 return Ok(false);
             }
         }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use southbridge_protocol_ivshmem::wire;
 
+use super::complain;
 use super::daemon::{self, PidFile};
 use super::options::{self, Flag};
 use super::size;
@@ -133,7 +134,7 @@ impl Options {
 /// Without `-F` the *process* is started again with its own command line, so this must be what that command line leads to.
 pub fn server_main(args: &[OsString]) -> ExitCode {
     run(args).unwrap_or_else(|error| {
-        eprintln!("{PROGRAM}: {error}");
+        complain(PROGRAM, &error);
         ExitCode::FAILURE
     })
 }
@@ -196,6 +197,7 @@ fn describe(notice: &ServerNotice) -> String {
         ServerNotice::Joined(peer) => format!("peer {peer} joined"),
         ServerNotice::Left { peer, why } => format!("peer {peer} left: {why}"),
         ServerNotice::Refused(why) => format!("a client was turned away: {why}"),
+        ServerNotice::Failed(why) => format!("cannot go on: {why}"),
     }
 }
 
