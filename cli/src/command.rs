@@ -123,6 +123,7 @@ fn southbridge(args: &[OsString], read: impl FnMut(&str) -> std::io::Result<Stri
     match args.get(1).and_then(|a| a.to_str()) {
         Some("ivshmem-server") => Ok(Command::IvshmemServer(rest().to_vec())),
         Some("ivshmem-client") => Ok(Command::IvshmemClient(rest().to_vec())),
+        Some("up") if args.len() == 3 && is_help(&args[2]) => Ok(Command::Help(HelpTopic::Usage, Box::default())),
         Some("up") => Ok(Command::Up {
             file: only_argument(args, "FILE.toml")?,
         }),
@@ -132,6 +133,10 @@ fn southbridge(args: &[OsString], read: impl FnMut(&str) -> std::io::Result<Stri
         Some("completion") => completion(args),
         _ => emulate(args, read),
     }
+}
+
+fn is_help(word: &OsString) -> bool {
+    ["-h", "-help", "--help"].iter().any(|h| word == h)
 }
 
 fn completion(args: &[OsString]) -> Result<Command, OptError> {

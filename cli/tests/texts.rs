@@ -127,6 +127,10 @@ fn the_name_decides_what_the_program_is() {
 #[test]
 fn commands_are_told_apart() {
     assert!(matches!(parse("southbridge up a.toml").unwrap().1, Command::Up { file } if file == "a.toml"));
+    assert!(matches!(
+        parse("southbridge up --help").unwrap().1,
+        Command::Help(HelpTopic::Usage, _)
+    ));
     assert!(matches!(parse("southbridge man").unwrap().1, Command::Man));
     assert!(matches!(parse("southbridge version").unwrap().1, Command::Version));
     assert!(matches!(parse("southbridge -version").unwrap().1, Command::Version));

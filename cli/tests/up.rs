@@ -104,13 +104,22 @@ fn words_are_split_as_a_shell_does() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn no_file_panics(text in "(\\[\\[(machine|server)\\]\\]\n|(name|args|kind|until|timeout|prints|exit|env) = ([0-9]{1,4}|\"[a-z${}' -]{0,9}\"|\\[\"x\"\\])\n|.{0,6}\n){0,9}") {
+        if let Err(error) = plan(&text) {
+            let _ = error.render(&Style { program: "p".into(), multiline: true, color: true });
+        }
+    }
+}
+
 // ---- running -------------------------------------------------------------------------------------------------------
 
 /// The stand-in: does what the words in `PART_ARGS` say. Nothing when run as an ordinary test.
 #[test]
 fn part() {
     let Ok(words) = std::env::var("PART_ARGS") else { return };
-    southbridge_cli::up::runner::follow_parent();
+    southbridge_cli::up::follow_parent();
     let mut words = words.split_whitespace();
     let mut listeners = Vec::new();
     while let Some(word) = words.next() {

@@ -16,8 +16,6 @@ pub enum LogItem {
     InAsm,
     /// Each block as it is executed.
     Exec,
-    /// Registers before each block.
-    Cpu,
     /// Exceptions and interrupts.
     Int,
     /// Registers at reset of a processor.
@@ -28,10 +26,6 @@ pub enum LogItem {
     Unimp,
     /// What the guest did and should not have.
     GuestErrors,
-    /// Accesses to nothing.
-    InvalidMem,
-    /// Do not run from block to block without a look: complete `exec` and `cpu` logs.
-    NoChain,
 }
 
 /// One word of `-d`.
@@ -84,19 +78,14 @@ pub const LOG_WORDS: &[LogWord] = &[
         LogItem::Exec,
         "address of each block that is executed (very much)",
     ),
-    word("cpu", LogItem::Cpu, "registers before each block (very much)"),
+    later("cpu", "registers before each block"),
     word("in_asm", LogItem::InAsm, "guest instructions when they are decoded"),
     word("mmu", LogItem::Mmu, "decisions of memory protection and translation"),
-    word(
+    later(
         "invalid_mem",
-        LogItem::InvalidMem,
-        "accesses to addresses where nothing is",
+        "accesses to addresses where nothing is: here part of guest_errors",
     ),
-    word(
-        "nochain",
-        LogItem::NoChain,
-        "show every block in 'exec' and 'cpu', also within loops",
-    ),
+    later("nochain", "every block in 'exec' and 'cpu', also within loops"),
     later("out_asm", "generated host code"),
     later("op", "intermediate code"),
     later("op_opt", "intermediate code after optimization"),

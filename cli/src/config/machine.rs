@@ -19,6 +19,21 @@ pub struct MachineOpt {
     pub props: Props,
 }
 
+impl MachineOpt {
+    /// The board's name, which a run cannot do without.
+    ///
+    /// # Errors
+    /// When none was given.
+    pub fn required(&self) -> Result<&Located<String>, OptError> {
+        self.type_name.as_ref().ok_or_else(|| {
+            let error = OptError::nowhere(ErrorKind::Refused {
+                why: "no machine is chosen".to_owned(),
+            });
+            error.with_help("write -machine NAME; -machine help lists them")
+        })
+    }
+}
+
 impl Default for MachineOpt {
     fn default() -> Self {
         Self {

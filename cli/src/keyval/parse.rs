@@ -121,7 +121,9 @@ fn bare_word(text: &str, at: Location, implied: Option<&str>, grammar: Grammar) 
     }
     let text = &checked_key(text, at.clone())?;
     if !grammar.switches {
-        let error = OptError::missing("the list", format!("a value for '{text}'"), at.clone());
+        let option = at.source().option.clone();
+        let owner = if option.is_empty() { "the list" } else { &option };
+        let error = OptError::missing(owner, format!("a value for '{text}'"), at.clone());
         return Err(error.with_help(format!("write {text}=VALUE, or {text}=on for a switch")));
     }
     Ok(match text.strip_prefix("no").filter(|rest| !rest.is_empty()) {

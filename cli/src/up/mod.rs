@@ -4,6 +4,7 @@
 //! everything checked), [`runner`] does it: starts each part as a child process of this same program, shows their
 //! consoles with a prefix, waits for what the file says, and leaves nothing behind.
 
+mod child;
 pub mod output;
 pub mod plan;
 pub mod runner;
@@ -13,6 +14,8 @@ mod sockets;
 mod tmp;
 
 use std::path::Path;
+
+use rustix::process::Signal;
 
 use crate::error::{ErrorKind, OptError, Style};
 
@@ -52,4 +55,20 @@ pub fn run(file: &str, program: &Path, style: &Style) -> Result<u8, OptError> {
     let outcome = outcome.map_err(|e| io("run", file, &e))?;
     println!("{}", outcome.summary(&plan.name));
     Ok(outcome.status())
+}
+
+/// The environment variable that tells a child to end when its parent does; see [`follow_parent`].
+pub const FOLLOW_PARENT: &str = "SOUTHBRIDGE_FOLLOW_PARENT";
+
+/// For the program's start: a child of `up` asks to be ended when `up` is, however that ends. Harmless otherwise.
+pub fn follow_parent() {
+    let parent = std::env::var(FOLLOW_PARENT).ok().and_then(|v| v.parse::<i32>().ok());
+    if let Some(parent) = parent {
+        // The parent may have ended before the request; then nobody would ever send the signal.
+        let asked = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
+        let orphan = rustix::process::getppid().is_none_or(|pid| pid.as_raw_nonzero().get() != parent);
+        if asked.is_ok() && orphan {
+            std::process::exit(1);
+        }
+    }
 }

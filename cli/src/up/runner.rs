@@ -4,18 +4,17 @@
 //! process groups of their own, so that Ctrl-C reaches them once, through us. Whatever happens, a child that was started
 //! is waited for: [`Child`]'s drop sees to it.
 
-use std::io::{self, IsTerminal, Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::output::{Lines, Watch};
+use super::child::{Child, Event, ended};
+use super::output::Lines;
 use super::plan::{Part, Plan, Until};
 use super::sockets;
 use crate::error::Style;
@@ -30,22 +29,6 @@ const DRAIN: Duration = Duration::from_secs(1);
 const PENDING: usize = 64;
 /// A line of progress this often.
 const PROGRESS: Duration = Duration::from_secs(10);
-
-/// The environment variable that tells a child to end when its parent does; see [`follow_parent`].
-pub const FOLLOW_PARENT: &str = "SOUTHBRIDGE_FOLLOW_PARENT";
-
-/// For the program's start: a child of `up` asks to be ended when `up` is, however that ends. Harmless otherwise.
-pub fn follow_parent() {
-    let parent = std::env::var(FOLLOW_PARENT).ok().and_then(|v| v.parse::<i32>().ok());
-    if let Some(parent) = parent {
-        // The parent may have ended before the request; then nobody would ever send the signal.
-        let asked = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
-        let orphan = rustix::process::getppid().is_none_or(|pid| pid.as_raw_nonzero().get() != parent);
-        if asked.is_ok() && orphan {
-            std::process::exit(1);
-        }
-    }
-}
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,94 +57,6 @@ impl Outcome {
             }
             failures => format!("{name}: FAILED after {seconds:.1} s: {}", failures.join("; ")),
         }
-    }
-}
-
-enum Event {
-    /// Bytes of a child's stream (1 or 2); none at its end.
-    Output {
-        child: usize,
-        stream: usize,
-        bytes: Vec<u8>,
-    },
-    Signal(i32),
-}
-
-struct Child<'a> {
-    part: &'a Part,
-    is_machine: bool,
-    process: std::process::Child,
-    lines: [Lines; 2],
-    watch: Watch,
-    open_streams: usize,
-    status: Option<ExitStatus>,
-    /// We asked it to end, so that how it ended is not its own doing.
-    stopped: bool,
-}
-
-impl Child<'_> {
-    fn signal(&self, signal: Signal) {
-        if self.status.is_none()
-            && let Some(pid) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw)
-        {
-            // It may have ended this moment; it is not reaped yet, so the number is still its own.
-            let _ = kill_process(pid, signal);
-        }
-    }
-
-    fn poll(&mut self) -> io::Result<()> {
-        if self.status.is_none() {
-            self.status = self.process.try_wait()?;
-        }
-        Ok(())
-    }
-
-    /// What this machine did wrong, now that it has ended.
-    fn failure(&self) -> Option<String> {
-        let name = &self.part.name;
-        let status = self.status?;
-        if !self.stopped && status.code() != Some(i32::from(self.part.exit)) {
-            let expected = if self.part.exit == 0 {
-                String::new()
-            } else {
-                format!(" instead of {}", self.part.exit)
-            };
-            return Some(format!("{name} {}{expected}", ended(status)));
-        }
-        self.watch
-            .missing()
-            .map(|text| format!("{name} never printed {text:?}"))
-    }
-
-    /// What it is waited for, for the line of progress.
-    fn awaited(&self, until: Until) -> String {
-        match (until, self.watch.missing()) {
-            (_, Some(text)) => format!("{} to print {text:?}", self.part.name),
-            _ => format!("{} to end", self.part.name),
-        }
-    }
-}
-
-impl Drop for Child<'_> {
-    fn drop(&mut self) {
-        if self.status.is_none() {
-            let _ = self.process.kill();
-            let _ = self.process.wait();
-        }
-    }
-}
-
-fn ended(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended with status {code}"),
-        (None, Some(signal)) => {
-            let name = signal_hook::low_level::signal_name(signal);
-            name.map_or_else(
-                || format!("was ended by signal {signal}"),
-                |n| format!("was ended by {n}"),
-            )
-        }
-        (None, None) => "ended".to_owned(),
     }
 }
 
@@ -266,41 +161,24 @@ impl<'a> Runner<'a> {
                 .all(|s| s.ready.as_deref().is_none_or(sockets::listening));
             ready || this.children.iter().any(|c| c.status.is_some())
         })
-        .map(|()| self.failures.is_empty() && self.children.iter().all(|c| c.status.is_none()))
+        .map(|()| {
+            self.interrupted.is_none() && self.failures.is_empty() && self.children.iter().all(|c| c.status.is_none())
+        })
     }
 
     fn start(&mut self, part: &'a Part, is_machine: bool) -> io::Result<()> {
         let index = self.children.len();
-        let process = Command::new(self.program)
-            .args(&part.args)
-            .envs(&part.env)
-            .env(FOLLOW_PARENT, std::process::id().to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
         let color = self.color.then_some(index);
         let lines = || Lines::new(&part.name, self.width, color);
-        let mut child = Child {
+        let child = Child::start(
             part,
             is_machine,
-            process,
-            lines: [lines(), lines()],
-            watch: Watch::new(&part.prints),
-            open_streams: 0,
-            status: None,
-            stopped: false,
-        };
-        let (stdout, stderr) = (child.process.stdout.take(), child.process.stderr.take());
-        child.open_streams = usize::from(stdout.is_some()) + usize::from(stderr.is_some());
+            self.program,
+            index,
+            [lines(), lines()],
+            &self.events.0,
+        )?;
         self.children.push(child);
-        if let Some(stdout) = stdout {
-            read(stdout, index, 0, self.events.0.clone());
-        }
-        if let Some(stderr) = stderr {
-            read(stderr, index, 1, self.events.0.clone());
-        }
         Ok(())
     }
 
@@ -488,15 +366,6 @@ impl<'a> Runner<'a> {
     }
 }
 
-impl Child<'_> {
-    /// The failure that is certain already: texts may still be in the pipe while it is open.
-    fn failure_now(&self) -> Option<String> {
-        let failure = self.failure()?;
-        let wrong_status = self.status.is_some_and(|s| s.code() != Some(i32::from(self.part.exit)));
-        (wrong_status || self.open_streams == 0).then_some(failure)
-    }
-}
-
 fn show(stream: usize, text: &str) {
     // A closed terminal must not end the run before the children are.
     let _ = match stream {
@@ -505,21 +374,4 @@ fn show(stream: usize, text: &str) {
             .and_then(|()| io::stdout().flush()),
         _ => io::stderr().write_all(text.as_bytes()),
     };
-}
-
-fn read(mut from: impl Read + Send + 'static, child: usize, stream: usize, to: SyncSender<Event>) {
-    std::thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        loop {
-            let bytes = match from.read(&mut buffer) {
-                Ok(count) => buffer[..count].to_vec(),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => Vec::new(),
-            };
-            let end = bytes.is_empty();
-            if to.send(Event::Output { child, stream, bytes }).is_err() || end {
-                return;
-            }
-        }
-    });
 }
