@@ -12,6 +12,7 @@ pub mod command;
 pub mod completion;
 pub mod config;
 pub mod error;
+pub mod front;
 pub mod help;
 pub mod ini;
 pub mod keyval;

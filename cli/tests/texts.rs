@@ -6,7 +6,7 @@ use std::process::{Command as Process, Stdio};
 
 use southbridge_cli::command::Shell;
 use southbridge_cli::personality::Role;
-use southbridge_cli::{Command, HelpTopic, Personality, completion, help, man};
+use southbridge_cli::{Command, HelpTopic, Personality, Style, completion, help, man};
 
 fn called(name: &str) -> Personality {
     Personality::from_argv0(OsStr::new(name))
@@ -106,6 +106,51 @@ fn bash_completes() {
     assert_eq!(ask("southbridge -pace ").unwrap(), "idle skip wall");
     assert!(ask("southbridge ").unwrap().contains("ivshmem-server"));
     assert_eq!(ask("southbridge completion z").unwrap(), "zsh");
+}
+
+#[test]
+fn fish_completes() {
+    let ask = |words: &str| {
+        let script = format!("{}\ncomplete -C '{words}'\n", completion::script(Shell::Fish));
+        shell("fish", &["--no-config"], &script).map(|(ok, text)| {
+            assert!(ok, "{text}");
+            text.lines()
+                .map(|l| l.split('\t').next().unwrap_or("").to_owned())
+                .collect::<Vec<_>>()
+        })
+    };
+    let Some(words) = ask("southbridge -pace ") else { return };
+    assert_eq!(words, ["idle", "skip", "wall"]);
+    assert_eq!(
+        ask("southbridge -semih").unwrap(),
+        ["-semihosting", "-semihosting-config"]
+    );
+    assert!(ask("southbridge ").unwrap().contains(&"ivshmem-server".to_owned()));
+}
+
+#[test]
+fn what_needs_no_machine_is_served() {
+    use std::ops::ControlFlow;
+    let serve = |line: &str| {
+        let (personality, command) = parse(line).unwrap();
+        southbridge_cli::front::serve(command, &personality, "x".as_ref(), &Style::one_line("x")).unwrap()
+    };
+    for line in [
+        "southbridge -version",
+        "southbridge -help",
+        "southbridge man",
+        "southbridge -icount help",
+    ] {
+        assert!(matches!(serve(line), ControlFlow::Break(0)), "{line}");
+    }
+    for line in [
+        "southbridge -M help",
+        "southbridge -device pl011,help",
+        "southbridge -M x",
+        "ivshmem-server",
+    ] {
+        assert!(matches!(serve(line), ControlFlow::Continue(_)), "{line}");
+    }
 }
 
 #[test]

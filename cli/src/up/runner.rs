@@ -200,7 +200,10 @@ impl<'a> Runner<'a> {
             if self.last_progress.elapsed() >= PROGRESS {
                 self.last_progress = Instant::now();
                 let seconds = self.begin.elapsed().as_secs();
-                eprintln!("{}: {seconds} s, waiting for {}", self.label, self.awaited());
+                show(
+                    1,
+                    &format!("{}: {seconds} s, waiting for {}\n", self.label, self.awaited()),
+                );
             }
         }
     }
