@@ -6,6 +6,7 @@ pub mod fpgaio;
 mod id;
 pub mod scc;
 pub mod timer;
+pub mod uart;
 pub mod watchdog;
 
 use southbridge_core::clock::TimerIndex;
@@ -16,9 +17,9 @@ pub fn register(r: &mut Registry) {
     r.add(&fpgaio::TYPE);
     r.add(&scc::TYPE);
     r.add(&timer::TYPE);
+    r.add(&uart::TYPE);
     r.add(&dualtimer::TYPE);
     r.add(&watchdog::TYPE);
-    r.add(&watchdog::LUMINARY);
 }
 
 /// Arms or disarms a timer.

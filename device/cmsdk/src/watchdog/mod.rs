@@ -1,4 +1,4 @@
-//! `cmsdk-apb-watchdog` (DDI 0479, "APB watchdog") and its relative in Stellaris parts, `luminary-watchdog`.
+//! `cmsdk-apb-watchdog`: the watchdog of the Cortex-M System Design Kit (DDI 0479, "APB watchdog"), a close relative of the SP805.
 //!
 //! The first time the counter runs out it interrupts, the second time it resets the machine, if it may.
 
@@ -7,7 +7,6 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use regs::Variant;
 use southbridge_core::clock::TimerIndex;
 use southbridge_core::{
     Access, Build, CreateError, Ctx, Device, DeviceType, Line, LineId, LoadError, Mmio, Properties, Region, ResetPhase,
@@ -15,7 +14,7 @@ use southbridge_core::{
 };
 use state::State;
 
-/// The watchdog of the System Design Kit.
+/// The type.
 pub static TYPE: DeviceType = DeviceType {
     name: "cmsdk-apb-watchdog",
     summary: "Arm CMSDK APB watchdog",
@@ -23,19 +22,7 @@ pub static TYPE: DeviceType = DeviceType {
     lines: &[Line::out("WDOGINT")],
     clocks: &["WDOGCLK"],
     roles: &[role!(Watchdog as dyn Mmio)],
-    create: |_, build| create(Variant::Cmsdk, build),
-    ..DeviceType::BASE
-};
-
-/// The watchdog of Stellaris microcontrollers.
-pub static LUMINARY: DeviceType = DeviceType {
-    name: "luminary-watchdog",
-    summary: "Stellaris watchdog timer",
-    regions: &[Region::mmio32("luminary-watchdog", 0x1000, &regs::LUMINARY_TABLE)],
-    lines: &[Line::out("WDOGINT")],
-    clocks: &["WDOGCLK"],
-    roles: &[role!(Watchdog as dyn Mmio)],
-    create: |_: &Properties, build| create(Variant::Luminary, build),
+    create,
     ..DeviceType::BASE
 };
 
@@ -45,13 +32,12 @@ const EXPIRY: TimerIndex = 0;
 
 /// The device.
 struct Watchdog {
-    variant: Variant,
     state: State,
 }
 
-fn create(variant: Variant, build: &mut Build<'_>) -> Result<Box<dyn Device>, CreateError> {
+fn create(_: &Properties, build: &mut Build<'_>) -> Result<Box<dyn Device>, CreateError> {
     let state = State::new(build.clock_hz(0));
-    Ok(Box::new(Watchdog { variant, state }))
+    Ok(Box::new(Watchdog { state }))
 }
 
 impl Watchdog {
@@ -67,10 +53,7 @@ impl Watchdog {
 impl Mmio for Watchdog {
     fn read(&mut self, access: Access, cx: &mut Ctx<'_>) -> u64 {
         self.state.advance(cx.now());
-        if access.offset == regs::TEST {
-            cx.unimplemented(format_args!("WDTTEST: the watchdog does not stall with the CPU"));
-        }
-        let value = self.state.read(access.offset, self.variant);
+        let value = self.state.read(access.offset);
         self.sync(cx);
         value.into()
     }
@@ -79,10 +62,8 @@ impl Mmio for Watchdog {
         self.state.advance(cx.now());
         if self.state.refuses(access.offset) {
             cx.guest_error(format_args!("write at offset {:#x} while locked", access.offset));
-        } else if access.offset == regs::TEST {
-            cx.unimplemented(format_args!("WDTTEST: the watchdog does not stall with the CPU"));
         }
-        self.state.write(access.offset, value as u32, self.variant, cx.now());
+        self.state.write(access.offset, value as u32, cx.now());
         self.sync(cx);
     }
 }
@@ -102,7 +83,7 @@ impl Device for Watchdog {
 
     fn load(&mut self, saved: &SavedState) -> Result<(), LoadError> {
         let state: State = saved.read(VERSION)?;
-        if !state.valid(self.variant) {
+        if !state.valid() {
             return Err(LoadError::Impossible("WDOGCONTROL, WDOGITCR or WDOGITOP"));
         }
         self.state = state;

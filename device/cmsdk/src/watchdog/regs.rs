@@ -1,5 +1,4 @@
-//! Registers of the APB watchdog (DDI 0479, "APB watchdog", programmers model) and of the Luminary variant (LM3S6965 data sheet,
-//! "Watchdog Timer", register map).
+//! Registers of the APB watchdog (DDI 0479, "APB watchdog", programmers model).
 
 use crate::id;
 use southbridge_core::Register;
@@ -10,11 +9,12 @@ pub(super) const CONTROL: u64 = 0x8;
 pub(super) const INTCLR: u64 = 0xc;
 pub(super) const RIS: u64 = 0x10;
 pub(super) const MIS: u64 = 0x14;
-/// Luminary only.
-pub(super) const TEST: u64 = 0x418;
 pub(super) const LOCK: u64 = 0xc00;
 pub(super) const ITCR: u64 = 0xf00;
 pub(super) const ITOP: u64 = 0xf04;
+
+/// Low byte of the part number.
+pub(super) const PART: u8 = 0x24;
 
 /// What opens the lock.
 pub(super) const KEY: u32 = 0x1acc_e551;
@@ -29,18 +29,6 @@ pub(super) static TABLE: [Register; 10] = [
     Register::rw(LOCK, "WDOGLOCK"),
     Register::rw(ITCR, "WDOGITCR"),
     Register::wo(ITOP, "WDOGITOP"),
-    id::REGISTERS,
-];
-
-pub(super) static LUMINARY_TABLE: [Register; 9] = [
-    Register::rw(LOAD, "WDTLOAD"),
-    Register::ro(VALUE, "WDTVALUE"),
-    Register::rw(CONTROL, "WDTCTL"),
-    Register::wo(INTCLR, "WDTICR"),
-    Register::ro(RIS, "WDTRIS"),
-    Register::ro(MIS, "WDTMIS"),
-    Register::rw(TEST, "WDTTEST"),
-    Register::rw(LOCK, "WDTLOCK"),
     id::REGISTERS,
 ];
 
@@ -62,23 +50,4 @@ pub(super) mod itop {
     pub(crate) const WDOGINT: u32 = 1 << 1;
     /// All that exist.
     pub(crate) const ALL: u32 = 3;
-}
-
-/// Which of the two parts it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Variant {
-    /// Of the System Design Kit.
-    Cmsdk,
-    /// Of the Stellaris family: no test registers, INTEN cannot be taken back.
-    Luminary,
-}
-
-impl Variant {
-    /// Identification registers.
-    pub(super) const fn id(self) -> [u8; 12] {
-        match self {
-            Self::Cmsdk => id::cmsdk(0x24),
-            Self::Luminary => [0, 0, 0, 0, 0x05, 0x18, 0x18, 0x01, 0x0d, 0xf0, 0x05, 0xb1],
-        }
-    }
 }

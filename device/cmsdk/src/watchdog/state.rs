@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use southbridge_core::VirtualTime;
 
-use super::regs::{self, Variant, control, itop};
+use super::regs::{self, control, itop};
 use crate::counter::{Counter, Run};
 use crate::id;
 
@@ -35,10 +35,8 @@ impl State {
         }
     }
 
-    pub(super) fn valid(&self, variant: Variant) -> bool {
-        self.control & !control::ALL == 0
-            && self.test_out & !itop::ALL == 0
-            && (variant == Variant::Cmsdk || !self.test)
+    pub(super) fn valid(&self) -> bool {
+        self.control & !control::ALL == 0 && self.test_out & !itop::ALL == 0
     }
 
     /// Accounts for the time until `now`; comes before everything else.
@@ -53,7 +51,7 @@ impl State {
         self.raw |= expired > 0;
     }
 
-    pub(super) fn read(&self, offset: u64, variant: Variant) -> u32 {
+    pub(super) fn read(&self, offset: u64) -> u32 {
         match offset {
             regs::LOAD => self.counter.reload(),
             regs::VALUE => self.counter.value(),
@@ -62,7 +60,7 @@ impl State {
             regs::MIS => self.masked().into(),
             regs::LOCK => self.locked.into(),
             regs::ITCR => self.test.into(),
-            _ => id::read(&variant.id(), offset),
+            _ => id::read(&id::cmsdk(regs::PART), offset),
         }
     }
 
@@ -71,7 +69,7 @@ impl State {
         self.locked && offset != regs::LOCK
     }
 
-    pub(super) fn write(&mut self, offset: u64, value: u32, variant: Variant, now: VirtualTime) {
+    pub(super) fn write(&mut self, offset: u64, value: u32, now: VirtualTime) {
         if self.refuses(offset) {
             return;
         }
@@ -80,7 +78,7 @@ impl State {
                 self.counter.set_reload(value);
                 self.counter.set_value(value, now);
             }
-            regs::CONTROL => self.write_control(value & control::ALL, variant, now),
+            regs::CONTROL => self.write_control(value & control::ALL, now),
             regs::INTCLR => {
                 self.raw = false;
                 self.counter.set_value(self.counter.reload(), now);
@@ -92,10 +90,7 @@ impl State {
         }
     }
 
-    fn write_control(&mut self, new: u32, variant: Variant, now: VirtualTime) {
-        if variant == Variant::Luminary && self.control & control::INTEN != 0 {
-            return;
-        }
+    fn write_control(&mut self, new: u32, now: VirtualTime) {
         let changed = self.control ^ new;
         self.control = new;
         if changed & new & control::INTEN != 0 {
