@@ -12,7 +12,6 @@ pub mod command;
 pub mod completion;
 pub mod config;
 pub mod error;
-pub mod front;
 pub mod help;
 pub mod ini;
 pub mod keyval;

@@ -6,7 +6,7 @@ use std::process::{Command as Process, Stdio};
 
 use southbridge_cli::command::Shell;
 use southbridge_cli::personality::Role;
-use southbridge_cli::{Command, HelpTopic, Personality, Style, completion, help, man};
+use southbridge_cli::{Command, HelpTopic, Personality, completion, help, man};
 
 fn called(name: &str) -> Personality {
     Personality::from_argv0(OsStr::new(name))
@@ -126,31 +126,6 @@ fn fish_completes() {
         ["-semihosting", "-semihosting-config"]
     );
     assert!(ask("southbridge ").unwrap().contains(&"ivshmem-server".to_owned()));
-}
-
-#[test]
-fn what_needs_no_machine_is_served() {
-    use std::ops::ControlFlow;
-    let serve = |line: &str| {
-        let (personality, command) = parse(line).unwrap();
-        southbridge_cli::front::serve(command, &personality, "x".as_ref(), &Style::one_line("x")).unwrap()
-    };
-    for line in [
-        "southbridge -version",
-        "southbridge -help",
-        "southbridge man",
-        "southbridge -icount help",
-    ] {
-        assert!(matches!(serve(line), ControlFlow::Break(0)), "{line}");
-    }
-    for line in [
-        "southbridge -M help",
-        "southbridge -device pl011,help",
-        "southbridge -M x",
-        "ivshmem-server",
-    ] {
-        assert!(matches!(serve(line), ControlFlow::Continue(_)), "{line}");
-    }
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub fn run(file: &str, program: &Path, style: &Style) -> Result<u8, OptError> {
     let outcome = Runner::new(&plan, program, style).run();
     drop(tmp);
     let outcome = outcome.map_err(|e| io("run", file, &e))?;
-    crate::front::print(&format!("{}\n", outcome.summary(&plan.name)));
+    runner::show(0, &format!("{}\n", outcome.summary(&plan.name)));
     Ok(outcome.status())
 }
 

@@ -369,7 +369,8 @@ impl<'a> Runner<'a> {
     }
 }
 
-fn show(stream: usize, text: &str) {
+/// Writes to our own output (0) or errors (1).
+pub(super) fn show(stream: usize, text: &str) {
     // A closed terminal must not end the run before the children are.
     let _ = match stream {
         0 => io::stdout()
