@@ -1,6 +1,5 @@
 //! Arm PrimeCell peripherals, and the variants of them that Luminary Micro built into its Stellaris chips.
 
-mod front;
 pub mod pl011;
 
 use southbridge_core::Registry;

@@ -16,7 +16,7 @@ use southbridge_core::{
     Properties, Property, Region, ResetPhase, SavedState, role,
 };
 
-use crate::front::{CharEvent, CharFront};
+use southbridge_backend_chardev::{CharEvent, CharFront};
 use state::{Effect, State};
 
 const VERSION: u32 = 1;
@@ -69,7 +69,8 @@ pub struct Pl011 {
     // Fixed.
     id: &'static [u8; 8],
     front: CharFront,
-    // What the back end believes that the receiver can take.
+    // How much of the room that the back end was told of has not arrived yet. Some of it may be on its way already, so more room is
+    // only announced when this is used up; otherwise the same place would be given away twice.
     announced: usize,
     // Volatile.
     state: State,
@@ -96,7 +97,7 @@ impl Pl011 {
             cx.set_line(line as LineId, level);
         }
         let room = self.state.room();
-        if room != self.announced {
+        if room < self.announced || self.announced == 0 && room > 0 {
             self.announced = room;
             self.front.set_room(room, cx);
         }

@@ -1,6 +1,7 @@
 //! The PL011 through its registers. Loopback stands in for a wire where no host is needed.
 
-use southbridge_core::Properties;
+use southbridge_backend_chardev::testing::Loop;
+use southbridge_core::{ClockRate, PropValue, Properties, System};
 use southbridge_testing::{Bench, CLOCK_HZ, check_device};
 
 use super::regs::*;
@@ -198,5 +199,104 @@ fn switching_fifos_empties_the_receiver() {
     let mut b = looped();
     b.write32(DR, 1);
     b.write32(LCR_H, 0);
+    assert_eq!(b.read32(FR) & Flags::RXFE.bits(), Flags::RXFE.bits());
+}
+
+/// A bench with the test at the other end of the wire.
+fn wired() -> (Bench, Loop) {
+    let mut sys = System::new(ClockRate::Hz(1_000_000_000)).unwrap();
+    let (id, wire) = Loop::new(&mut sys);
+    let p = Properties::default().with("chardev", PropValue::Backend("wire".into(), id));
+    (Bench::on(sys, &TYPE, p), wire)
+}
+
+#[test]
+fn generic_with_a_wire() {
+    check_device(|| wired().0);
+}
+
+#[test]
+fn output_goes_to_the_host_at_once() {
+    let (mut b, wire) = wired();
+    for c in b"hello" {
+        b.write8(DR, *c);
+    }
+    assert_eq!(wire.take(), b"hello");
+    b.write32(LCR_H, LineControl::BRK.bits());
+    b.write32(LCR_H, 0);
+    assert_eq!(wire.breaks(), 1);
+}
+
+#[test]
+fn a_slow_host_shows_as_a_full_fifo() {
+    let (mut b, wire) = wired();
+    b.write32(LCR_H, LineControl::FEN.bits());
+    b.write32(IMSC, Interrupts::TX.bits());
+    wire.accept(Some(0));
+    b.poll_host();
+    let mut sent = Vec::new();
+    while b.read32(FR) & Flags::TXFF.bits() == 0 {
+        b.write32(ICR, Interrupts::TX.bits());
+        sent.push(sent.len() as u8);
+        b.write8(DR, sent[sent.len() - 1]);
+        assert!(sent.len() < 1 << 20, "somewhere is an end");
+    }
+    let fr = Flags::from_bits_retain(b.read32(FR));
+    assert!(fr.contains(Flags::BUSY) && !fr.contains(Flags::TXFE));
+    assert!(!b.line("irq", 2), "above the level there is no interrupt");
+    b.write8(DR, 0xee); // lost
+    wire.accept(None);
+    b.poll_host();
+    assert!(b.line("irq", 2));
+    b.poll_host();
+    assert_eq!(wire.take(), sent);
+    assert_eq!(b.read32(FR), 0x90);
+}
+
+#[test]
+fn input_waits_for_room() {
+    let (mut b, wire) = wired();
+    b.write32(IMSC, (Interrupts::RX | Interrupts::OE).bits());
+    wire.feed(b"abc");
+    b.poll_host();
+    assert_eq!(levels(&b), [true, true, false, false, false, false]);
+    for c in b"abc" {
+        b.poll_host();
+        assert_eq!(b.read32(FR) & Flags::RXFF.bits(), Flags::RXFF.bits(), "one place");
+        assert_eq!(b.read32(DR), u32::from(*c));
+    }
+    b.write32(LCR_H, LineControl::FEN.bits());
+    wire.feed(&[b'x'; 40]);
+    let mut got = 0;
+    while got < 40 {
+        b.poll_host();
+        while b.read32(FR) & Flags::RXFE.bits() == 0 {
+            assert_eq!(b.read32(DR), u32::from(b'x'));
+            got += 1;
+        }
+    }
+    assert_eq!(b.read32(RIS) & Interrupts::OE.bits(), 0, "nothing was lost");
+}
+
+#[test]
+fn a_break_from_the_host() {
+    let (mut b, wire) = wired();
+    b.write32(IMSC, Interrupts::BE.bits());
+    wire.send_break();
+    b.poll_host();
+    assert_eq!(levels(&b), [true, false, false, false, false, true]);
+    assert_eq!(b.read32(DR), 0x400);
+}
+
+#[test]
+fn loopback_takes_the_wire_off() {
+    let (mut b, wire) = wired();
+    b.write32(
+        CR,
+        (Control::UARTEN | Control::LBE | Control::TXE | Control::RXE).bits(),
+    );
+    wire.feed(b"a");
+    wire.send_break();
+    b.poll_host();
     assert_eq!(b.read32(FR) & Flags::RXFE.bits(), Flags::RXFE.bits());
 }
