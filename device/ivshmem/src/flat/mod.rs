@@ -122,6 +122,8 @@ struct Connection {
     peers: Peers,
     /// Where peers ring us.
     own: Vec<WatchId>,
+    /// Bytes that the back end may still send.
+    asked: usize,
     /// The end has been told to the user.
     ended: bool,
 }
@@ -223,14 +225,18 @@ impl IvshmemFlat {
         self.listen(cx);
     }
 
-    /// One message at a time, so that descriptors stay with the message they came with.
-    fn listen(&self, cx: &mut Ctx<'_>) {
-        if !self.connection.ended {
-            self.front.set_room(self.connection.client.wanted(), cx);
+    /// One message at a time, so that descriptors stay with the message they came with. What was asked for may be on its way, so more
+    /// is asked for only when it has come.
+    fn listen(&mut self, cx: &mut Ctx<'_>) {
+        let c = &mut self.connection;
+        if !c.ended && c.asked == 0 {
+            c.asked = c.client.wanted();
+            self.front.set_room(c.asked, cx);
         }
     }
 
     fn hear(&mut self, bytes: &[u8], fds: Vec<OwnedFd>, cx: &mut Ctx<'_>) {
+        self.connection.asked = self.connection.asked.saturating_sub(bytes.len());
         let mut events = Vec::new();
         let result = self.connection.client.feed(bytes, fds, &mut events);
         for event in events {
