@@ -6,6 +6,7 @@ use crate::core::{Core, Fault, Flow};
 use crate::exception::fetch_vector;
 use crate::scs::nvic::number::*;
 use crate::scs::regs::sync_systick;
+use crate::scs::scb::demcr;
 use crate::scs::systick::Rates;
 use crate::state::{Sleep, State};
 use crate::variant::Config;
@@ -108,17 +109,26 @@ impl<B: Bus> Engine<B> {
     pub fn run(&mut self, bus: &mut B, budget: u64) -> Exit {
         self.begin(bus);
         let end = self.core.cycles.saturating_add(budget);
-        loop {
+        let exit = loop {
             if let Some(exit) = self.between(bus, end) {
-                return exit;
+                break exit;
             }
             let rates = self.core.rates();
             let stop = self.core.s.systick.next_event(rates).map_or(end, |at| at.min(end));
             if let Some(exit) = self.blocks(bus, stop) {
-                self.core.publish(bus, 0);
-                return exit;
+                break exit;
             }
-        }
+        };
+        self.settle(bus);
+        exit
+    }
+
+    /// Brings everything that is evaluated late up to now, so that the state does not tell how runs were cut.
+    fn settle(&mut self, bus: &mut B) {
+        let core = &mut self.core;
+        core.publish(bus, 0);
+        sync_systick(core, core.cycles);
+        core.s.dwt.advance(core.cycles, core.s.scb.demcr & demcr::TRCENA != 0);
     }
 
     /// Takes over what changed while others ran: time, clock rate, the memory map.
