@@ -196,3 +196,11 @@ fn words_that_are_not_text_are_refused() {
     let (_, error) = Command::parse(&args, |_| Ok(String::new())).unwrap_err();
     assert_eq!(error.message(), "an argument is not valid UTF-8");
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_argv_panics(words in proptest::collection::vec("(southbridge|qemu-system-arm|ivshmem-server|up|man|completion|bash|-M|-readconfig|-d|.{0,6})", 0..6)) {
+        let args: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+        let _ = Command::parse(&args, |_| Ok("[machine]\n type = \"x\"\n".to_owned()));
+    }
+}
