@@ -5,13 +5,15 @@
 
 mod ticker;
 
+pub mod gptm;
 pub mod sys;
+pub mod watchdog;
 
 use southbridge_core::Registry;
 
 /// Adds every type of this crate.
 pub fn register(r: &mut Registry) {
-    for t in [&sys::TYPE] {
+    for t in [&sys::TYPE, &gptm::TYPE, &watchdog::TYPE] {
         r.add(t);
     }
 }

@@ -35,9 +35,10 @@ impl Ticker {
         new
     }
 
-    /// When `ticks` more will have passed since the last `advance`.
-    pub(crate) fn deadline(&self, ticks: u64) -> VirtualTime {
-        self.anchor.after_ticks(self.seen.saturating_add(ticks), self.hz)
+    /// When `ticks` more will have passed since the last `advance`; `None` is never.
+    pub(crate) fn deadline(&self, ticks: u64) -> Option<VirtualTime> {
+        let at = self.anchor.after_ticks(self.seen.saturating_add(ticks), self.hz);
+        (at.0 != u64::MAX).then_some(at)
     }
 }
 
@@ -105,8 +106,9 @@ mod tests {
             sum += t.advance(VirtualTime(now));
         }
         assert_eq!(sum, VirtualTime(9_994 + 5).ticks_since(VirtualTime(5), 3_000_000));
-        let due = t.deadline(1);
+        let due = t.deadline(1).expect("the clock runs");
         assert_eq!(t.advance(VirtualTime(due.0 - 1)), 0);
         assert_eq!(t.advance(due), 1);
+        assert_eq!(Ticker::stopped().deadline(1), None);
     }
 }
