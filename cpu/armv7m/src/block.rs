@@ -252,6 +252,10 @@ fn advance(it: u8) -> u8 {
 
 /// The operations of one instruction.
 fn push<B: Bus>(ops: &mut Vec<Op<B>>, insn: &Insn, it: u8, idx: u8) {
+    // What does nothing takes no operation: its place among the instructions is enough.
+    if matches!(insn.kind, Kind::Nop | Kind::It) {
+        return;
+    }
     let align = insn.may_misalign_sp();
     if it != 0 && it >> 4 < 14 {
         ops.push(guard(it >> 4, 1 + u8::from(align), idx));

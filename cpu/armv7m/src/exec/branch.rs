@@ -26,8 +26,8 @@ fn interwork_odd<B: Bus>(core: &mut Core<B>, target: u32) -> Flow {
     Flow::SYNC_BRANCH
 }
 
-pub(super) fn skip_unless<B: Bus>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
-    if holds(&core.s, op.d) {
+fn skip_unless<B: Bus, const CODE: u8>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
+    if holds(&core.s, CODE) {
         Flow::NEXT
     } else {
         Flow::skip(op.n)
@@ -46,24 +46,35 @@ pub(super) fn bcond<B: Bus, const CODE: u8>(core: &mut Core<B>, _: &mut B, op: &
     Flow::BRANCH
 }
 
+/// Picks by condition; 14 and 15 are "always".
+macro_rules! by_condition {
+    ($code:expr, $f:ident, $always:expr) => {
+        match $code {
+            0 => $f::<B, 0>,
+            1 => $f::<B, 1>,
+            2 => $f::<B, 2>,
+            3 => $f::<B, 3>,
+            4 => $f::<B, 4>,
+            5 => $f::<B, 5>,
+            6 => $f::<B, 6>,
+            7 => $f::<B, 7>,
+            8 => $f::<B, 8>,
+            9 => $f::<B, 9>,
+            10 => $f::<B, 10>,
+            11 => $f::<B, 11>,
+            12 => $f::<B, 12>,
+            13 => $f::<B, 13>,
+            _ => $always,
+        }
+    };
+}
+
 pub(super) fn select_cond<B: Bus>(code: u8) -> Handler<B> {
-    match code {
-        0 => bcond::<B, 0>,
-        1 => bcond::<B, 1>,
-        2 => bcond::<B, 2>,
-        3 => bcond::<B, 3>,
-        4 => bcond::<B, 4>,
-        5 => bcond::<B, 5>,
-        6 => bcond::<B, 6>,
-        7 => bcond::<B, 7>,
-        8 => bcond::<B, 8>,
-        9 => bcond::<B, 9>,
-        10 => bcond::<B, 10>,
-        11 => bcond::<B, 11>,
-        12 => bcond::<B, 12>,
-        13 => bcond::<B, 13>,
-        _ => b::<B>,
-    }
+    by_condition!(code, bcond, b::<B>)
+}
+
+pub(super) fn select_skip<B: Bus>(code: u8) -> Handler<B> {
+    by_condition!(code, skip_unless, super::system::nop::<B>)
 }
 
 pub(super) fn bl<B: Bus>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {

@@ -59,9 +59,9 @@ pub(crate) fn lower<B: Bus>(insn: &Insn, idx: u8) -> Op<B> {
 /// Leaves out the next `n` operations unless condition `code` holds.
 pub(crate) fn guard<B: Bus>(code: u8, n: u8, idx: u8) -> Op<B> {
     Op {
-        run: branch::skip_unless::<B>,
+        run: branch::select_skip::<B>(code),
         imm: 0,
-        d: code,
+        d: 15,
         n,
         m: 15,
         idx,
