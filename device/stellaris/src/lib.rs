@@ -5,6 +5,7 @@
 
 mod ticker;
 
+pub mod enet;
 pub mod gptm;
 pub mod sys;
 pub mod watchdog;
@@ -13,7 +14,7 @@ use southbridge_core::Registry;
 
 /// Adds every type of this crate.
 pub fn register(r: &mut Registry) {
-    for t in [&sys::TYPE, &gptm::TYPE, &watchdog::TYPE] {
+    for t in [&sys::TYPE, &gptm::TYPE, &watchdog::TYPE, &enet::TYPE] {
         r.add(t);
     }
 }
