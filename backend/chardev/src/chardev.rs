@@ -14,7 +14,7 @@ use crate::front::{CharEvent, Mailbox};
 use crate::link::{Link, LinkCx, LinkEvent};
 use crate::mux::{Key, Menu};
 use crate::output::{LIMIT, Output};
-use crate::quit::QuitRequest;
+use crate::program::{Message, Messages, QuitRequest};
 
 /// Front ends that one shared back end takes.
 const MAX_FRONTS: usize = 32;
@@ -57,7 +57,7 @@ struct Front {
     room: usize,
     /// A write was cut short.
     starved: bool,
-    /// Input held for it, behind the menu only.
+    /// Input held for it: behind the menu, mostly.
     held: VecDeque<u8>,
 }
 
@@ -67,9 +67,10 @@ pub struct Chardev {
     id: String,
     kind: &'static str,
     quit: QuitRequest,
+    messages: Messages,
     // The host.
     link: Box<dyn Link>,
-    log: Option<File>,
+    logs: Vec<File>,
     inbox: VecDeque<LinkEvent>,
     // Front ends.
     fronts: Vec<Option<Front>>,
@@ -83,9 +84,12 @@ pub struct Chardev {
 /// What stands around a link.
 #[derive(Default)]
 pub(crate) struct Common {
-    pub(crate) log: Option<File>,
+    pub(crate) logs: Vec<File>,
     pub(crate) menu: Option<Menu>,
     pub(crate) quit: QuitRequest,
+    pub(crate) messages: Messages,
+    /// What the link's maker had to say already.
+    pub(crate) inbox: VecDeque<LinkEvent>,
 }
 
 impl Chardev {
@@ -94,9 +98,10 @@ impl Chardev {
             id: id.to_owned(),
             kind,
             quit: common.quit,
+            messages: common.messages,
             link,
-            log: common.log,
-            inbox: VecDeque::new(),
+            logs: common.logs,
+            inbox: common.inbox,
             fronts: Vec::new(),
             serial: 0,
             focus: 0,
@@ -136,11 +141,6 @@ impl Chardev {
         self.fronts.iter().flatten().any(|f| f.alive.strong_count() > 0)
     }
 
-    /// Something that the user should read once after creation: the name of the terminal that was made, say.
-    pub fn notice(&self) -> Option<String> {
-        self.link.notice().map(|n| format!("{n} (label {})", self.id))
-    }
-
     /// What must connect before the machine starts (`wait=on`), for people; `None` if nothing (any more).
     pub fn awaits(&self) -> Option<String> {
         self.link.awaits()
@@ -151,6 +151,14 @@ impl Chardev {
         if self.menu.is_none() {
             self.menu = Some(Menu::new(escape));
         }
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.menu.is_some()
+    }
+
+    pub(crate) fn add_log(&mut self, log: Option<File>) {
+        self.logs.extend(log);
     }
 
     /// Where the menu's `x` goes.
@@ -260,7 +268,7 @@ impl Chardev {
         };
         match self.menu {
             Some(_) => HELD.saturating_sub(f.held.len()),
-            None => f.room,
+            None => f.room.saturating_sub(f.held.len()),
         }
     }
 
@@ -318,12 +326,9 @@ impl Chardev {
     }
 
     fn write_log(&mut self, data: &[u8]) {
-        if let Some(log) = &mut self.log
-            && !data.is_empty()
-            && log.write_all(data).is_err()
-        {
+        if !data.is_empty() {
             // A full disk must not disturb the guest; what could be written stays.
-            self.log = None;
+            self.logs.retain_mut(|log| log.write_all(data).is_ok());
         }
     }
 
@@ -385,6 +390,11 @@ impl Chardev {
                     self.feed_starved(host);
                 }
                 LinkEvent::Break => self.tell_focus(CharEvent::Break, host),
+                LinkEvent::Info(text) => self.messages.say(&Message::Info(text)),
+                LinkEvent::Warning(text) => {
+                    self.messages
+                        .say(&Message::Warning(format!("chardev '{}': {text}", self.id)));
+                }
             }
         }
     }
@@ -404,6 +414,11 @@ impl Chardev {
     fn input(&mut self, bytes: Vec<u8>, fds: Vec<OwnedFd>, host: &mut HostCx<'_>) {
         if self.menu.is_none() {
             if let Some(f) = self.fronts.get_mut(self.focus).and_then(Option::as_mut) {
+                if !f.held.is_empty() || bytes.len() > f.room {
+                    // A link that decodes may give a byte more than it was asked for.
+                    f.held.extend(bytes);
+                    return f.feed_held(host);
+                }
                 f.room = f.room.saturating_sub(bytes.len());
                 f.post(CharEvent::Data { bytes, fds }, host);
             }

@@ -3,20 +3,24 @@
 use rustix::fs::{Mode, OFlags};
 use southbridge_core::Properties;
 use southbridge_core::host::{BackendId, Host, HostCx};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io;
 
 use crate::chardev::{Chardev, Common};
 use crate::error::CharError;
+use crate::front::CharHandle;
+use crate::kind::hub::{HUB_PARTS, Hub};
 use crate::kind::{self, Kind, Make, Maker};
+use crate::link::{Link, LinkEvent};
 use crate::mux::{DEFAULT_ESCAPE, Menu};
-use crate::quit::QuitRequest;
+use crate::program::{Messages, QuitRequest};
 
 /// The directory of a machine's character back ends.
 pub struct Chardevs {
     ids: BTreeMap<String, BackendId>,
     quit: QuitRequest,
+    messages: Messages,
     /// The byte that opens the menu of shared back ends (`-echr`).
     pub escape: u8,
 }
@@ -26,6 +30,7 @@ impl Default for Chardevs {
         Self {
             ids: BTreeMap::new(),
             quit: QuitRequest::default(),
+            messages: Messages::default(),
             escape: DEFAULT_ESCAPE,
         }
     }
@@ -67,11 +72,118 @@ impl Chardevs {
         if self.ids.contains_key(id) {
             return Err(CharError::DuplicateId(id.to_owned()));
         }
-        let escape = self.escape;
-        let quit = self.quit.clone();
-        let backend = host.add(|cx| open_with(kind, id, options, cx, escape, quit).map(|c| Box::new(c) as _))?;
+        let backend = match kind.maker {
+            Maker::Mux => self.share(host, options)?,
+            Maker::Hub => self.join(host, kind, id, options)?,
+            _ => self.open_one(host, kind, id, options)?,
+        };
         self.ids.insert(id.to_owned(), backend);
         Ok(backend)
+    }
+
+    fn open_one(
+        &self,
+        host: &mut Host,
+        kind: &'static Kind,
+        id: &str,
+        options: &Properties,
+    ) -> Result<BackendId, CharError> {
+        let program = self.program();
+        host.add(|cx| open_with(kind, id, options, cx, program).map(|c| Box::new(c) as _))
+    }
+
+    /// `mux` is another name of the back end below, which learns to be shared.
+    fn share(&self, host: &mut Host, options: &Properties) -> Result<BackendId, CharError> {
+        let base = self.named("mux", "chardev", options)?;
+        let log = open_log(options)?;
+        if let Some((c, _)) = host.get::<Chardev>(base) {
+            if c.is_used() {
+                let why = format!("names '{}', which is in use already", c.id());
+                return Err(CharError::Conflict { option: "chardev", why });
+            }
+            c.share(self.escape);
+            c.add_log(log);
+        }
+        Ok(base)
+    }
+
+    fn join(
+        &self,
+        host: &mut Host,
+        kind: &'static Kind,
+        id: &str,
+        options: &Properties,
+    ) -> Result<BackendId, CharError> {
+        let mut parts = Vec::new();
+        for option in HUB_PARTS.iter().filter(|o| options.get(o).is_some()) {
+            let part = self.named("hub", option, options)?;
+            let stacked = host
+                .get::<Chardev>(part)
+                .is_some_and(|(c, _)| c.is_shared() || c.kind() == kind.name);
+            if stacked {
+                let why = "names a hub or a shared chardev, and those cannot be stacked".into();
+                return Err(CharError::Conflict { option, why });
+            }
+            parts.push((option, part));
+        }
+        if parts.is_empty() {
+            return Err(CharError::Missing {
+                kind: "hub",
+                option: HUB_PARTS[0],
+                expected: "ID",
+            });
+        }
+        let mut waker = None;
+        let program = self.program();
+        let hub = host.add(|cx| {
+            waker = Some(cx.waker());
+            let mut c = prepare(kind, id, options, program, Box::new(Hub::default()), VecDeque::new())?;
+            start(&mut c, cx)?;
+            Ok(Box::new(c) as _)
+        })?;
+        for (option, part) in parts {
+            let notify = waker.clone().map(|w| Box::new(move || w.wake()) as _);
+            match CharHandle::attach(host, part, notify) {
+                Ok(handle) => {
+                    if let Some((c, _)) = host.get::<Chardev>(hub)
+                        && let Some(h) = c.link::<Hub>()
+                    {
+                        h.add(handle);
+                    }
+                }
+                Err(e) => {
+                    host.remove(hub);
+                    let why = format!("names a chardev that {e}");
+                    return Err(CharError::Conflict { option, why });
+                }
+            }
+        }
+        Ok(hub)
+    }
+
+    /// The back end whose id an option names.
+    fn named(&self, kind: &'static str, option: &'static str, options: &Properties) -> Result<BackendId, CharError> {
+        let name = kind::required(options, kind, option, "ID")?;
+        self.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.ids.keys().map(String::as_str).collect();
+            CharError::BadValue {
+                option: option.into(),
+                value: name.into(),
+                expected: if known.is_empty() {
+                    "the id of a chardev that stands before this one (there is none)".into()
+                } else {
+                    format!("the id of a chardev that stands before this one: {}", known.join(", "))
+                },
+            }
+        })
+    }
+
+    fn program(&self) -> Program {
+        Program {
+            escape: self.escape,
+            quit: self.quit.clone(),
+            messages: self.messages.clone(),
+        }
     }
 
     /// A back end by its id.
@@ -99,6 +211,11 @@ impl Chardevs {
         &self.quit
     }
 
+    /// Where warnings and the names of new terminals go: set who hears them before opening anything.
+    pub fn messages(&self) -> &Messages {
+        &self.messages
+    }
+
     /// Waits until every server with `wait=on` has its first client. `say` prints one line for each that is waited for. `stop` is asked
     /// whenever the reactor wakes up: a signal handler's thread sets its flag and kicks the reactor.
     ///
@@ -114,7 +231,7 @@ impl Chardevs {
             let mut said = false;
             while let Some(what) = host.get::<Chardev>(*id).and_then(|(c, _)| c.awaits()) {
                 if !std::mem::replace(&mut said, true) {
-                    say(&format!("waiting for connection on: {what}"));
+                    say(&format!("QEMU waiting for connection on: {what}"));
                 }
                 if stop() || host.wait(None).is_err() {
                     return Err(Interrupted);
@@ -130,14 +247,19 @@ impl Chardevs {
 /// # Errors
 /// As [`Chardevs::open`].
 pub fn open(kind: &str, id: &str, options: &Properties, cx: &mut HostCx<'_>) -> Result<Chardev, CharError> {
-    open_with(
-        kind::find(kind)?,
-        id,
-        options,
-        cx,
-        DEFAULT_ESCAPE,
-        QuitRequest::default(),
-    )
+    let program = Program {
+        escape: DEFAULT_ESCAPE,
+        quit: QuitRequest::default(),
+        messages: Messages::default(),
+    };
+    open_with(kind::find(kind)?, id, options, cx, program)
+}
+
+/// What all back ends of a machine share.
+struct Program {
+    escape: u8,
+    quit: QuitRequest,
+    messages: Messages,
 }
 
 fn open_with(
@@ -145,12 +267,11 @@ fn open_with(
     id: &str,
     options: &Properties,
     host: &mut HostCx<'_>,
-    escape: u8,
-    quit: QuitRequest,
+    program: Program,
 ) -> Result<Chardev, CharError> {
     let make = match kind.maker {
         Maker::Link(make) => make,
-        Maker::Joint => {
+        Maker::Mux | Maker::Hub => {
             return Err(CharError::KindMissing {
                 kind: kind.name,
                 why: "needs the other chardevs of its machine",
@@ -158,15 +279,40 @@ fn open_with(
         }
         Maker::Missing(why) => return Err(CharError::KindMissing { kind: kind.name, why }),
     };
-    let log = open_log(options)?;
-    let link = make(&mut Make { options, host })?;
-    let menu = options.bool("mux").then(|| Menu::new(escape));
-    let mut chardev = Chardev::new(id, kind.name, link, Common { log, menu, quit });
-    if let Err(e) = chardev.start(host) {
-        southbridge_core::host::Backend::close(&mut chardev, host);
-        return Err(CharError::host(None, format!("cannot start '{}'", kind.name), e));
-    }
+    let mut inbox = VecDeque::new();
+    let link = make(&mut Make {
+        options,
+        id,
+        inbox: &mut inbox,
+    })?;
+    let mut chardev = prepare(kind, id, options, program, link, inbox)?;
+    start(&mut chardev, host)?;
     Ok(chardev)
+}
+
+fn prepare(
+    kind: &'static Kind,
+    id: &str,
+    options: &Properties,
+    program: Program,
+    link: Box<dyn Link>,
+    inbox: VecDeque<LinkEvent>,
+) -> Result<Chardev, CharError> {
+    let common = Common {
+        logs: open_log(options)?.into_iter().collect(),
+        menu: options.bool("mux").then(|| Menu::new(program.escape)),
+        quit: program.quit,
+        messages: program.messages,
+        inbox,
+    };
+    Ok(Chardev::new(id, kind.name, link, common))
+}
+
+fn start(chardev: &mut Chardev, host: &mut HostCx<'_>) -> Result<(), CharError> {
+    chardev.start(host).map_err(|e| {
+        southbridge_core::host::Backend::close(chardev, host);
+        CharError::host(None, format!("cannot start '{}'", chardev.kind()), e)
+    })
 }
 
 fn open_log(options: &Properties) -> Result<Option<File>, CharError> {

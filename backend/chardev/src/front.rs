@@ -302,6 +302,17 @@ impl CharHandle {
         n
     }
 
+    /// How many bytes [`CharHandle::write`] would take now.
+    pub fn room(&self) -> usize {
+        LIMIT.saturating_sub(self.mailbox.lock().out.len())
+    }
+
+    /// Asks for a [`CharEvent::Writable`] as if a write had been cut short.
+    pub(crate) fn tell_when_writable(&self) {
+        self.mailbox.lock().starved = true;
+        self.backend.wake();
+    }
+
     /// Sends a break condition.
     pub fn send_break(&self) {
         self.mailbox.lock().break_out = true;

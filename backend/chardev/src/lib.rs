@@ -10,11 +10,13 @@ mod chardev;
 mod chardevs;
 mod error;
 mod front;
+pub mod fuzzing;
 mod kind;
+mod legacy;
 mod link;
 mod mux;
 mod output;
-mod quit;
+mod program;
 pub mod testing;
 
 pub use chardev::{AttachError, Chardev};
@@ -23,8 +25,9 @@ pub use error::CharError;
 pub use front::{CharEvent, CharFront, CharHandle};
 pub use kind::stdio::restore_terminal;
 pub use kind::{COMMON, KINDS, Kind, find, help, kind_help, parse};
+pub use legacy::Legacy;
 pub use mux::{DEFAULT_ESCAPE, Key, Menu};
-pub use quit::QuitRequest;
+pub use program::{Message, Messages, QuitRequest};
 
 impl Chardev {
     /// The oldest bytes of a `ringbuf`, out of it. `None` for other kinds.

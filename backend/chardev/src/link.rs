@@ -24,6 +24,10 @@ pub(crate) enum LinkEvent {
     Opened,
     Closed,
     Break,
+    /// For the person at the command line, as it stands.
+    Info(String),
+    /// The same, to be told with the id.
+    Warning(String),
 }
 
 /// What a link may do: watch descriptors, and tell.
@@ -74,11 +78,6 @@ pub(crate) trait Link: Any + Send {
     /// What `info chardev` shows.
     fn describe(&self) -> String;
 
-    /// Something that the user should read once: the name of the terminal that was made.
-    fn notice(&self) -> Option<String> {
-        None
-    }
-
     /// What this link wants waited for before the machine starts, for people; `None` if nothing (any more).
     fn awaits(&self) -> Option<String> {
         None
@@ -96,6 +95,8 @@ pub(crate) struct Watch {
     write: bool,
     /// Regular files and some devices: always ready, so a wake-up of our own stands in for epoll.
     always_ready: bool,
+    /// Armed for edges only.
+    edge: bool,
     token: u64,
 }
 
@@ -124,9 +125,10 @@ impl Watch {
             }
             return Ok(());
         }
-        if (read, write) == (self.read, self.write) {
+        if (read, write) == (self.read, self.write) && !(self.edge && (read || write)) {
             return Ok(());
         }
+        self.edge = false;
         let mut interest = Interest::empty();
         interest.set(Interest::READ, read);
         interest.set(Interest::WRITE, write);
@@ -160,12 +162,24 @@ impl Watch {
         let _ = self.set(fd, read, on, host);
     }
 
+    /// Hears of changes only (edges): of a hang-up while there is no room for input, without being asked again and again.
+    pub(crate) fn idle(&mut self, fd: impl AsFd, host: &mut HostCx<'_>) -> io::Result<()> {
+        let interest = Interest::READ | Interest::EDGE;
+        match self.id {
+            Some(id) => host.rewatch(id, fd, interest)?,
+            None => self.id = Some(host.watch(fd, interest, self.token)?),
+        }
+        (self.read, self.write) = (false, false);
+        self.edge = true;
+        Ok(())
+    }
+
     /// Leaves epoll; call it before the descriptor is closed.
     pub(crate) fn stop(&mut self, fd: impl AsFd, host: &mut HostCx<'_>) {
         if let Some(id) = self.id.take() {
             host.unwatch(id, fd);
         }
-        (self.read, self.write) = (false, false);
+        (self.read, self.write, self.edge) = (false, false, false);
     }
 
     /// Whether an event is for this descriptor, and what it says.

@@ -33,7 +33,7 @@ impl Link for File {
     }
 }
 
-pub(super) fn make(make: &mut Make<'_, '_>) -> Result<Box<dyn Link>, CharError> {
+pub(super) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, CharError> {
     let path = required(make.options, "file", "path", "FILE")?;
     let keep = if make.options.bool("append") {
         OFlags::APPEND

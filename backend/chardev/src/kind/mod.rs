@@ -1,33 +1,43 @@
 //! The kinds of back ends: one file each, and the table from which parsing, help and errors derive.
 
-use southbridge_core::host::HostCx;
 use southbridge_core::property::parse_value;
 use southbridge_core::{PropKind, PropValue, Properties, Property};
 
 use crate::error::CharError;
-use crate::link::Link;
+use crate::link::{Link, LinkEvent};
+use std::collections::VecDeque;
 
+mod address;
 pub(crate) mod file;
+pub(crate) mod hub;
 pub(crate) mod null;
+pub(crate) mod pipe;
+pub(crate) mod pty;
 pub(crate) mod ringbuf;
+pub(crate) mod serial;
+pub(crate) mod socket;
 pub(crate) mod stdio;
 pub(crate) mod stream;
+pub(crate) mod telnet;
+pub(crate) mod udp;
 
 /// What a kind's maker may use.
-pub(crate) struct Make<'a, 'h> {
+pub(crate) struct Make<'a> {
     pub(crate) options: &'a Properties,
-    #[allow(dead_code, reason = "kinds that look at their waker")]
-    pub(crate) host: &'a mut HostCx<'h>,
+    pub(crate) id: &'a str,
+    pub(crate) inbox: &'a mut VecDeque<LinkEvent>,
 }
 
-type MakeFn = fn(&mut Make<'_, '_>) -> Result<Box<dyn Link>, CharError>;
+type MakeFn = fn(&mut Make<'_>) -> Result<Box<dyn Link>, CharError>;
 
 /// How a kind comes to be.
 pub(crate) enum Maker {
     /// From its options alone.
     Link(MakeFn),
-    /// From other back ends; [`crate::Chardevs`] does it.
-    Joint,
+    /// From another back end, by [`crate::Chardevs`].
+    Mux,
+    /// From several others, likewise.
+    Hub,
     /// Not here: why.
     Missing(&'static str),
 }
@@ -73,6 +83,17 @@ const fn option(name: &'static str, kind: PropKind, default: Option<&'static str
     }
 }
 
+/// A kind that QEMU has; its options are not looked at.
+const fn missing(name: &'static str, why: &'static str) -> Kind {
+    Kind {
+        name,
+        alias: None,
+        summary: "not supported",
+        options: &[],
+        maker: Maker::Missing(why),
+    }
+}
+
 /// Options of every kind.
 pub const COMMON: &[Property] = &[
     option(
@@ -104,6 +125,90 @@ pub const KINDS: &[Kind] = &[
         maker: Maker::Link(file::make),
     },
     Kind {
+        name: "hub",
+        alias: None,
+        summary: "several chardevs as one: output goes to all, input comes from any",
+        options: &[
+            option("chardevs.0", PropKind::Str, None, "id of the first chardev"),
+            option("chardevs.1", PropKind::Str, None, "id of the second chardev"),
+            option("chardevs.2", PropKind::Str, None, "id of the third chardev"),
+            option("chardevs.3", PropKind::Str, None, "id of the fourth chardev"),
+        ],
+        maker: Maker::Hub,
+    },
+    Kind {
+        name: "mux",
+        alias: None,
+        summary: "makes another chardev one that several front ends share, with the Ctrl-a menu",
+        options: &[option("chardev", PropKind::Str, None, "id of the chardev to share")],
+        maker: Maker::Mux,
+    },
+    Kind {
+        name: "pipe",
+        alias: None,
+        summary: "the FIFOs PATH.in and PATH.out, or one PATH for both",
+        options: &[option(
+            "path",
+            PropKind::Str,
+            None,
+            "name of the FIFOs without .in and .out",
+        )],
+        maker: Maker::Link(pipe::make),
+    },
+    Kind {
+        name: "pty",
+        alias: None,
+        summary: "a new pseudo-terminal, whose name is printed",
+        options: &[option(
+            "path",
+            PropKind::Str,
+            None,
+            "symbolic link to make to the terminal",
+        )],
+        maker: Maker::Link(pty::make),
+    },
+    Kind {
+        name: "serial",
+        alias: Some("tty"),
+        summary: "a serial port of the host",
+        options: &[option("path", PropKind::Str, None, "device, such as /dev/ttyUSB0")],
+        maker: Maker::Link(serial::make),
+    },
+    Kind {
+        name: "udp",
+        alias: None,
+        summary: "datagrams to and from one address",
+        options: &[
+            option("host", PropKind::Str, Some("localhost"), "where output goes"),
+            option("port", PropKind::Str, None, "port there"),
+            option("localaddr", PropKind::Str, None, "address to receive at (default: any)"),
+            option("localport", PropKind::Str, None, "port to receive at (default: any)"),
+            option("ipv4", PropKind::Bool, None, "use (only) IPv4"),
+            option("ipv6", PropKind::Bool, None, "use (only) IPv6"),
+        ],
+        maker: Maker::Link(udp::make),
+    },
+    missing("braille", "needs BrlAPI, which is not supported yet"),
+    missing("console", "exists on Windows only; use stdio"),
+    missing("dbus", "the D-Bus display is not supported yet; use socket"),
+    missing("msmouse", "is not supported yet"),
+    Kind {
+        alias: Some("parport"),
+        ..missing(
+            "parallel",
+            "parallel ports of the host are not supported yet; use file for a printer",
+        )
+    },
+    missing("qemu-vdagent", "is not supported yet"),
+    missing("spiceport", "SPICE is not supported; use socket"),
+    missing("spicevmc", "SPICE is not supported; use socket"),
+    missing("testdev", "is not supported yet"),
+    missing(
+        "vc",
+        "there is no window with text consoles yet; use stdio, pty or socket",
+    ),
+    missing("wctablet", "is not supported yet"),
+    Kind {
         name: "null",
         alias: None,
         summary: "swallows output and never has input",
@@ -116,6 +221,69 @@ pub const KINDS: &[Kind] = &[
         summary: "the newest output in memory, read through a monitor",
         options: &[option("size", PropKind::Size, Some("65536"), "bytes, a power of two")],
         maker: Maker::Link(ringbuf::make),
+    },
+    Kind {
+        name: "socket",
+        alias: None,
+        summary: "a unix or TCP socket, as server or client",
+        options: &[
+            option("path", PropKind::Str, None, "unix socket"),
+            option(
+                "abstract",
+                PropKind::Bool,
+                Some("off"),
+                "the path is a name in Linux' abstract namespace",
+            ),
+            option(
+                "tight",
+                PropKind::Bool,
+                Some("on"),
+                "an abstract name is as long as written, not padded",
+            ),
+            option(
+                "host",
+                PropKind::Str,
+                None,
+                "TCP: name or address; empty for all of a server's",
+            ),
+            option("port", PropKind::Str, None, "TCP: port"),
+            option(
+                "to",
+                PropKind::Uint(16),
+                None,
+                "last port that a server tries when the first are taken",
+            ),
+            option("ipv4", PropKind::Bool, None, "use (only) IPv4"),
+            option("ipv6", PropKind::Bool, None, "use (only) IPv6"),
+            option("fd", PropKind::Str, None, "number of an inherited descriptor"),
+            option("server", PropKind::Bool, Some("off"), "listen instead of connecting"),
+            option(
+                "wait",
+                PropKind::Bool,
+                None,
+                "a server holds the machine's start until a client is there (default: on)",
+            ),
+            option("nodelay", PropKind::Bool, None, "send small TCP segments at once"),
+            option("delay", PropKind::Bool, None, "the opposite of nodelay"),
+            option("telnet", PropKind::Bool, None, "a server speaks telnet"),
+            option(
+                "tn3270",
+                PropKind::Bool,
+                None,
+                "a server speaks telnet for 3270 terminals",
+            ),
+            option("websocket", PropKind::Bool, None, "not supported yet"),
+            option(
+                "reconnect-ms",
+                PropKind::Uint(32),
+                None,
+                "a client connects again after so many milliseconds (0: never)",
+            ),
+            option("reconnect", PropKind::Uint(32), None, "the same in seconds (old)"),
+            option("tls-creds", PropKind::Str, None, "not supported yet"),
+            option("tls-authz", PropKind::Str, None, "not supported yet"),
+        ],
+        maker: Maker::Link(socket::make),
     },
     Kind {
         name: "stdio",
@@ -135,7 +303,7 @@ pub const KINDS: &[Kind] = &[
 pub fn find(name: &str) -> Result<&'static Kind, CharError> {
     KINDS
         .iter()
-        .find(|k| k.name == name || k.alias == Some(name))
+        .find(|k| k.name == name || k.alias.is_some_and(|a| a == name))
         .ok_or_else(|| CharError::UnknownKind {
             kind: name.to_owned(),
             nearest: nearest(name, KINDS.iter().map(|k| k.name)),
@@ -155,6 +323,9 @@ pub fn parse<'t>(
     pairs: impl IntoIterator<Item = (&'t str, &'t str)>,
 ) -> Result<Properties, CharError> {
     let mut values = Properties::default();
+    if let Maker::Missing(why) = kind.maker {
+        return Err(CharError::KindMissing { kind: kind.name, why });
+    }
     for (name, text) in pairs {
         let (declared, text) = declared(kind, name, text)?;
         let value = parse_value(declared.kind, text).ok_or_else(|| CharError::BadValue {
@@ -217,7 +388,6 @@ pub(crate) fn required<'o>(
 }
 
 /// Whether an option was given or has a default.
-#[allow(dead_code, reason = "used by kinds with options that exclude each other")]
 pub(crate) fn given(options: &Properties, name: &str) -> bool {
     options.get(name).is_some()
 }
@@ -242,7 +412,6 @@ pub fn kind_help(kind: &Kind) -> String {
 }
 
 /// A bool that was said, apart from its default.
-#[allow(dead_code, reason = "used by kinds whose defaults depend on others")]
 pub(crate) fn said_bool(options: &Properties, name: &str) -> Option<bool> {
     match options.get(name) {
         Some(PropValue::Bool(b)) => Some(*b),

@@ -24,6 +24,6 @@ impl Link for Null {
     }
 }
 
-pub(super) fn make(_make: &mut Make<'_, '_>) -> Result<Box<dyn Link>, CharError> {
+pub(super) fn make(_make: &mut Make<'_>) -> Result<Box<dyn Link>, CharError> {
     Ok(Box::new(Null))
 }

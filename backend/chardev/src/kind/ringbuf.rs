@@ -42,7 +42,7 @@ impl Link for Ringbuf {
     }
 }
 
-pub(super) fn make(make: &mut Make<'_, '_>) -> Result<Box<dyn Link>, CharError> {
+pub(super) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, CharError> {
     let size = make.options.uint("size");
     if !size.is_power_of_two() || size > MOST {
         return Err(CharError::BadValue {

@@ -162,7 +162,7 @@ fn own(fd: impl AsFd, direction: OFlags) -> std::io::Result<(OwnedFd, bool)> {
     Ok((rustix::io::fcntl_dupfd_cloexec(fd, 3)?, true))
 }
 
-pub(super) fn make(make: &mut Make<'_, '_>) -> Result<Box<dyn Link>, CharError> {
+pub(super) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, CharError> {
     if IN_USE.swap(true, Ordering::AcqRel) {
         return Err(CharError::Conflict {
             option: "backend",

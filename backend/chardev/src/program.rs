@@ -1,4 +1,4 @@
-//! What the menu asks of the whole program.
+//! What back ends ask of the whole program, and tell the person in front of it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,6 +45,34 @@ impl QuitRequest {
     pub(crate) fn commit(&self) {
         if let Some(a) = &*self.0.commit.lock().unwrap_or_else(PoisonError::into_inner) {
             a();
+        }
+    }
+}
+
+/// Something that a back end has for the person at the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// What was asked for: the name of the terminal that was made. QEMU prints it on standard output.
+    Info(String),
+    /// What went wrong and does not end anything.
+    Warning(String),
+}
+
+type Listener = Box<dyn Fn(&Message) + Send>;
+
+/// Where [`Message`]s go; nowhere until [`Messages::on_message`]. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Messages(Arc<Mutex<Option<Listener>>>);
+
+impl Messages {
+    /// Sets who hears them.
+    pub fn on_message(&self, listener: impl Fn(&Message) + Send + 'static) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(listener));
+    }
+
+    pub(crate) fn say(&self, message: &Message) {
+        if let Some(l) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            l(message);
         }
     }
 }

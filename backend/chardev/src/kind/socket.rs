@@ -1,0 +1,684 @@
+//! `socket`: stream sockets, unix and TCP, server and client.
+//!
+//! One peer at a time, as with QEMU: while somebody is connected a server does not accept. A peer that hung up while the guest has no
+//! room for what it still sent stays until that is read, or until the next one comes.
+
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    Shutdown, SocketFlags, accept_with, getpeername, getsockname, recv, recvmsg, sendmsg, shutdown, sockopt,
+};
+use southbridge_core::Properties;
+use southbridge_core::host::HostEvent;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::address::{Address, Attempt, Inet, Listeners, Resolving, connect_inet, connect_unix, inherited};
+use super::telnet::{Item, Telnet};
+use super::{Make, given, said_bool};
+use crate::error::CharError;
+use crate::link::{Link, LinkCx, LinkEvent, READ_CHUNK, Ready, Watch, sent};
+
+/// Descriptors that one message may carry.
+const MOST_FDS: usize = 16;
+/// How long a connection attempt without `reconnect` may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+const WAKE_CONNECT: u64 = 1;
+const WAKE_LISTEN: u64 = 2;
+const FIRST_TOKEN: u64 = 16;
+
+struct Connection {
+    fd: OwnedFd,
+    watch: Watch,
+    telnet: Option<Telnet>,
+    /// Encoded bytes that the host did not take yet.
+    pending: Vec<u8>,
+    /// The greeting is not through yet, so nobody was told of the peer.
+    greeting: bool,
+    /// The peer is gone; only what it still sent is left.
+    dying: bool,
+    unix: bool,
+}
+
+enum State {
+    Idle,
+    Resolving(Resolving),
+    Connecting {
+        fd: OwnedFd,
+        watch: Watch,
+        rest: VecDeque<SocketAddr>,
+    },
+    Connected(Connection),
+    /// Connected before the link started.
+    Adopted(OwnedFd),
+}
+
+struct Socket {
+    // Fixed.
+    address: Address,
+    telnet: bool,
+    tn3270: bool,
+    nodelay: bool,
+    reconnect: Option<Duration>,
+    // The host.
+    listeners: Option<Listeners>,
+    listen_watches: Vec<Watch>,
+    /// The listener refuses to accept for a moment (no descriptors left).
+    listen_paused: bool,
+    state: State,
+    next_token: u64,
+    /// The machine is not to start before the first peer.
+    waiting: bool,
+    complained: bool,
+}
+
+impl Socket {
+    fn token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token
+    }
+
+    // ----- server ---------------------------------------------------------------------------------------------------------------
+
+    fn arm_listeners(&mut self, cx: &mut LinkCx<'_, '_>) {
+        let free = match &self.state {
+            State::Connected(c) => c.dying,
+            _ => true,
+        };
+        let on = free && !self.listen_paused;
+        if let Some(l) = &self.listeners {
+            for (fd, watch) in l.sockets.iter().zip(&mut self.listen_watches) {
+                watch.want_read(on, fd, cx.host);
+            }
+        }
+    }
+
+    fn accept(&mut self, event: HostEvent, cx: &mut LinkCx<'_, '_>) {
+        let Some(l) = &self.listeners else { return };
+        let ready = self
+            .listen_watches
+            .iter()
+            .zip(&l.sockets)
+            .find(|(w, _)| w.ready(event).is_some_and(|r| r.read));
+        let Some((_, fd)) = ready else { return };
+        match accept_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            Ok(peer) => {
+                if matches!(self.state, State::Connected(_)) {
+                    self.disconnect(cx);
+                }
+                self.waiting = false;
+                self.connected(peer, cx);
+            }
+            Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => {}
+            Err(_) => {
+                // Out of descriptors, most likely. The peer waits; asking again at once would spin.
+                self.listen_paused = true;
+                self.arm_listeners(cx);
+                cx.host.wake_after(Duration::from_millis(500), WAKE_LISTEN);
+            }
+        }
+    }
+
+    // ----- client ---------------------------------------------------------------------------------------------------------------
+
+    fn connect(&mut self, cx: &mut LinkCx<'_, '_>) {
+        match self.address.clone() {
+            Address::Unix { path, abstract_tight } => match connect_unix(&path, abstract_tight) {
+                Ok(Attempt::Done(fd) | Attempt::Pending(fd)) => self.connected(fd, cx),
+                Err(e) => self.failed(&e.into(), cx),
+            },
+            Address::Inet(inet) => match inet.literal(false) {
+                Some(addresses) => self.try_addresses(addresses.into(), &Errno::ADDRNOTAVAIL.into(), cx),
+                None => self.ask_names(inet, cx),
+            },
+            Address::Fd(_) => {}
+        }
+    }
+
+    /// The name service may take long, so a thread asks it.
+    fn ask_names(&mut self, inet: Inet, cx: &mut LinkCx<'_, '_>) {
+        let answer: Resolving = Arc::default();
+        let (theirs, waker) = (answer.clone(), cx.host.waker());
+        let thread = std::thread::Builder::new().name("resolve".into()).spawn(move || {
+            let result = inet.resolve(false);
+            *theirs.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            waker.wake();
+        });
+        match thread {
+            Ok(_) => self.state = State::Resolving(answer),
+            Err(e) => self.failed(&e, cx),
+        }
+    }
+
+    fn look_for_names(&mut self, cx: &mut LinkCx<'_, '_>) {
+        let State::Resolving(answer) = &self.state else { return };
+        let taken = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match taken {
+            None => {}
+            Some(Ok(addresses)) => self.try_addresses(addresses.into(), &Errno::ADDRNOTAVAIL.into(), cx),
+            Some(Err(e)) => self.failed(&e, cx),
+        }
+    }
+
+    fn try_addresses(&mut self, mut rest: VecDeque<SocketAddr>, why: &io::Error, cx: &mut LinkCx<'_, '_>) {
+        let mut last = why.raw_os_error().map(io::Error::from_raw_os_error);
+        while let Some(at) = rest.pop_front() {
+            match connect_inet(&at) {
+                Ok(Attempt::Done(fd)) => return self.connected(fd, cx),
+                Ok(Attempt::Pending(fd)) => {
+                    let mut watch = Watch::new(self.token());
+                    if watch.set(&fd, false, true, cx.host).is_ok() {
+                        self.state = State::Connecting { fd, watch, rest };
+                        return;
+                    }
+                }
+                Err(e) => last = Some(e.into()),
+            }
+        }
+        self.failed(&last.unwrap_or_else(|| Errno::CONNREFUSED.into()), cx);
+    }
+
+    fn attempt_decided(&mut self, event: HostEvent, cx: &mut LinkCx<'_, '_>) {
+        let State::Connecting { watch, fd, .. } = &self.state else {
+            return;
+        };
+        if watch.ready(event).is_none() {
+            return;
+        }
+        let outcome = sockopt::socket_error(fd).unwrap_or_else(Err);
+        let State::Connecting { fd, mut watch, rest } = std::mem::replace(&mut self.state, State::Idle) else {
+            return;
+        };
+        watch.stop(&fd, cx.host);
+        match outcome {
+            Ok(()) => self.connected(fd, cx),
+            Err(e) => {
+                drop(fd);
+                self.try_addresses(rest, &e.into(), cx);
+            }
+        }
+    }
+
+    fn failed(&mut self, e: &io::Error, cx: &mut LinkCx<'_, '_>) {
+        self.state = State::Idle;
+        // Once for each time that the peer is away; the attempts go on silently.
+        if !std::mem::replace(&mut self.complained, true) {
+            cx.tell(LinkEvent::Warning(format!("cannot connect to '{}': {e}", self.address)));
+        }
+        self.retry_later(cx);
+    }
+
+    fn retry_later(&mut self, cx: &mut LinkCx<'_, '_>) {
+        if let Some(after) = self.reconnect {
+            cx.host.cancel_wake(WAKE_CONNECT);
+            cx.host.wake_after(after, WAKE_CONNECT);
+        }
+    }
+
+    // ----- a connection ---------------------------------------------------------------------------------------------------------
+
+    fn connected(&mut self, fd: OwnedFd, cx: &mut LinkCx<'_, '_>) {
+        self.complained = false;
+        if self.nodelay {
+            // Unix sockets have no such thing, and that is fine.
+            let _ = sockopt::set_tcp_nodelay(&fd, true);
+        }
+        let unix = sockopt::socket_domain(&fd) == Ok(rustix::net::AddressFamily::UNIX);
+        let server = self.listeners.is_some();
+        let telnet = (server && (self.telnet || self.tn3270)).then(|| Telnet::new(self.tn3270));
+        let pending = telnet.as_ref().map(|t| t.greeting().to_vec()).unwrap_or_default();
+        let mut c = Connection {
+            fd,
+            watch: Watch::new(self.token()),
+            greeting: telnet.is_some(),
+            telnet,
+            pending,
+            dying: false,
+            unix,
+        };
+        let armed = c.arm(cx);
+        self.state = State::Connected(c);
+        self.arm_listeners(cx);
+        if armed.is_err() {
+            self.disconnect(cx);
+        } else if !self.greet(cx) {
+            cx.tell(LinkEvent::Opened);
+        }
+    }
+
+    /// Sends what is left of the greeting. Whether there still is any.
+    fn greet(&mut self, cx: &mut LinkCx<'_, '_>) -> bool {
+        let State::Connected(c) = &mut self.state else {
+            return false;
+        };
+        if !c.greeting {
+            return false;
+        }
+        match c.send_pending() {
+            Ok(()) if c.pending.is_empty() => {
+                c.greeting = false;
+                false
+            }
+            Ok(()) => {
+                c.watch.want_write(true, &c.fd, cx.host);
+                true
+            }
+            Err(_) => {
+                self.disconnect(cx);
+                true
+            }
+        }
+    }
+
+    fn disconnect(&mut self, cx: &mut LinkCx<'_, '_>) {
+        let State::Connected(mut c) = std::mem::replace(&mut self.state, State::Idle) else {
+            return;
+        };
+        c.watch.stop(&c.fd, cx.host);
+        // An inherited descriptor has a twin that stays open, so that closing alone would tell the peer nothing.
+        let _ = shutdown(&c.fd, Shutdown::Both);
+        if !c.greeting {
+            cx.tell(LinkEvent::Closed);
+        }
+        drop(c);
+        self.arm_listeners(cx);
+        if self.listeners.is_none() {
+            self.retry_later(cx);
+        }
+    }
+
+    fn connection_event(&mut self, event: HostEvent, cx: &mut LinkCx<'_, '_>) {
+        let State::Connected(c) = &mut self.state else { return };
+        let Some(ready) = c.watch.ready(event) else { return };
+        if ready.write {
+            c.watch.want_write(false, &c.fd, cx.host);
+            if c.greeting {
+                if !self.greet(cx) && matches!(self.state, State::Connected(_)) {
+                    cx.tell(LinkEvent::Opened);
+                }
+            } else {
+                cx.tell(LinkEvent::Writable);
+            }
+        }
+        self.readable(ready, cx);
+    }
+
+    fn readable(&mut self, ready: Ready, cx: &mut LinkCx<'_, '_>) {
+        let State::Connected(c) = &mut self.state else { return };
+        if !(ready.read || ready.hangup) || c.greeting && !ready.hangup {
+            return;
+        }
+        if cx.room > 0 {
+            if !c.receive(cx) {
+                self.disconnect(cx);
+            }
+        } else if ready.hangup {
+            if c.has_unread() {
+                c.dying = true;
+                c.watch.stop(&c.fd, cx.host);
+                self.arm_listeners(cx);
+            } else {
+                self.disconnect(cx);
+            }
+        } else {
+            let _ = c.watch.idle(&c.fd, cx.host);
+        }
+    }
+}
+
+impl Connection {
+    fn arm(&mut self, cx: &mut LinkCx<'_, '_>) -> io::Result<()> {
+        if cx.room > 0 {
+            self.watch.set(&self.fd, true, false, cx.host)
+        } else {
+            self.watch.idle(&self.fd, cx.host)
+        }
+    }
+
+    /// Reads once. `false` at the end.
+    fn receive(&mut self, cx: &mut LinkCx<'_, '_>) -> bool {
+        let mut buffer = vec![0; cx.room.min(READ_CHUNK)];
+        let (n, fds) = match receive(&self.fd, &mut buffer) {
+            Ok((0, _)) => return false,
+            Ok(got) => got,
+            Err(Errno::AGAIN | Errno::INTR) => return true,
+            Err(_) => return false,
+        };
+        buffer.truncate(n);
+        match &mut self.telnet {
+            None => cx.data(buffer, fds),
+            Some(t) => {
+                for item in t.read(&buffer) {
+                    match item {
+                        Item::Data(bytes) => cx.data(bytes, Vec::new()),
+                        Item::Break => cx.tell(LinkEvent::Break),
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn has_unread(&self) -> bool {
+        let mut one = [0u8; 1];
+        matches!(recv(&self.fd, &mut one, RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, n)) if n > 0)
+    }
+
+    fn send_pending(&mut self) -> Result<(), Errno> {
+        while !self.pending.is_empty() {
+            let n = send(&self.fd, &self.pending, &mut Vec::new())?;
+            if n == 0 {
+                break;
+            }
+            self.pending.drain(..n);
+        }
+        Ok(())
+    }
+
+    /// Telnet bytes may double, so they are encoded whole and what does not go waits here.
+    fn write(&mut self, data: &[u8], fds: &mut Vec<OwnedFd>) -> Result<usize, Errno> {
+        let Some(t) = &self.telnet else {
+            if !self.unix {
+                fds.clear();
+            }
+            return send(&self.fd, data, fds);
+        };
+        fds.clear();
+        if self.pending.is_empty() {
+            t.write(data, &mut self.pending);
+            self.send_pending()?;
+            return Ok(data.len());
+        }
+        self.send_pending()?;
+        if self.pending.is_empty() {
+            self.write(data, fds)
+        } else {
+            Ok(0)
+        }
+    }
+}
+
+/// One send, never blocking, without `SIGPIPE`. Descriptors go with the first byte.
+fn send(fd: impl AsFd, data: &[u8], fds: &mut Vec<OwnedFd>) -> Result<usize, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let borrowed: Vec<_> = fds.iter().take(MOST_FDS).map(AsFd::as_fd).collect();
+    if !borrowed.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&borrowed)) {
+        return Err(Errno::NOBUFS);
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    let n = sent(sendmsg(fd, &[IoSlice::new(data)], &mut control, flags))?;
+    drop(control);
+    if n > 0 {
+        fds.clear();
+    }
+    Ok(n)
+}
+
+fn receive(fd: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let message = recvmsg(fd, &mut [IoSliceMut::new(buffer)], &mut control, flags)?;
+    let mut fds = Vec::new();
+    for item in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = item {
+            fds.extend(rights);
+        }
+    }
+    Ok((message.bytes, fds))
+}
+
+impl Link for Socket {
+    fn start(&mut self, cx: &mut LinkCx<'_, '_>) -> io::Result<()> {
+        if self.listeners.is_some() {
+            self.arm_listeners(cx);
+        } else {
+            match std::mem::replace(&mut self.state, State::Idle) {
+                State::Adopted(fd) => self.connected(fd, cx),
+                _ => self.connect(cx),
+            }
+        }
+        Ok(())
+    }
+
+    fn on_host(&mut self, event: HostEvent, cx: &mut LinkCx<'_, '_>) {
+        match event {
+            HostEvent::WakeUp { token: WAKE_CONNECT } if matches!(self.state, State::Idle) => self.connect(cx),
+            HostEvent::WakeUp { token: WAKE_LISTEN } => {
+                self.listen_paused = false;
+                self.arm_listeners(cx);
+            }
+            HostEvent::WakeUp { .. } => {}
+            HostEvent::Woken => self.look_for_names(cx),
+            HostEvent::Ready { .. } => {
+                self.accept(event, cx);
+                self.attempt_decided(event, cx);
+                self.connection_event(event, cx);
+            }
+        }
+    }
+
+    fn write(&mut self, data: &[u8], fds: &mut Vec<OwnedFd>, cx: &mut LinkCx<'_, '_>) -> usize {
+        let State::Connected(c) = &mut self.state else {
+            fds.clear();
+            return data.len();
+        };
+        if c.dying || c.greeting {
+            fds.clear();
+            return data.len();
+        }
+        match c.write(data, fds) {
+            Ok(n) if n < data.len() || !c.pending.is_empty() => {
+                c.watch.want_write(true, &c.fd, cx.host);
+                n
+            }
+            Ok(n) => n,
+            Err(_) => {
+                fds.clear();
+                // What the peer sent before it went is read first; the end of the stream then closes.
+                if c.has_unread() {
+                    c.dying = true;
+                    self.arm_listeners(cx);
+                } else {
+                    self.disconnect(cx);
+                }
+                data.len()
+            }
+        }
+    }
+
+    fn room_grew(&mut self, cx: &mut LinkCx<'_, '_>) {
+        if let State::Connected(c) = &mut self.state
+            && !c.greeting
+        {
+            c.watch.want_read(true, &c.fd, cx.host);
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(&self.state, State::Connected(c) if !c.greeting)
+    }
+
+    fn describe(&self) -> String {
+        let server = if self.listeners.is_some() { ",server=on" } else { "" };
+        match &self.state {
+            State::Connected(c) if !c.unix => match (local(&c.fd), peer(&c.fd)) {
+                (Some(l), Some(p)) => {
+                    let name = if self.telnet { "telnet" } else { "tcp" };
+                    format!("{name}:{l}{server} <-> {p}")
+                }
+                _ => format!("{}{server}", self.address),
+            },
+            State::Connected(_) => format!("{}{server}", self.address),
+            _ => format!("disconnected:{}{server}", self.address),
+        }
+    }
+
+    fn awaits(&self) -> Option<String> {
+        self.waiting.then(|| self.describe())
+    }
+
+    fn close(&mut self, cx: &mut LinkCx<'_, '_>) {
+        self.reconnect = None;
+        cx.host.cancel_wake(WAKE_CONNECT);
+        cx.host.cancel_wake(WAKE_LISTEN);
+        self.listen_paused = true;
+        self.disconnect(cx);
+        if let State::Connecting { fd, watch, .. } = &mut self.state {
+            watch.stop(&*fd, cx.host);
+        }
+        self.state = State::Idle;
+        self.arm_listeners(cx);
+        self.listeners = None;
+    }
+}
+
+fn local(fd: &OwnedFd) -> Option<SocketAddr> {
+    SocketAddr::try_from(getsockname(fd).ok()?).ok()
+}
+
+fn peer(fd: &OwnedFd) -> Option<SocketAddr> {
+    SocketAddr::try_from(getpeername(fd).ok()??).ok()
+}
+
+/// What the options mean together. Checked before anything is opened.
+fn check(options: &Properties, address: &Address) -> Result<(), CharError> {
+    let conflict = |option, why: &str| {
+        Err(CharError::Conflict {
+            option,
+            why: why.into(),
+        })
+    };
+    if options.str("tls-creds").is_some() {
+        return Err(CharError::OptionMissing {
+            option: "tls-creds",
+            why: "; put stunnel or socat before the socket",
+        });
+    }
+    if options.str("tls-authz").is_some() {
+        return Err(CharError::OptionMissing {
+            option: "tls-authz",
+            why: "",
+        });
+    }
+    if options.bool("websocket") {
+        return Err(CharError::OptionMissing {
+            option: "websocket",
+            why: "; put websockify before the socket",
+        });
+    }
+    let server = options.bool("server");
+    if server && (given(options, "reconnect") || given(options, "reconnect-ms")) {
+        let option = if given(options, "reconnect") {
+            "reconnect"
+        } else {
+            "reconnect-ms"
+        };
+        return conflict(
+            option,
+            "is for clients; a server (server=on) waits for the next client anyway",
+        );
+    }
+    if !server && given(options, "wait") {
+        return conflict(
+            "wait",
+            "is for servers: add 'server=on', or for a client 'reconnect-ms=N'",
+        );
+    }
+    if given(options, "reconnect") && given(options, "reconnect-ms") {
+        return conflict(
+            "reconnect",
+            "and 'reconnect-ms' exclude each other; keep 'reconnect-ms'",
+        );
+    }
+    if matches!(address, Address::Fd(_)) && given(options, "reconnect") | given(options, "reconnect-ms") {
+        return conflict(
+            "fd",
+            "cannot be connected again: leave out 'reconnect' and 'reconnect-ms'",
+        );
+    }
+    if given(options, "delay") && given(options, "nodelay") {
+        return conflict("delay", "and 'nodelay' exclude each other");
+    }
+    if !server && given(options, "to") {
+        return conflict("to", "is a range for servers: add 'server=on'");
+    }
+    Ok(())
+}
+
+fn reconnect(options: &Properties) -> Option<Duration> {
+    let ms = match options.opt_uint("reconnect") {
+        Some(s) => s.saturating_mul(1000),
+        None => options.uint("reconnect-ms"),
+    };
+    (ms > 0).then(|| Duration::from_millis(ms))
+}
+
+/// The first connection of a client that does not reconnect: its failure is an error of the option.
+fn connect_now(address: &Address) -> Result<OwnedFd, CharError> {
+    let failed = |option, e: io::Error| CharError::host(Some(option), format!("cannot connect to '{address}'"), e);
+    match address {
+        Address::Unix { path, abstract_tight } => match connect_unix(path, *abstract_tight) {
+            Ok(Attempt::Done(fd) | Attempt::Pending(fd)) => Ok(fd),
+            Err(e) => Err(failed("path", e.into())),
+        },
+        Address::Inet(inet) => {
+            let mut last = None;
+            for at in inet.resolve(false).map_err(|e| failed("host", e))? {
+                match TcpStream::connect_timeout(&at, PATIENCE).and_then(|s| s.set_nonblocking(true).map(|()| s)) {
+                    Ok(s) => return Ok(s.into()),
+                    Err(e) => last = Some(e),
+                }
+            }
+            Err(failed("port", last.unwrap_or_else(|| Errno::ADDRNOTAVAIL.into())))
+        }
+        Address::Fd(name) => {
+            let fd = inherited(name)?;
+            if sockopt::socket_acceptconn(&fd).unwrap_or(false) {
+                return Err(CharError::BadValue {
+                    option: "fd".into(),
+                    value: name.clone(),
+                    expected: "a connected socket (this one listens: add 'server=on')".into(),
+                });
+            }
+            Ok(fd)
+        }
+    }
+}
+
+pub(super) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, CharError> {
+    let options = make.options;
+    let address = Address::of_socket(options)?;
+    check(options, &address)?;
+    let server = options.bool("server");
+    let mut socket = Socket {
+        telnet: options.bool("telnet"),
+        tn3270: options.bool("tn3270"),
+        nodelay: options.bool("nodelay") || said_bool(options, "delay") == Some(false),
+        reconnect: reconnect(options).filter(|_| !server),
+        listeners: None,
+        listen_watches: Vec::new(),
+        listen_paused: false,
+        state: State::Idle,
+        next_token: FIRST_TOKEN,
+        waiting: server && said_bool(options, "wait") != Some(false),
+        complained: false,
+        address,
+    };
+    if server {
+        let listeners = Listeners::open(&socket.address)?;
+        socket.address = listeners.address.clone();
+        socket.listen_watches = listeners.sockets.iter().map(|_| Watch::new(socket.token())).collect();
+        socket.listeners = Some(listeners);
+    } else if socket.reconnect.is_none() {
+        socket.state = State::Adopted(connect_now(&socket.address)?);
+    }
+    Ok(Box::new(socket))
+}
