@@ -1,6 +1,8 @@
 //! Arm PrimeCell peripherals, and the variants of them that Luminary Micro built into its Stellaris chips.
 
 pub mod pl011;
+pub mod pl022;
+pub mod pl061;
 
 use southbridge_core::Registry;
 
@@ -8,4 +10,7 @@ use southbridge_core::Registry;
 pub fn register(r: &mut Registry) {
     r.add(&pl011::TYPE);
     r.add(&pl011::TYPE_LUMINARY);
+    r.add(&pl022::TYPE);
+    r.add(&pl061::TYPE);
+    r.add(&pl061::TYPE_LUMINARY);
 }
