@@ -28,7 +28,6 @@ use southbridge_core::{
 use southbridge_protocol_ivshmem::{Client, Event, Phase, regs};
 
 use peers::{Peers, Rung};
-pub use placement::{IrqChoice, Placement};
 use southbridge_backend_chardev::{CharEvent, CharFront};
 use state::{Ring, State};
 
@@ -151,7 +150,7 @@ impl IvshmemFlat {
                 expected: "ID (of a socket that leads to an ivshmem server)".into(),
             });
         }
-        Placement::of(p)?;
+        build.place_wish(placement::wish(p)?);
         let size = p.uint("shmem-size");
         if size == 0 || size > u64::from(u32::MAX) {
             return Err(CreateError::BadValue {
@@ -209,7 +208,7 @@ impl IvshmemFlat {
 
     // ----- the server ----------------------------------------------------------------------------------------------------------
 
-    fn from_server(&mut self, event: CharEvent, cx: &mut Ctx<'_>) {
+    fn on_server(&mut self, event: CharEvent, cx: &mut Ctx<'_>) {
         match event {
             CharEvent::Data { bytes, fds } => self.hear(&bytes, fds, cx),
             CharEvent::Opened => self.open(cx),
@@ -395,7 +394,7 @@ impl Device for IvshmemFlat {
             VECTORS => {}
             _ => {
                 if let Some(event) = CharEvent::from_completion(done) {
-                    self.from_server(event, cx);
+                    self.on_server(event, cx);
                 }
             }
         }

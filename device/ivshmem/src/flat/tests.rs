@@ -143,13 +143,12 @@ fn placement_in_both_spellings() {
             p.set(name, value.clone());
         }
         p.apply_defaults(PROPERTIES);
-        Placement::of(&p).map_err(|e| e.to_string())
+        placement::wish(&p).map_err(|e| e.to_string())
     };
     let text = |s: &str| PropValue::Str(s.into());
-    let open = Placement {
-        registers: None,
-        memory: None,
-        irq: IrqChoice::Auto,
+    let open = PlaceWish {
+        addresses: vec![None, None],
+        interrupt: InterruptWish::Auto,
     };
     assert_eq!(with(&[]), Ok(open));
     assert_eq!(
@@ -159,14 +158,19 @@ fn placement_in_both_spellings() {
             ("x-bus-address-iomem", PropValue::Uint(0x400f_f000)),
             ("x-bus-address-shmem", PropValue::Uint(0x4010_0000)),
         ]),
-        Ok(Placement {
-            registers: Some(0x400f_f000),
-            memory: Some(0x4010_0000),
-            irq: IrqChoice::Input(7)
+        Ok(PlaceWish {
+            addresses: vec![Some(0x400f_f000), Some(0x4010_0000)],
+            interrupt: InterruptWish::Input(7)
         })
     );
-    assert_eq!(with(&[("irq", text("off"))]).map(|p| p.irq), Ok(IrqChoice::Off));
-    assert_eq!(with(&[("irq", text("31"))]).map(|p| p.irq), Ok(IrqChoice::Input(31)));
+    assert_eq!(
+        with(&[("irq", text("off"))]).map(|p| p.interrupt),
+        Ok(InterruptWish::Off)
+    );
+    assert_eq!(
+        with(&[("irq", text("31"))]).map(|p| p.interrupt),
+        Ok(InterruptWish::Input(31))
+    );
     for wrong in [
         ("irq", "loud"),
         ("x-irq-qompath", "/machine/nvic"),
