@@ -15,14 +15,14 @@ pub(super) static TABLE: &[Encoding] = &[
     row("STMDB T1", "1110100100 w 0 nnnn 0 r 0 rrrrrrrrrrrrr", |f| multiple(f, false, true)),
     row("LDMDB T1", "1110100100 w 1 nnnn rr 0 rrrrrrrrrrrrr", |f| multiple(f, true, true)),
     // Dual, exclusive, table branch, A5.3.6
-    row("STREX T1",  "111010000100 nnnn tttt dddd iiiiiiii", |f| Insn::new(Kind::Strex(Width::Word)).d(f.get(b'd')).m(f.get(b't')).n(f.get(b'n')).imm(f.get(b'i') << 2)),
-    row("LDREX T1",  "111010000101 nnnn tttt 1111 iiiiiiii", |f| Insn::new(Kind::Ldrex(Width::Word)).d(f.get(b't')).n(f.get(b'n')).imm(f.get(b'i') << 2)),
-    row("STREXB T1", "111010001100 nnnn tttt 1111 0100 dddd", |f| Insn::new(Kind::Strex(Width::Byte)).d(f.get(b'd')).m(f.get(b't')).n(f.get(b'n'))),
-    row("STREXH T1", "111010001100 nnnn tttt 1111 0101 dddd", |f| Insn::new(Kind::Strex(Width::Half)).d(f.get(b'd')).m(f.get(b't')).n(f.get(b'n'))),
+    row("STREX T1",  "111010000100 nnnn tttt dddd iiiiiiii", |f| strex(f, Width::Word).imm(f.get(b'i') << 2)),
+    row("LDREX T1",  "111010000101 nnnn tttt 1111 iiiiiiii", |f| ldrex(f, Width::Word).imm(f.get(b'i') << 2)),
+    row("STREXB T1", "111010001100 nnnn tttt 1111 0100 dddd", |f| strex(f, Width::Byte)),
+    row("STREXH T1", "111010001100 nnnn tttt 1111 0101 dddd", |f| strex(f, Width::Half)),
     row("TBB T1",    "111010001101 nnnn 1111 0000 0000 mmmm", |f| table_branch(f, false)),
     row("TBH T1",    "111010001101 nnnn 1111 0000 0001 mmmm", |f| table_branch(f, true)),
-    row("LDREXB T1", "111010001101 nnnn tttt 1111 0100 1111", |f| Insn::new(Kind::Ldrex(Width::Byte)).d(f.get(b't')).n(f.get(b'n'))),
-    row("LDREXH T1", "111010001101 nnnn tttt 1111 0101 1111", |f| Insn::new(Kind::Ldrex(Width::Half)).d(f.get(b't')).n(f.get(b'n'))),
+    row("LDREXB T1", "111010001101 nnnn tttt 1111 0100 1111", |f| ldrex(f, Width::Byte)),
+    row("LDREXH T1", "111010001101 nnnn tttt 1111 0101 1111", |f| ldrex(f, Width::Half)),
     row("STRD T1 post", "11101000 u 110 nnnn tttt hhhh iiiiiiii", |f| dual(f, false, Mode::Post)),
     row("LDRD T1 post", "11101000 u 111 nnnn tttt hhhh iiiiiiii", |f| dual(f, true, Mode::Post)),
     row("STRD T1",      "11101001 u 100 nnnn tttt hhhh iiiiiiii", |f| dual(f, false, Mode::Offset)),
@@ -170,6 +170,24 @@ fn multiple(f: &Fields, load: bool, db: bool) -> Insn {
         Kind::StoreMulti { db, wb }
     };
     Insn::new(kind).n(n).imm(list)
+}
+
+/// Status and value in one register, SP and PC are UNPREDICTABLE; refused, as in QEMU.
+fn strex(f: &Fields, width: Width) -> Insn {
+    let (d, t, n) = (f.get(b'd'), f.get(b't'), f.get(b'n'));
+    let refused = d == n || d == t || n == 15 || [d, t].iter().any(|r| *r == 13 || *r == 15);
+    Insn::new(if refused { Kind::Udf } else { Kind::Strex(width) })
+        .d(d)
+        .m(t)
+        .n(n)
+}
+
+fn ldrex(f: &Fields, width: Width) -> Insn {
+    let (t, n) = (f.get(b't'), f.get(b'n'));
+    let refused = n == 15 || t == 13 || t == 15;
+    Insn::new(if refused { Kind::Udf } else { Kind::Ldrex(width) })
+        .d(t)
+        .n(n)
 }
 
 fn table_branch(f: &Fields, half: bool) -> Insn {
@@ -362,11 +380,8 @@ fn indexed(f: &Fields, make: impl Fn(Mode) -> Insn) -> Insn {
         (1, 1, 0) => make(Mode::Unpriv).imm(imm),
         (1, 0, 0) => make(Mode::Offset).imm(imm.wrapping_neg()),
         (0, _, 0) => Insn::new(Kind::Udf),
-        (p, _, _) => {
-            let insn = make(if p == 1 { Mode::Pre } else { Mode::Post }).imm(signed_offset(f, imm));
-            let refused = insn.n == insn.d;
-            if refused { Insn::new(Kind::Udf) } else { insn }
-        }
+        // Writeback to the transferred register is UNPREDICTABLE: as in QEMU, a loaded value wins, and the old one is stored.
+        (p, _, _) => make(if p == 1 { Mode::Pre } else { Mode::Post }).imm(signed_offset(f, imm)),
     }
 }
 
