@@ -248,6 +248,28 @@ impl Category {
     }
 }
 
+/// The interrupt input that a device on a system bus is to be wired to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InterruptWish {
+    /// A free one of the board's choice.
+    #[default]
+    Auto,
+    /// None: the device works without.
+    Off,
+    /// This input of the board's interrupt controller.
+    Input(u16),
+}
+
+/// Where on a board the user wants a device of the system bus, in whatever properties the device has for it. What is open is the
+/// board's choice.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PlaceWish {
+    /// First address of each region, in the type's order.
+    pub addresses: Vec<Option<u64>>,
+    /// Interrupt.
+    pub interrupt: InterruptWish,
+}
+
 /// Why a device was not created.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CreateError {

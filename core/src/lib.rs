@@ -26,7 +26,8 @@ pub mod system;
 pub use clock::{Clock, ClockRate, VirtualTime};
 pub use cpu::{Cpu, CpuId, Exit};
 pub use device::{
-    BusDecl, BusKind, Category, CreateError, Device, DeviceId, DeviceType, Line, LineDirection, Mmio, ResetPhase, Role,
+    BusDecl, BusKind, Category, CreateError, Device, DeviceId, DeviceType, InterruptWish, Line, LineDirection, Mmio,
+    PlaceWish, ResetPhase, Role,
 };
 pub use fault::BusError;
 pub use host::{Backend, BackendId, Completion, HostCx, HostEvent, Interest, Waker, WatchId};

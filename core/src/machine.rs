@@ -90,6 +90,8 @@ pub struct Machine {
     pub cpu: Option<Box<dyn Cpu>>,
     /// Images of the loader.
     pub images: Vec<Image>,
+    /// Where the CPU starts after each reset instead of at its reset vector.
+    pub start_at: Option<u64>,
     /// RAM that belongs to the board, with its name, for save.
     pub ram: Vec<(String, RamBlock)>,
     /// Idle and wall clock.
@@ -123,6 +125,7 @@ impl Machine {
             sys,
             cpu,
             images: Vec::new(),
+            start_at: None,
             ram: Vec::new(),
             pacing: Pacing::default(),
             policy: Policy {
@@ -176,6 +179,9 @@ impl Machine {
         self.sys.reset();
         if let Some(cpu) = &mut self.cpu {
             cpu.reset(&mut self.sys);
+            if let Some(pc) = self.start_at {
+                cpu.set_register("pc", pc);
+            }
         }
         self.started = true;
     }

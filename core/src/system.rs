@@ -10,7 +10,9 @@ use std::io;
 
 use crate::clock::{Clock, ClockRate, TimerIndex, TimerQueue, VirtualTime};
 use crate::cpu::CpuId;
-use crate::device::{BusKind, CreateError, Device, DeviceId, DeviceType, LineDirection, Mmio, ResetPhase, Role};
+use crate::device::{
+    BusKind, CreateError, Device, DeviceId, DeviceType, LineDirection, Mmio, PlaceWish, ResetPhase, Role,
+};
 use crate::fault::BusError;
 use crate::host::{Backend, BackendId, Host, HostCx, WatchId};
 use crate::line::{LineId, NetId, Nets, Sink};
@@ -72,6 +74,8 @@ pub struct Slot {
     pub properties: Properties,
     /// Regions, in the type's order.
     pub regions: Vec<RegionState>,
+    /// Where on the board its user wants it.
+    pub wish: PlaceWish,
     /// Buses that it offers.
     pub buses: SmallVec<[BusId; 1]>,
     /// Input clocks, in the type's order.
@@ -188,6 +192,7 @@ impl System {
             id: id.map(str::to_owned),
             properties: properties.clone(),
             regions: device_type.regions.iter().map(region).collect(),
+            wish: PlaceWish::default(),
             buses: SmallVec::new(),
             clocks: (0..device_type.clocks.len()).map(|i| clocks.get(i).copied()).collect(),
             outputs: vec![(None, false); outputs],
@@ -1222,6 +1227,13 @@ impl Build<'_> {
     pub fn region_size(&mut self, region: usize, bytes: u64) {
         if let Some(r) = self.sys.slot_mut(self.me).and_then(|s| s.regions.get_mut(region)) {
             r.size = bytes;
+        }
+    }
+
+    /// Says where the device's properties want it on the board.
+    pub fn place_wish(&mut self, wish: PlaceWish) {
+        if let Some(s) = self.sys.slot_mut(self.me) {
+            s.wish = wish;
         }
     }
 

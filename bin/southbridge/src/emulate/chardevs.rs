@@ -1,0 +1,133 @@
+//! `-chardev` and `-serial`: back ends opened and given their names.
+
+use southbridge_backend_chardev as chardev;
+use southbridge_backend_chardev::{CharError, Message};
+use southbridge_cli::config::{ChardevOpt, SerialBackend};
+use southbridge_cli::error::ErrorKind;
+use southbridge_cli::keyval::Entry;
+use southbridge_cli::{Config, Located, OptError};
+use southbridge_core::{BackendId, Machine};
+use southbridge_machine::Board;
+
+use super::signals::Signals;
+
+/// All character back ends of the machine.
+pub(crate) struct Chardevs {
+    all: chardev::Chardevs,
+    /// Back ends of the board's serial ports.
+    pub(crate) serial: Vec<Option<BackendId>>,
+}
+
+/// Opens everything that `-chardev` and `-serial` name.
+///
+/// # Errors
+/// When an option is wrong or the host refuses.
+pub(crate) fn open(
+    config: &Config,
+    board: &Board,
+    machine: &mut Machine,
+    signals: &Signals,
+) -> Result<Chardevs, OptError> {
+    let mut this = Chardevs {
+        all: chardev::Chardevs::default(),
+        serial: Vec::new(),
+    };
+    let stop = signals.stop_handle();
+    this.all.quit_request().on_quit(move || stop.stop());
+    this.all.messages().on_message(say);
+    for option in in_order(&config.chardevs) {
+        this.open_one(option, machine)?;
+    }
+    let ports = if board.serial_ports == 0 {
+        Vec::new()
+    } else {
+        config.serial_ports()
+    };
+    for (port, serial) in ports.iter().enumerate() {
+        let backend = match &serial.backend {
+            SerialBackend::None => None,
+            SerialBackend::Existing(id) => Some(this.named(id)?),
+            SerialBackend::Own(option) => Some(this.open_one(option, machine)?),
+        };
+        if port >= board.serial_ports {
+            let why = format!("machine '{}' has {} serial ports", board.name, board.serial_ports);
+            return Err(OptError::nowhere(ErrorKind::Refused { why })
+                .with_help(format!("give -serial at most {} times", board.serial_ports)));
+        }
+        this.serial.push(backend);
+    }
+    Ok(this)
+}
+
+/// The name of a new terminal was asked for, and scripts read it from standard output; all else is for people.
+fn say(message: &Message) {
+    match message {
+        Message::Info(text) => println!("{text}"),
+        Message::Warning(text) => eprintln!("warning: {text}"),
+    }
+}
+
+/// Muxes and hubs refer to others, which may stand behind them on the line.
+fn in_order(options: &[ChardevOpt]) -> impl Iterator<Item = &ChardevOpt> {
+    let joint = |o: &&ChardevOpt| matches!(o.backend.value.as_str(), "mux" | "hub");
+    options
+        .iter()
+        .filter(move |o| !joint(o))
+        .chain(options.iter().filter(joint))
+}
+
+impl Chardevs {
+    fn open_one(&mut self, option: &ChardevOpt, machine: &mut Machine) -> Result<BackendId, OptError> {
+        let pairs = option.props.entries().iter().filter(|e| e.key != "backend");
+        let pairs = pairs.map(|e| (e.key.as_str(), e.value.as_str()));
+        let opened = self
+            .all
+            .open(&mut machine.sys.host, &option.backend.value, &option.id.value, pairs);
+        let id = opened.map_err(|e| refused(option, &e))?;
+        Ok(id)
+    }
+
+    fn named(&self, id: &Located<String>) -> Result<BackendId, OptError> {
+        let known = || self.all.iter().map(|(name, _)| name);
+        self.all
+            .get(&id.value)
+            .ok_or_else(|| OptError::no_such("chardev", &id.value, known(), id.at.clone()))
+    }
+
+    /// The back end that a device's property names.
+    ///
+    /// # Errors
+    /// When there is none of that id.
+    pub(crate) fn find(&self, entry: &Entry) -> Result<BackendId, OptError> {
+        self.named(&entry.located())
+    }
+
+    /// The back end of an id from an option of its own.
+    ///
+    /// # Errors
+    /// When there is none of that id.
+    pub(crate) fn find_named(&self, id: &Located<String>) -> Result<BackendId, OptError> {
+        self.named(id)
+    }
+
+    /// Waits for the first client of every server with `wait=on`; `false` if the user gave up.
+    pub(crate) fn wait(&self, machine: &mut Machine, signals: &Signals) -> bool {
+        let say = |line: &str| eprintln!("{line}");
+        self.all
+            .wait_for_clients(&mut machine.sys.host, say, || signals.caught())
+            .is_ok()
+    }
+}
+
+/// The error at the word that caused it.
+fn refused(option: &ChardevOpt, error: &CharError) -> OptError {
+    let entry = error.option().and_then(|name| option.props.get(name));
+    let at = match (error.option(), entry) {
+        (Some("backend"), _) => option.backend.at.clone(),
+        (Some("id"), _) => option.id.at.clone(),
+        (_, Some(e)) if error.is_about_the_name() => e.key_at.clone(),
+        (_, Some(e)) => e.value_at.clone(),
+        _ => option.id.at.clone(),
+    };
+    OptError::new(ErrorKind::Refused { why: error.to_string() }, at)
+}

@@ -1,0 +1,79 @@
+//! From a typed configuration to a running machine, in short steps; each step's words and checks stand in a file of its own.
+
+pub(crate) mod board;
+mod chardevs;
+mod daemon;
+pub(crate) mod devices;
+mod load;
+mod log;
+pub(crate) mod objects;
+mod semihosting;
+mod signals;
+mod time;
+
+use southbridge_cli::config::{RebootAction, ShutdownAction};
+use southbridge_cli::{Config, OptError, Personality};
+use southbridge_core::machine::Policy;
+use southbridge_core::{ClockRate, Machine, Outcome};
+use southbridge_machine::{Built, build};
+
+/// Builds and runs the machine that `config` describes; gives the exit status.
+///
+/// # Errors
+/// When something in the configuration is wrong. Whatever was opened or made by then is closed and removed again.
+pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptError> {
+    if let Some(path) = &config.write_config {
+        daemon::write_config(path, &config.to_ini()?)?;
+    }
+    let board = board::choose(config, personality)?;
+    let board_options = board::check(config, board)?;
+    devices::check(config, board)?;
+    if let Some(status) = daemon::become_daemon(config)? {
+        return Ok(status);
+    }
+    let pid_file = daemon::PidFile::create(config)?;
+    let mut machine = Machine::empty(ClockRate::Hz(1)).map_err(board::no_host)?;
+    machine.sys.log = log::open(config)?;
+    let signals = signals::Signals::catch(&machine).map_err(board::no_host)?;
+    let servers = objects::start(config)?;
+    let chardevs = chardevs::open(config, board, &mut machine, &signals)?;
+    let mut built = board::build(machine, board, config, &board_options, &chardevs)?;
+    devices::add(config, &mut built, &chardevs)?;
+    load::kernel_and_images(config, &mut built)?;
+    semihosting::attach(config, &mut built, &chardevs)?;
+    time::apply(config, &mut built.machine);
+    apply_policy(config, &mut built.machine);
+    daemon::ready(config);
+    let status = if chardevs.wait(&mut built.machine, &signals) {
+        finish(&mut built, personality)
+    } else {
+        0
+    };
+    drop(built);
+    drop(servers);
+    drop(pid_file);
+    Ok(status)
+}
+
+fn apply_policy(config: &Config, machine: &mut Machine) {
+    machine.policy = Policy {
+        reset_ends: config.action.reboot == RebootAction::Shutdown,
+        shutdown_pauses: config.action.shutdown == ShutdownAction::Pause,
+    };
+    machine.paused = config.start_paused;
+}
+
+/// Runs to the end and puts the outcome into words and a status.
+fn finish(built: &mut Built, personality: &Personality) -> u8 {
+    match built.machine.run() {
+        Outcome::GuestExit(status) => u8::try_from(status & 0xff).unwrap_or(1),
+        Outcome::Lockup(text) => {
+            eprintln!("{}: the guest's processor is locked up: {text}", personality.program);
+            1
+        }
+        Outcome::Shutdown | Outcome::Stopped | Outcome::Deadline | Outcome::Debug => 0,
+    }
+}
+
+/// What a board was built with; re-exported for the steps.
+pub(crate) use build::BuildError;

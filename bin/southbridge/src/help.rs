@@ -1,0 +1,107 @@
+//! Help texts that need to know machines and devices; all of it comes from their tables.
+
+use southbridge_cli::command::HelpTopic;
+use southbridge_cli::{Config, OptError, Personality, config, help};
+use southbridge_core::device::DeviceType;
+use southbridge_core::{PropKind, Property};
+use std::fmt::Write;
+
+use crate::emulate::{board, devices, objects};
+
+/// The text for a topic.
+///
+/// # Errors
+/// When the topic names a machine, device or object that does not exist.
+pub(crate) fn text(topic: &HelpTopic, config: &Config, personality: &Personality) -> Result<String, OptError> {
+    Ok(match topic {
+        HelpTopic::Chardevs => southbridge_backend_chardev::help(),
+        HelpTopic::Machines => machines(personality),
+        HelpTopic::MachineProperties(name) => {
+            board::find(name, config, personality)?;
+            properties(&format!("{name}-machine options:"), board::PROPERTIES, &[])
+        }
+        HelpTopic::Cpus => cpus(config, personality)?,
+        HelpTopic::Devices => device_list(),
+        HelpTopic::DeviceProperties(name) => device_properties(name, config)?,
+        HelpTopic::Objects => objects::list(),
+        HelpTopic::ObjectProperties(name) => {
+            let object = objects::find(name, config)?;
+            properties(&format!("{name} options:"), object.properties, &[])
+        }
+        HelpTopic::TraceEvents => "No trace events exist yet.\n".to_owned(),
+        topic => help::text(topic, personality).unwrap_or_default(),
+    })
+}
+
+fn machines(personality: &Personality) -> String {
+    let mut out = String::from("Supported machines are:\n");
+    for b in board::available(personality) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{:<20} {}", b.name, b.summary);
+    }
+    out
+}
+
+fn cpus(config: &Config, personality: &Personality) -> Result<String, OptError> {
+    let models: Vec<&str> = match board::choose(config, personality) {
+        Ok(b) => b.cpu.iter().map(|c| c.model).collect(),
+        Err(e) if config.machine.type_name.is_some() => return Err(e),
+        Err(_) => {
+            let mut all: Vec<&str> = board::available(personality)
+                .filter_map(|b| Some(b.cpu.as_ref()?.model))
+                .collect();
+            all.dedup();
+            all
+        }
+    };
+    let mut out = String::from("Available CPUs:\n");
+    for m in models {
+        let _ = writeln!(out, "  {m}");
+    }
+    Ok(out)
+}
+
+/// Devices by category, as QEMU groups them.
+fn device_list() -> String {
+    let registry = southbridge_machine::registry();
+    let mut types: Vec<&DeviceType> = registry.iter().filter(|t| t.user_creatable).collect();
+    types.sort_by_key(|t| (t.category, t.name));
+    let mut out = String::new();
+    let mut section = None;
+    for t in types {
+        if section != Some(t.category) {
+            let gap = if section.is_some() { "\n" } else { "" };
+            let _ = writeln!(out, "{gap}{}:", t.category.heading());
+            section = Some(t.category);
+        }
+        let _ = writeln!(out, "name \"{}\", bus {}, desc \"{}\"", t.name, t.bus.name(), t.summary);
+    }
+    let _ = writeln!(
+        out,
+        "\nname \"loader\", desc \"Loads a file or a value into guest memory\""
+    );
+    out
+}
+
+fn device_properties(name: &str, config: &Config) -> Result<String, OptError> {
+    if name == config::LoaderOpt::DRIVER {
+        return Ok(format!("loader options:\n  {}\n", config::LoaderOpt::KEYS.join("\n  ")));
+    }
+    let t = devices::find_type(name, config)?;
+    Ok(properties(&format!("{name} options:"), t.properties, devices::COMMON))
+}
+
+fn properties(head: &str, own: &[Property], common: &[Property]) -> String {
+    let mut sorted: Vec<&Property> = own.iter().chain(common).collect();
+    sorted.sort_by_key(|p| p.name);
+    let mut out = format!("{head}\n");
+    for p in sorted {
+        let kind = match p.kind {
+            PropKind::Enum(words) => words.join("|"),
+            kind => kind.name(),
+        };
+        let default = p.default.map(|d| format!(" (default: {d})")).unwrap_or_default();
+        let _ = writeln!(out, "  {:<23} - {}{default}", format!("{}=<{kind}>", p.name), p.help);
+    }
+    out
+}

@@ -1,0 +1,119 @@
+//! Firmware on both boards through the program: consoles, exit statuses, loaders.
+
+mod common;
+use common::{err, firmware, out, program, run};
+
+const BOARDS: [&str; 2] = ["lm3s6965evb", "mps2-an385"];
+
+/// Runs a self-checking firmware; status 0 means that all its checks passed.
+fn passes(name: &str, arguments: &str) {
+    for board in BOARDS {
+        let kernel = firmware(&format!("{name}-{board}.elf"));
+        let result = run(program().args(["-M", board, "-nographic", "-semihosting", "-pace", "skip", "-append", arguments, "-kernel", &kernel]));
+        assert!(result.status.success(), "{name} on {board}:\n{}{}", out(&result), err(&result));
+        assert!(out(&result).contains(name) || name == "hello", "{name} on {board} says so on its console");
+    }
+}
+
+#[test]
+fn exceptions() {
+    passes("t-exceptions", "");
+}
+
+#[test]
+fn systick() {
+    passes("t-systick", "");
+}
+
+#[test]
+fn timers() {
+    passes("t-timers", "");
+}
+
+#[test]
+fn gpio() {
+    passes("t-gpio", "");
+}
+
+#[test]
+fn watchdog() {
+    passes("t-watchdog", "");
+}
+
+#[test]
+fn bitband() {
+    passes("t-bitband", "");
+}
+
+#[test]
+fn uart() {
+    passes("t-uart", "echo=0");
+}
+
+#[test]
+fn newlib() {
+    passes("t-newlib", "");
+}
+
+#[test]
+fn semihosting_with_a_file_and_a_status() {
+    let dir = tempfile::tempdir().unwrap();
+    for board in BOARDS {
+        let kernel = firmware(&format!("t-semihosting-{board}.elf"));
+        let file = dir.path().join(board);
+        let words = format!("file={} exit=17", file.display());
+        let result = run(program().args(["-M", board, "-nographic", "-semihosting", "-append", &words, "-kernel", &kernel]));
+        assert_eq!(result.status.code(), Some(17), "{}{}", out(&result), err(&result));
+        assert!(!out(&result).contains("FAIL"), "{}", out(&result));
+    }
+}
+
+#[test]
+fn compiled_workloads_compute_the_right_thing() {
+    passes("coremark-like", "iterations=4");
+    passes("dhrystone-like", "iterations=32");
+}
+
+#[test]
+fn elf_hex_and_raw_load_alike() {
+    for board in BOARDS {
+        let texts: Vec<String> = ["elf", "hex", "bin"]
+            .map(|kind| {
+                let kernel = firmware(&format!("hello-{board}.{kind}"));
+                let result = run(program().args(["-M", board, "-nographic", "-semihosting", "-kernel", &kernel]));
+                assert!(result.status.success(), "{}", err(&result));
+                out(&result)
+            })
+            .into();
+        assert!(texts[0].contains("Hello"), "{}", texts[0]);
+        assert!(texts.iter().all(|t| *t == texts[0]));
+    }
+}
+
+#[test]
+fn the_loader_device_loads_a_program_too() {
+    let image = firmware("hello-mps2-an385.bin");
+    let loader = format!("loader,file={image},addr=0,force-raw=on");
+    let result = run(program().args(["-M", "mps2-an385", "-nographic", "-semihosting", "-device", &loader]));
+    assert!(result.status.success(), "{}", err(&result));
+    assert!(out(&result).contains("Hello"));
+}
+
+#[test]
+fn uart_input_reaches_the_guest() {
+    use std::io::Write;
+    use std::process::Stdio;
+    for board in BOARDS {
+        let kernel = firmware(&format!("t-uart-{board}.elf"));
+        let mut child = program()
+            .args(["-M", board, "-serial", "stdio", "-semihosting", "-display", "none", "-kernel", &kernel])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(b"a line for the board\n").unwrap();
+        let result = child.wait_with_output().unwrap();
+        assert!(result.status.success(), "{}", out(&result));
+        assert!(out(&result).contains("a line for the board"), "{}", out(&result));
+    }
+}

@@ -1,0 +1,29 @@
+//! Machines: boards described as data, and the builder that makes a [`southbridge_core::Machine`] out of one.
+//!
+//! A board file says what stands where and what is wired to what, read top to bottom; it implements nothing. [`build`] turns it into a
+//! machine, [`place`] finds a place for devices that the user adds, [`load`] puts programs into memory.
+
+pub mod board;
+pub mod build;
+pub mod load;
+pub mod place;
+
+pub use board::{BOARDS, Board};
+pub use build::{BuildError, Built, Options};
+
+use southbridge_core::Registry;
+
+/// Every device type there is: all are in the one binary.
+pub fn registry() -> Registry {
+    let mut r = Registry::default();
+    southbridge_device_cmsdk::register(&mut r);
+    southbridge_device_ivshmem::register(&mut r);
+    //TMP southbridge_device_net::register(&mut r);
+    southbridge_device_primecell::register(&mut r);
+    //TMP southbridge_device_ssi::register(&mut r);
+    southbridge_device_stellaris::register(&mut r);
+    r
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! Programs into memory: ELF, Intel HEX and raw binaries, all checked against the board before a byte is written.
+
+use object::Endianness;
+use object::elf::{ELFMAG, EM_ARM, FileHeader32, PT_LOAD};
+use object::read::elf::{FileHeader, ProgramHeader};
+use southbridge_core::machine::Image;
+use southbridge_core::memory::Target;
+use southbridge_core::{AddressSpace, Machine};
+use thiserror::Error;
+
+/// How a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// By its contents: ELF by its magic, HEX if every line is a record, else raw.
+    Detect,
+    /// The bytes as they are.
+    Raw,
+}
+
+/// A program as found in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Pieces with their addresses.
+    pub pieces: Vec<(u64, Vec<u8>)>,
+    /// Entry point, if the format has one.
+    pub entry: Option<u64>,
+    /// First address behind all it occupies at run time, zeroed data included, if the format says so.
+    pub end: Option<u64>,
+    /// What it was.
+    pub format: &'static str,
+}
+
+/// Why a file is not a program for this board.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum LoadError {
+    /// ELF, but damaged.
+    #[error("the ELF file is damaged or truncated: {0}")]
+    Elf(String),
+    /// ELF for something else.
+    #[error("the ELF file is for {found}, this machine runs {expected}")]
+    Machine {
+        /// What the file says.
+        found: String,
+        /// What would run.
+        expected: &'static str,
+    },
+    /// HEX, but damaged.
+    #[error("the Intel HEX file is damaged: {0}")]
+    Hex(String),
+    /// Nothing in it.
+    #[error("the file has no contents to load")]
+    Empty,
+    /// A piece does not fit where it wants to go.
+    #[error("{len:#x} bytes at {start:#x} do not fit: {why}")]
+    NoRoom {
+        /// First address.
+        start: u64,
+        /// Bytes.
+        len: u64,
+        /// What is there.
+        why: String,
+    },
+}
+
+/// Reads a file's contents. Raw contents go to `raw_at`.
+///
+/// # Errors
+/// When the contents begin like a format and then are not of it.
+pub fn parse(contents: &[u8], format: Format, raw_at: u64) -> Result<Program, LoadError> {
+    let program = match format {
+        Format::Detect if contents.starts_with(&ELFMAG) => parse_elf(contents)?,
+        Format::Detect if looks_like_hex(contents) => parse_hex(contents)?,
+        _ => Program {
+            pieces: vec![(raw_at, contents.to_vec())],
+            entry: None,
+            end: None,
+            format: "raw binary",
+        },
+    };
+    if program.pieces.iter().all(|(_, data)| data.is_empty()) {
+        return Err(LoadError::Empty);
+    }
+    Ok(program)
+}
+
+fn parse_elf(contents: &[u8]) -> Result<Program, LoadError> {
+    let damaged = |e: object::Error| LoadError::Elf(e.to_string());
+    let class = contents.get(4).copied().unwrap_or(0);
+    if class != 1 {
+        let found = if class == 2 {
+            "a 64-bit machine"
+        } else {
+            "an unknown class of machine"
+        };
+        return Err(LoadError::Machine {
+            found: found.into(),
+            expected: "32-bit Arm code",
+        });
+    }
+    let header = FileHeader32::<Endianness>::parse(contents).map_err(damaged)?;
+    let endian = header.endian().map_err(damaged)?;
+    if endian != Endianness::Little {
+        return Err(LoadError::Machine {
+            found: "a big-endian machine".into(),
+            expected: "little-endian Arm code",
+        });
+    }
+    let machine = header.e_machine(endian);
+    if machine != EM_ARM {
+        return Err(LoadError::Machine {
+            found: format!("machine type {machine}"),
+            expected: "Arm code (type 40)",
+        });
+    }
+    let mut pieces = Vec::new();
+    let mut end = 0;
+    for segment in header.program_headers(endian, contents).map_err(damaged)? {
+        if segment.p_type(endian) != PT_LOAD {
+            continue;
+        }
+        let data = segment.data(endian, contents).map_err(|()| {
+            LoadError::Elf(format!(
+                "a segment at {:#x} needs {:#x} bytes from offset {:#x}, the file has {:#x}",
+                segment.p_paddr(endian),
+                segment.p_filesz(endian),
+                segment.p_offset(endian),
+                contents.len()
+            ))
+        })?;
+        end = end.max(u64::from(segment.p_vaddr(endian)) + u64::from(segment.p_memsz(endian)));
+        if !data.is_empty() {
+            pieces.push((u64::from(segment.p_paddr(endian)), data.to_vec()));
+        }
+    }
+    Ok(Program {
+        pieces,
+        entry: Some(u64::from(header.e_entry(endian))),
+        end: Some(end),
+        format: "ELF",
+    })
+}
+
+fn looks_like_hex(contents: &[u8]) -> bool {
+    let mut lines = contents
+        .split(|b| *b == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|l| !l.is_empty());
+    let record = |l: &[u8]| l.len() >= 11 && l[0] == b':' && l[1..].iter().all(u8::is_ascii_hexdigit);
+    lines.next().is_some_and(record)
+}
+
+fn parse_hex(contents: &[u8]) -> Result<Program, LoadError> {
+    let text = std::str::from_utf8(contents).map_err(|e| LoadError::Hex(e.to_string()))?;
+    let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();
+    let (mut base, mut entry, mut ended) = (0u64, None, false);
+    for (line, record) in ihex::Reader::new(text).enumerate() {
+        let record = record.map_err(|e| LoadError::Hex(format!("line {}: {e}", line + 1)))?;
+        match record {
+            ihex::Record::Data { offset, value } => push(&mut pieces, base + u64::from(offset), value),
+            ihex::Record::ExtendedSegmentAddress(segment) => base = u64::from(segment) << 4,
+            ihex::Record::ExtendedLinearAddress(upper) => base = u64::from(upper) << 16,
+            ihex::Record::StartLinearAddress(at) => entry = Some(u64::from(at)),
+            ihex::Record::StartSegmentAddress { .. } => {}
+            ihex::Record::EndOfFile => ended = true,
+        }
+    }
+    if !ended {
+        return Err(LoadError::Hex("it ends without an end-of-file record".into()));
+    }
+    Ok(Program {
+        pieces,
+        entry,
+        end: None,
+        format: "Intel HEX",
+    })
+}
+
+/// Records follow each other closely; joined, they are one image in lists.
+fn push(pieces: &mut Vec<(u64, Vec<u8>)>, at: u64, data: Vec<u8>) {
+    match pieces.last_mut() {
+        Some((start, last)) if *start + last.len() as u64 == at => last.extend(data),
+        _ => pieces.push((at, data)),
+    }
+}
+
+/// Checks that all pieces fall into memory.
+///
+/// # Errors
+/// The first piece that does not, with what stands there.
+pub fn check(space: &mut AddressSpace, program: &Program) -> Result<(), LoadError> {
+    for (start, data) in &program.pieces {
+        let len = data.len() as u64;
+        let mut at = *start;
+        let end = start
+            .checked_add(len)
+            .ok_or_else(|| no_room(*start, len, "that is beyond the address space".into()))?;
+        while at < end {
+            let Some(range) = space.find(at) else {
+                return Err(no_room(*start, len, format!("nothing stands at {at:#x}")));
+            };
+            let (first, last, mapping) = (range.start, range.last, range.mapping);
+            if !matches!(range.target, Target::Ram { .. }) {
+                let name = space.mapping(mapping).map_or("something else", |m| &m.name);
+                let before = space
+                    .flat()
+                    .iter()
+                    .rev()
+                    .find(|r| r.last < at && matches!(r.target, Target::Ram { .. }));
+                let memory = before.map_or(String::new(), |r| format!("; memory ends at {:#x}", r.last));
+                return Err(no_room(
+                    *start,
+                    len,
+                    format!("at {first:#x} is '{name}', not memory{memory}"),
+                ));
+            }
+            match last.checked_add(1) {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn no_room(start: u64, len: u64, why: String) -> LoadError {
+    LoadError::NoRoom { start, len, why }
+}
+
+/// Takes a checked program into the machine: it is written at each reset.
+///
+/// # Errors
+/// As [`check`].
+pub fn install(machine: &mut Machine, name: &str, program: Program) -> Result<(), LoadError> {
+    check(&mut machine.sys.memory, &program)?;
+    for (address, data) in program.pieces {
+        machine.images.push(Image {
+            name: name.to_owned(),
+            address,
+            data,
+        });
+    }
+    Ok(())
+}
+
+/// Reads any bytes as a program: the entry for fuzzing.
+pub fn fuzz(bytes: &[u8]) {
+    if let Ok(program) = parse(bytes, Format::Detect, 0) {
+        let mut space = AddressSpace::default();
+        let _ = check(&mut space, &program);
+    }
+}

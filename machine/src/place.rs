@@ -1,0 +1,216 @@
+//! Finds a place on a board for a device that the user adds to its system bus: windows for its regions and an interrupt.
+
+use southbridge_core::{DeviceId, InterruptWish, LineDirection, RegionKind};
+use thiserror::Error;
+
+use crate::board::Irq;
+use crate::build::Built;
+
+/// The place that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Name, address and size in bytes of each region.
+    pub regions: Vec<(&'static str, u64, u64)>,
+    /// The interrupt, if the device has one and the board had one left.
+    pub irq: Option<u16>,
+}
+
+/// Why there is no place.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum PlaceError {
+    /// The board has no system bus that takes more devices.
+    #[error("this machine has no room for more devices on its system bus")]
+    NoBus,
+    /// No free window is large enough.
+    #[error("no free window of {size:#x} bytes for '{region}' is left{hint}")]
+    NoWindow {
+        /// Region.
+        region: &'static str,
+        /// Bytes.
+        size: u64,
+        /// What would fit.
+        hint: String,
+    },
+    /// The address that the user gave is taken.
+    #[error("'{region}' at {address:#x} would cover '{occupant}'")]
+    Occupied {
+        /// Region.
+        region: &'static str,
+        /// First address.
+        address: u64,
+        /// Who is there.
+        occupant: String,
+    },
+    /// An address that is not a multiple of the page size, or beyond the address space.
+    #[error("'{region}' at {address:#x} does not lie in the address space on a boundary of {align:#x} bytes")]
+    Misplaced {
+        /// Region.
+        region: &'static str,
+        /// First address.
+        address: u64,
+        /// Boundary in bytes.
+        align: u64,
+    },
+    /// The interrupt that the user gave does not exist or is taken.
+    #[error("interrupt {irq} {why}; free are {free}")]
+    Irq {
+        /// Number.
+        irq: u16,
+        /// What is wrong.
+        why: &'static str,
+        /// Free ones.
+        free: String,
+    },
+}
+
+/// Places `device` (created, not yet mapped) as its properties wish.
+///
+/// # Errors
+/// When there is no place as wished; the device is then not mapped anywhere.
+pub fn place(built: &mut Built, device: DeviceId) -> Result<Place, PlaceError> {
+    if built.board.cpu.is_none() {
+        return Err(PlaceError::NoBus);
+    }
+    let slot = built.machine.sys.slot(device).ok_or(PlaceError::NoBus)?;
+    let device_type = slot.device_type;
+    let regions: Vec<_> = slot
+        .regions
+        .iter()
+        .map(|r| (r.decl.name, r.decl.kind, r.size))
+        .collect();
+    let wish = slot.wish.clone();
+    let has_irq = device_type.line_count(LineDirection::Out) > 0;
+    let mut chosen: Vec<(&'static str, u64, u64)> = Vec::new();
+    for (i, (name, kind, size)) in regions.iter().enumerate() {
+        let at = match wish.addresses.get(i).copied().flatten() {
+            Some(at) => check_address(built, name, at, *size, &chosen)?,
+            None => find_window(built, name, *kind, *size, &chosen)?,
+        };
+        chosen.push((name, at, *size));
+    }
+    let irq = if has_irq {
+        choose_irq(built, wish.interrupt)?
+    } else {
+        None
+    };
+    for (i, (_, at, _)) in chosen.iter().enumerate() {
+        built.machine.sys.map_device(device, i, *at, 10);
+    }
+    if let Some(n) = irq {
+        let sink = built.irq_sink(Irq::Line(n));
+        built.machine.sys.wire(device, 0, sink);
+        built.used_irqs.push(n);
+    }
+    Ok(Place { regions: chosen, irq })
+}
+
+/// Registers stand on 16 bytes at least, memory on pages, so that a processor can map it.
+fn alignment(size: u64) -> u64 {
+    size.next_power_of_two().clamp(16, 4096)
+}
+
+fn overlaps(taken: &[(&'static str, u64, u64)], at: u64, size: u64) -> bool {
+    taken
+        .iter()
+        .any(|(_, start, len)| at < start.saturating_add(*len) && *start < at.saturating_add(size))
+}
+
+/// Who stands at `at..at+size` with more than a note that it is not modelled.
+fn occupant(built: &Built, at: u64, size: u64) -> Option<String> {
+    let last = at.saturating_add(size.saturating_sub(1));
+    let flat = built.machine.sys.memory.flat();
+    let hits = flat.iter().filter(|r| r.start <= last && at <= r.last);
+    let taken = hits
+        .filter_map(|r| built.machine.sys.memory.mapping(r.mapping))
+        .find(|m| m.priority > -1000)?;
+    Some(taken.name.clone())
+}
+
+fn check_address(
+    built: &Built,
+    region: &'static str,
+    at: u64,
+    size: u64,
+    chosen: &[(&'static str, u64, u64)],
+) -> Result<u64, PlaceError> {
+    let align = alignment(size);
+    if at % align != 0 || at.checked_add(size).is_none_or(|end| end > 1 << 32) {
+        return Err(PlaceError::Misplaced {
+            region,
+            address: at,
+            align,
+        });
+    }
+    if let Some(occupant) = occupant(built, at, size) {
+        return Err(PlaceError::Occupied {
+            region,
+            address: at,
+            occupant,
+        });
+    }
+    if overlaps(chosen, at, size) {
+        return Err(PlaceError::Occupied {
+            region,
+            address: at,
+            occupant: "another region of the same device".into(),
+        });
+    }
+    Ok(at)
+}
+
+fn find_window(
+    built: &Built,
+    region: &'static str,
+    kind: RegionKind,
+    size: u64,
+    chosen: &[(&'static str, u64, u64)],
+) -> Result<u64, PlaceError> {
+    let windows = match kind {
+        RegionKind::Mmio => built.board.expansion.mmio,
+        RegionKind::Ram => built.board.expansion.ram,
+    };
+    let align = alignment(size);
+    for (start, len) in windows {
+        let mut at = start.next_multiple_of(align);
+        while at + size <= start + len {
+            if occupant(built, at, size).is_none() && !overlaps(chosen, at, size) {
+                return Ok(at);
+            }
+            // Boards have few devices: stepping by the size reaches every gap that matters.
+            at += size.next_multiple_of(align).max(align);
+        }
+    }
+    let largest = windows.iter().map(|w| w.1).max().unwrap_or(0);
+    let hint = if largest < size {
+        format!("; the largest window has {largest:#x} bytes")
+    } else {
+        String::new()
+    };
+    Err(PlaceError::NoWindow { region, size, hint })
+}
+
+fn choose_irq(built: &Built, wish: InterruptWish) -> Result<Option<u16>, PlaceError> {
+    let free: Vec<u16> = built
+        .board
+        .expansion
+        .irqs
+        .iter()
+        .copied()
+        .filter(|n| !built.used_irqs.contains(n))
+        .collect();
+    let irq = match wish {
+        InterruptWish::Off => return Ok(None),
+        InterruptWish::Auto => return Ok(free.first().copied()),
+        InterruptWish::Input(n) => n,
+    };
+    let lines = built.board.cpu.as_ref().map_or(0, |c| c.irqs);
+    let why = if irq >= lines {
+        "does not exist on this machine"
+    } else if built.used_irqs.contains(&irq) {
+        "is taken"
+    } else {
+        return Ok(Some(irq));
+    };
+    let free = free.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+    Err(PlaceError::Irq { irq, why, free })
+}
