@@ -5,8 +5,11 @@
 
 mod ticker;
 
+pub mod adc;
 pub mod enet;
+pub mod gamepad;
 pub mod gptm;
+pub mod i2c;
 pub mod sys;
 pub mod watchdog;
 
@@ -14,7 +17,15 @@ use southbridge_core::Registry;
 
 /// Adds every type of this crate.
 pub fn register(r: &mut Registry) {
-    for t in [&sys::TYPE, &gptm::TYPE, &watchdog::TYPE, &enet::TYPE] {
+    for t in [
+        &sys::TYPE,
+        &gptm::TYPE,
+        &watchdog::TYPE,
+        &enet::TYPE,
+        &i2c::TYPE,
+        &adc::TYPE,
+        &gamepad::TYPE,
+    ] {
         r.add(t);
     }
 }

@@ -2,7 +2,8 @@
 //! counts from one anchor until the clock changes.
 
 use serde::{Deserialize, Serialize};
-use southbridge_core::VirtualTime;
+use southbridge_core::clock::TimerIndex;
+use southbridge_core::{Ctx, VirtualTime};
 
 /// Counts the ticks of a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -39,6 +40,17 @@ impl Ticker {
     pub(crate) fn deadline(&self, ticks: u64) -> Option<VirtualTime> {
         let at = self.anchor.after_ticks(self.seen.saturating_add(ticks), self.hz);
         (at.0 != u64::MAX).then_some(at)
+    }
+}
+
+/// Arms a timer, or disarms it; leaves it alone if it is right already, so that reading a counter does not stir the queue.
+pub(crate) fn arm(cx: &mut Ctx<'_>, timer: TimerIndex, deadline: Option<VirtualTime>) {
+    if cx.timer_deadline(timer) == deadline {
+        return;
+    }
+    match deadline {
+        Some(t) => cx.set_timer(timer, t),
+        None => cx.cancel_timer(timer),
     }
 }
 

@@ -14,6 +14,7 @@ use southbridge_core::{
     ResetPhase, SavedState, role,
 };
 
+use crate::ticker::arm;
 use state::State;
 
 const STATE_VERSION: u32 = 1;
@@ -44,10 +45,7 @@ impl StellarisGptm {
         cx.set_line(IRQ_B, self.state.interrupt_b());
         for n in 0..2u16 {
             cx.set_line(PWM + n, self.state.pwm(n.into()));
-            match self.state.deadline(n.into()) {
-                Some(t) => cx.set_timer(n, t),
-                None => cx.cancel_timer(n),
-            }
+            arm(cx, n, self.state.deadline(n.into()));
         }
     }
 }

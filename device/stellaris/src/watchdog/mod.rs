@@ -14,6 +14,7 @@ use southbridge_core::{
     ResetPhase, SavedState, role,
 };
 
+use crate::ticker::arm;
 use state::State;
 
 const STATE_VERSION: u32 = 1;
@@ -41,10 +42,7 @@ impl LuminaryWatchdog {
 
     fn sync(&self, cx: &mut Ctx<'_>) {
         cx.set_line(IRQ, self.state.interrupt());
-        match self.state.deadline() {
-            Some(t) => cx.set_timer(TIMER, t),
-            None => cx.cancel_timer(TIMER),
-        }
+        arm(cx, TIMER, self.state.deadline());
     }
 }
 
