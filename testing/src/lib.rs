@@ -5,10 +5,16 @@
 //! into a fresh device and saves the same again, damaged states are refused without harm, and no sequence of accesses panics.
 
 use southbridge_core::line::Sink;
+use southbridge_core::system::ClockNode;
 use southbridge_core::{
-    ClockRate, Device, DeviceId, DeviceType, LineDirection, Properties, RegionKind, SavedState, System, VirtualTime,
+    ClockRate, CreateError, Device, DeviceId, DeviceType, LineDirection, Properties, RegionKind, SavedState, System,
+    VirtualTime,
 };
 use std::io::Write;
+
+mod damage;
+
+pub use damage::damage;
 
 /// A machine with one device.
 pub struct Bench {
@@ -17,6 +23,7 @@ pub struct Bench {
     /// The device.
     pub device: DeviceId,
     device_type: &'static DeviceType,
+    clocks: Vec<ClockNode>,
 }
 
 /// Frequency of every input clock of a device on the bench, in Hz.
@@ -33,20 +40,36 @@ impl Bench {
     }
 
     /// The same on a system that has back ends or other devices already.
-    pub fn on(mut sys: System, device_type: &'static DeviceType, properties: Properties) -> Self {
+    pub fn on(sys: System, device_type: &'static DeviceType, properties: Properties) -> Self {
+        Self::try_on(sys, device_type, properties).expect("the device is created")
+    }
+
+    /// The same, for types of which it is not known whether they can stand alone.
+    ///
+    /// # Errors
+    /// The device's own reason.
+    pub fn try_on(
+        mut sys: System,
+        device_type: &'static DeviceType,
+        properties: Properties,
+    ) -> Result<Self, CreateError> {
         let clocks: Vec<_> = device_type.clocks.iter().map(|_| sys.add_clock(CLOCK_HZ)).collect();
-        let device = sys
-            .add_device(device_type, Some("dut"), properties, &clocks)
-            .expect("the device is created");
+        let device = sys.add_device(device_type, Some("dut"), properties, &clocks)?;
         for region in 0..device_type.regions.len() {
             sys.map_device(device, region, region as u64 * REGION_STRIDE, 0);
         }
         sys.reset();
-        Self {
+        Ok(Self {
             sys,
             device,
             device_type,
-        }
+            clocks,
+        })
+    }
+
+    /// The nodes of the device's input clocks, in the type's order.
+    pub fn clocks(&self) -> &[ClockNode] {
+        &self.clocks
     }
 
     /// A 32-bit read at an offset of region 0.
