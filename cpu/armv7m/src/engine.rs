@@ -76,6 +76,8 @@ impl<B: Bus> Engine<B> {
     /// Takes reset (B1.5.5): registers to their reset values, SP and PC from the vector table. Input lines keep their levels.
     pub fn reset(&mut self, bus: &mut B) {
         self.begin(bus);
+        // The devices were reset just now: lines that they let go must not be seen as still high.
+        self.news(bus);
         let rates = Rates {
             cpu_hz: bus.cpu_hz(),
             ref_hz: self.core.cfg.ref_hz,
@@ -86,9 +88,7 @@ impl<B: Bus> Engine<B> {
         core.s = State::new(&core.cfg, core.cycles, rates);
         core.s.regs[14] = u32::MAX;
         core.s.nvic.level = level;
-        for n in level.iter() {
-            core.s.nvic.pending.put(n, true);
-        }
+        level.each(|n| core.s.nvic.pending.put(n, true));
         core.reset_request = false;
         core.rights_changed(true);
         core.flush_tlb();
