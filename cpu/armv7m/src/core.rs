@@ -8,6 +8,9 @@ use crate::variant::Config;
 /// Translations kept; see [`slot_of`].
 pub(crate) const TLB: usize = 32;
 
+/// No address has this page number.
+const NO_PAGE: u32 = u32::MAX;
+
 /// Where a window for `addr` is kept: RAM is few and large, so that 4 MiB is a good page.
 #[inline(always)]
 pub(crate) fn slot_of(addr: u32) -> usize {
@@ -76,6 +79,9 @@ pub(crate) struct Core<B: Bus> {
     /// Names the rights of the running code; changes with MPU, privilege and priority sign. 0: the MPU plays no part.
     pub(crate) rights: u32,
     mpu_writes: u32,
+    /// 4 KiB page (address >> 12) last found to be no RAM, so that device accesses need not ask. Where RAM shares the page, its
+    /// accesses go through the bus: slower, not wrong.
+    pub(crate) device_page: u32,
 }
 
 impl<B: Bus> Core<B> {
@@ -96,6 +102,7 @@ impl<B: Bus> Core<B> {
             reset_request: false,
             rights: 0,
             mpu_writes: 0,
+            device_page: NO_PAGE,
         }
     }
 
@@ -109,6 +116,7 @@ impl<B: Bus> Core<B> {
     /// Forgets all translations.
     pub(crate) fn flush_tlb(&mut self) {
         self.tlb = [const { None }; TLB];
+        self.device_page = NO_PAGE;
     }
 
     /// Rights may have changed: privilege, execution at negative priority, or (`written`) the MPU's registers.

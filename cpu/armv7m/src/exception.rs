@@ -1,7 +1,7 @@
 //! Exception entry and return (ARM ARM B1.5): what is taken when, stacking, EXC_RETURN checks, escalation, lockup.
 
 use crate::bus::{Bus, Window};
-use crate::core::{Core, Fault};
+use crate::core::{Core, Fault, Flow};
 use crate::scs::nvic::{IDLE, number::*};
 use crate::scs::scb::{ccr, cfsr, demcr, hfsr, scr};
 use crate::state::Sleep;
@@ -163,10 +163,9 @@ impl<B: Bus> Core<B> {
             (false, true) => 0xffff_fffd,
         };
         self.s.regs[13] = frame;
-        let privileged = self.s.privileged();
         for (i, word) in (0u32..).zip(words) {
-            if let Err(fault) = self.write(bus, frame.wrapping_add(4 * i), 4, word, privileged) {
-                self.derived(fault, During::Stacking);
+            if self.store::<4>(bus, frame.wrapping_add(4 * i), word, 0) == Flow::FAULT {
+                self.derived(self.fault, During::Stacking);
                 break;
             }
         }
@@ -207,7 +206,14 @@ impl<B: Bus> Core<B> {
         }
         let Some((n, _)) = self.s.nvic.best() else { return };
         let vector = self.s.scb.vtor.wrapping_add(4 * u32::from(n));
-        match fetch_vector(bus, vector) {
+        let target = match self.rights {
+            // The MPU is off: the translations at hand are the default map's.
+            0 => Some(self.load::<4>(bus, vector, 0))
+                .filter(|(_, flow)| *flow != Flow::FAULT)
+                .map(|(v, _)| v),
+            _ => fetch_vector(bus, vector),
+        };
+        match target {
             Some(target) => self.start_handler(n, target, link),
             None => {
                 self.s.scb.hfsr |= hfsr::VECTTBL;
@@ -239,7 +245,7 @@ impl<B: Bus> Core<B> {
     pub(crate) fn exception_return(&mut self, bus: &mut B) {
         let link = self.s.pc;
         let n = self.s.ipsr;
-        let active = self.s.nvic.active.iter().count();
+        let active = self.s.nvic.active.count();
         let valid = match link & 0xf {
             _ if link < 0xffff_fff0 => false,
             0x1 => active > 1,
@@ -289,13 +295,16 @@ impl<B: Bus> Core<B> {
         let privileged = !to_thread || control & 1 == 0;
         let mut words = [0; 8];
         for (i, word) in (0u32..).zip(&mut words) {
-            match self.read(bus, frame.wrapping_add(4 * i), 4, privileged) {
-                Ok(v) => *word = v,
-                Err(fault) => {
-                    self.derived(fault, During::Unstacking);
-                    return self.take(bus, link);
-                }
+            let addr = frame.wrapping_add(4 * i);
+            let (v, flow) = match privileged {
+                true => self.load::<4>(bus, addr, 0),
+                false => self.load_slow(bus, addr, 4, 0, true),
+            };
+            if flow == Flow::FAULT {
+                self.derived(self.fault, During::Unstacking);
+                return self.take(bus, link);
             }
+            *word = v;
         }
         let psr = words[7];
         let ipsr = (psr & 0x1ff) as u16;

@@ -128,16 +128,22 @@ impl<B: Bus> Core<B> {
 
     /// The directly accessible memory at `addr`, kept for the next access where rights are those of the running code.
     fn direct(&mut self, bus: &mut B, addr: u32, span: Span, privileged: bool) -> Option<B::Window> {
-        let w = bus.window(addr)?;
+        if addr >> 12 == self.device_page {
+            return None;
+        }
+        let Some(w) = bus.window(addr) else {
+            self.device_page = addr >> 12;
+            return None;
+        };
         if privileged == self.s.privileged() {
-            let readonly = !self.s.mpu.rights(addr, privileged, self.negative()).0.write;
+            let readonly = !self.s.mpu.rights(addr, privileged, self.exempt()).0.write;
             self.tlb[slot_of(addr)] = w.narrow(span.first, span.last, readonly);
         }
         Some(w)
     }
 
     fn check(&mut self, addr: u32, access: Access, privileged: bool) -> Result<Span, Fault> {
-        let (rights, span) = self.s.mpu.rights(addr, privileged, self.negative());
+        let (rights, span) = self.s.mpu.rights(addr, privileged, self.exempt());
         if rights.allow(access) {
             Ok(span)
         } else {
@@ -152,6 +158,11 @@ impl<B: Bus> Core<B> {
         } else {
             Err(Fault::DataBus(addr))
         }
+    }
+
+    /// Execution at negative priority as far as the MPU cares: not at all while it is off.
+    fn exempt(&self) -> bool {
+        self.rights != 0 && self.negative()
     }
 
     /// Execution priority below zero: HardFault, NMI, or FAULTMASK.

@@ -45,17 +45,19 @@ impl Set {
     pub fn and(&self, other: &Set) -> Set {
         Set([0, 1, 2, 3].map(|i| self.0[i] & other.0[i]))
     }
-    /// Members in rising order.
-    pub fn iter(&self) -> impl Iterator<Item = u16> {
-        let words = self.0;
-        (0..4u16).flat_map(move |w| {
-            let mut rest = words[usize::from(w)];
-            std::iter::from_fn(move || {
-                let bit = (rest != 0).then(|| rest.trailing_zeros() as u16)?;
+    /// Calls `f` for each member in rising order.
+    #[inline(always)]
+    pub fn each(&self, mut f: impl FnMut(u16)) {
+        for (w, mut rest) in (0u16..).zip(self.0) {
+            while rest != 0 {
+                f(w * 64 + rest.trailing_zeros() as u16);
                 rest &= rest - 1;
-                Some(w * 64 + bit)
-            })
-        })
+            }
+        }
+    }
+    /// Number of members.
+    pub fn count(&self) -> u32 {
+        self.0.iter().map(|w| w.count_ones()).sum()
     }
 }
 
@@ -128,16 +130,15 @@ impl Nvic {
         if ready.is_empty() {
             return None;
         }
-        let n = ready.iter().min_by_key(|n| (self.priority(*n), *n))?;
-        Some((n, self.group(self.priority(n))))
+        let mut first = (i16::MAX, 0);
+        ready.each(|n| first = first.min((self.priority(n), n)));
+        Some((first.1, self.group(first.0)))
     }
     /// Group priority of the most urgent active exception; [`IDLE`] without one.
     pub fn active_priority(&self) -> i16 {
-        self.active
-            .iter()
-            .map(|n| self.group(self.priority(n)))
-            .min()
-            .unwrap_or(IDLE)
+        let mut first = IDLE;
+        self.active.each(|n| first = first.min(self.priority(n)));
+        self.group(first)
     }
     /// An input line changes. A rising edge makes its interrupt pending (B3.4.1).
     pub fn line(&mut self, n: u16, level: bool) {

@@ -211,9 +211,11 @@ fn icsr<B: Bus>(core: &mut Core<B>, now: u64) -> u32 {
     sync_systick(core, now);
     let nvic = &core.s.nvic;
     let vect_pending = nvic.best().map_or(0, |(n, _)| n);
-    let external = nvic.pending.iter().any(|n| n >= EXTERNAL);
+    let mut external = false;
+    nvic.pending.each(|n| external |= n >= EXTERNAL);
     // RETTOBASE: no active exception but the running one.
-    let base = core.s.ipsr == 0 || nvic.active.iter().all(|n| n == core.s.ipsr);
+    let others = nvic.active.count() - u32::from(nvic.active.has(core.s.ipsr));
+    let base = core.s.ipsr == 0 || others == 0;
     u32::from(core.s.ipsr)
         | u32::from(base) << 11
         | u32::from(vect_pending) << 12

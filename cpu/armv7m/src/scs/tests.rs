@@ -74,7 +74,10 @@ proptest! {
     fn a_set_holds_what_was_put(numbers in prop::collection::btree_set(0u16..256, 0..30)) {
         let mut set = Set::default();
         numbers.iter().for_each(|n| set.put(*n, true));
-        prop_assert!(set.iter().eq(numbers.iter().copied()));
+        let mut found = Vec::new();
+        set.each(|n| found.push(n));
+        prop_assert!(found.iter().eq(numbers.iter()));
+        prop_assert_eq!(set.count() as usize, numbers.len());
         prop_assert_eq!(set.is_empty(), numbers.is_empty());
     }
 
