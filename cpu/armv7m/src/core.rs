@@ -136,7 +136,7 @@ impl<B: Bus> Core<B> {
 
     /// Tells the bus the time at operation `idx` of the running block, and returns it.
     pub(crate) fn publish(&mut self, bus: &mut B, idx: u8) -> u64 {
-        let now = self.cycles + u64::from(idx);
+        let now = self.cycles.saturating_add(idx.into());
         bus.consume(now.saturating_sub(self.published));
         self.published = self.published.max(now);
         now

@@ -41,9 +41,9 @@ pub const NMI_LINE: u32 = 0x1000;
 
 /// A Cortex-M core with its decoded blocks.
 pub struct Engine<B: Bus> {
-    core: Core<B>,
-    cache: Cache<B>,
-    breakpoints: Stops,
+    pub(crate) core: Core<B>,
+    pub(crate) cache: Cache<B>,
+    pub(crate) breakpoints: Stops,
     /// Breakpoint at which the last run stopped; the next one goes over it.
     stopped_at: Option<u32>,
     generation: u64,
@@ -251,7 +251,7 @@ impl<B: Bus> Engine<B> {
                     }
                     block.rights.set(core.rights);
                 }
-                if core.cycles + u64::from(block.count) > stop {
+                if stop - core.cycles < u64::from(block.count) {
                     let budget = (stop - core.cycles) as u8;
                     let ops = &block.ops[..block.ops.partition_point(|op| op.idx < budget)];
                     let (flow, idx) = execute(core, bus, block.end, ops);
@@ -340,16 +340,6 @@ impl<B: Bus> Engine<B> {
         None
     }
 
-    /// Sets or removes a breakpoint.
-    pub fn set_breakpoint(&mut self, addr: u32, on: bool) {
-        if on {
-            self.breakpoints.insert(addr & !1);
-        } else {
-            self.breakpoints.remove(&(addr & !1));
-        }
-        self.cache.clear();
-    }
-
     /// The architectural state, to save.
     pub fn state(&self) -> &State {
         &self.core.s
@@ -363,86 +353,6 @@ impl<B: Bus> Engine<B> {
         self.core.rights_changed(true);
         self.cache.clear();
     }
-
-    /// Names and values of all registers, R0 first.
-    pub fn registers(&self) -> Vec<(&'static str, u32)> {
-        REGISTERS
-            .iter()
-            .filter_map(|name| Some((*name, self.register(name)?)))
-            .collect()
-    }
-
-    /// The register called `name` (see [`REGISTERS`]).
-    pub fn register(&self, name: &str) -> Option<u32> {
-        let s = &self.core.s;
-        Some(match name {
-            "sp" => s.regs[13],
-            "lr" => s.regs[14],
-            "pc" => s.pc,
-            "xpsr" => s.xpsr(),
-            "msp" => s.msp(),
-            "psp" => s.psp(),
-            "primask" => s.primask.into(),
-            "basepri" => s.basepri.into(),
-            "faultmask" => s.faultmask.into(),
-            "control" => s.control.into(),
-            _ => s.regs[general(name)?],
-        })
-    }
-
-    /// Sets a register; false if there is none of that name. Writing `xpsr` sets flags, T and ITSTATE, not the exception number.
-    pub fn set_register(&mut self, name: &str, v: u32) -> bool {
-        let s = &mut self.core.s;
-        match name {
-            "sp" => s.regs[13] = v & !3,
-            "lr" => s.regs[14] = v,
-            "pc" => s.pc = v & !1,
-            "xpsr" => s.set_xpsr_flags(v),
-            "msp" => s.set_msp(v),
-            "psp" => s.set_psp(v),
-            "primask" => s.primask = v & 1 != 0,
-            "basepri" => s.basepri = v as u8 & self.core.cfg.priority_mask(),
-            "faultmask" => s.faultmask = v & 1 != 0,
-            "control" => s.set_mode(s.ipsr, v as u8),
-            _ => match general(name) {
-                Some(i) => s.regs[i] = v,
-                None => return false,
-            },
-        }
-        self.core.rights_changed(false);
-        true
-    }
-}
-
-/// Register names in the order of gdb's m-profile and m-system features.
-pub const REGISTERS: [&str; 23] = [
-    "r0",
-    "r1",
-    "r2",
-    "r3",
-    "r4",
-    "r5",
-    "r6",
-    "r7",
-    "r8",
-    "r9",
-    "r10",
-    "r11",
-    "r12",
-    "sp",
-    "lr",
-    "pc",
-    "xpsr",
-    "msp",
-    "psp",
-    "primask",
-    "basepri",
-    "faultmask",
-    "control",
-];
-
-fn general(name: &str) -> Option<usize> {
-    name.strip_prefix('r')?.parse().ok().filter(|n| *n < 13)
 }
 
 /// Runs operations until one does more than go on; which, and the number of its instruction.

@@ -9,6 +9,7 @@ mod block;
 mod bus;
 mod core;
 mod cpu;
+mod debug;
 pub mod decode;
 mod engine;
 mod exception;
@@ -22,7 +23,8 @@ mod variant;
 
 pub use bus::{Bus, BusFault, CODE_GRANULE, Window};
 pub use cpu::CortexM;
-pub use engine::{Engine, Exit, NMI_LINE, REGISTERS};
+pub use debug::REGISTERS;
+pub use engine::{Engine, Exit, NMI_LINE};
 pub use flat::{FlatBus, FlatWindow};
 pub use insn::{Alu, Insn, Kind, Mode, Shift, Src, Width};
 pub use state::State;

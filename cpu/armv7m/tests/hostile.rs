@@ -12,7 +12,7 @@ fn machine(code: &[u16], vectors: u32) -> (Engine<FlatBus>, FlatBus) {
     bus.tap(0x4000_0000, 1);
     bus.load(0, &0x2000_4000u32.to_le_bytes());
     for n in 1..64 {
-        bus.load(4 * n, &vectors.wrapping_add(n * 8 & 0x7f).to_le_bytes());
+        bus.load(4 * n, &vectors.wrapping_add((n * 8) & 0x7f).to_le_bytes());
     }
     let bytes: Vec<u8> = code.iter().flat_map(|h| h.to_le_bytes()).collect();
     bus.load(CODE, &bytes);

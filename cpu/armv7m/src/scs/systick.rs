@@ -61,7 +61,7 @@ impl SysTick {
         match rates.ref_hz {
             Some(hz) if self.csr & CLKSOURCE == 0 => {
                 let cpu = u128::from(rates.cpu_hz.max(1));
-                let total = u128::from(cycles) * u128::from(hz) + u128::from(self.fraction);
+                let total = (u128::from(cycles) * u128::from(hz)).saturating_add(self.fraction.into());
                 self.fraction = (total % cpu) as u64;
                 (total / cpu) as u64
             }
@@ -99,7 +99,8 @@ impl SysTick {
         };
         let cycles = match rates.ref_hz {
             Some(hz) if self.csr & CLKSOURCE == 0 => {
-                let need = u128::from(ticks) * u128::from(rates.cpu_hz.max(1)) - u128::from(self.fraction);
+                let total = u128::from(ticks) * u128::from(rates.cpu_hz.max(1));
+                let need = total.saturating_sub(self.fraction.into());
                 need.div_ceil(u128::from(hz.max(1))) as u64
             }
             _ => ticks,
