@@ -81,8 +81,10 @@ impl Counter {
 
     /// Changes the value that it goes on from; the present value stays.
     pub(crate) fn set_reload(&mut self, reload: u32) {
-        self.rebase();
-        self.reload = reload;
+        if reload != self.reload {
+            self.rebase();
+            self.reload = reload;
+        }
     }
 
     /// Sets the value; its first tick ends a whole period from now.
@@ -94,10 +96,10 @@ impl Counter {
 
     /// Starts, stops or changes what happens at zero. A counter that runs keeps its phase.
     pub(crate) fn set_run(&mut self, run: Run, now: VirtualTime) {
-        if self.run == Run::Stopped {
-            self.set_value(self.start, now);
-        } else {
-            self.rebase();
+        match self.run {
+            same if same == run => return,
+            Run::Stopped => self.set_value(self.start, now),
+            _ => self.rebase(),
         }
         self.run = run;
     }

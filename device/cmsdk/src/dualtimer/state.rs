@@ -105,9 +105,7 @@ impl Half {
             0 => self.mask(),
             _ => self.load & self.mask(),
         };
-        if reload != self.counter.reload() {
-            self.counter.set_reload(reload);
-        }
+        self.counter.set_reload(reload);
         let run = match (self.control & control::ENABLE, self.control & control::ONESHOT) {
             (0, _) => Run::Stopped,
             (_, 0) => Run::Repeat,

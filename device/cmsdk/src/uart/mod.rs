@@ -19,7 +19,6 @@ use state::State;
 pub static TYPE: DeviceType = DeviceType {
     name: "cmsdk-apb-uart",
     summary: "Arm CMSDK APB UART",
-    category: southbridge_core::Category::Input,
     properties: &[
         Property {
             name: "chardev",
