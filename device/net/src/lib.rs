@@ -8,3 +8,15 @@ use southbridge_core::Registry;
 pub fn register(r: &mut Registry) {
     r.add(&lan9118::TYPE);
 }
+
+#[cfg(test)]
+mod tests {
+    use southbridge_core::Registry;
+
+    #[test]
+    fn the_tables_have_no_faults() {
+        let mut r = Registry::default();
+        super::register(&mut r);
+        assert_eq!(r.check(), [] as [String; 0]);
+    }
+}

@@ -5,6 +5,7 @@
 //! wake-up, GPIO interrupts, VLAN tags. Where QEMU differs: FIFO sizes follow HW_CFG, end alignment of transmit buffers works, the
 //! transmit status FIFO has 128 entries, RX_DROP counts, a system reset resets IRQ_CFG too, the checksum in the FIFO is right.
 
+mod csr;
 mod eeprom;
 mod gpt;
 mod halves;

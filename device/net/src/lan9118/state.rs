@@ -3,58 +3,13 @@
 use serde::{Deserialize, Serialize};
 use southbridge_core::VirtualTime;
 
+use super::csr::Csr;
 use super::eeprom::{Command, Eeprom};
 use super::gpt::Gpt;
 use super::mac::{self, Mac};
 use super::regs::{self, e2p_cmd, gpt_cfg, hw_cfg, int, irq_cfg, mac_cmd, pmt_ctrl, rx_cfg, rx_status, tx_cfg};
 use super::rx::{self, Room, Rx};
 use super::tx::Tx;
-
-/// Registers that only hold what was written to them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Csr {
-    irq_cfg: u32,
-    int_sts: u32,
-    int_en: u32,
-    fifo_int: u32,
-    rx_cfg: u32,
-    tx_cfg: u32,
-    hw_cfg: u32,
-    pmt_ctrl: u32,
-    gpio_cfg: u32,
-    gpt_cfg: u32,
-    word_swap: u32,
-    rx_drop: u32,
-    mac_cmd: u32,
-    mac_data: u32,
-    afc_cfg: u32,
-    e2p_cmd: u32,
-    e2p_data: u8,
-}
-
-impl Csr {
-    const fn new(bus_32: bool) -> Self {
-        Self {
-            irq_cfg: 0,
-            int_sts: 0,
-            int_en: 0,
-            fifo_int: regs::FIFO_INT_RESET,
-            rx_cfg: 0,
-            tx_cfg: 0,
-            hw_cfg: hw_cfg::RESET | if bus_32 { hw_cfg::BUS_32 } else { 0 },
-            pmt_ctrl: pmt_ctrl::READY,
-            gpio_cfg: 0,
-            gpt_cfg: gpt_cfg::LOAD,
-            word_swap: 0,
-            rx_drop: 0,
-            mac_cmd: 0,
-            mac_data: 0,
-            afc_cfg: 0,
-            e2p_cmd: 0,
-            e2p_data: 0,
-        }
-    }
-}
 
 /// All that the guest can see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
