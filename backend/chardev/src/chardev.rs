@@ -1,6 +1,8 @@
 //! One character back end: what all kinds have in common, over the [`Link`] of one kind.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use southbridge_core::DeviceId;
 use southbridge_core::host::{Backend, HostCx, HostEvent};
 use std::any::Any;
@@ -8,7 +10,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::front::{CharEvent, Mailbox};
 use crate::link::{Link, LinkCx, LinkEvent};
@@ -20,6 +22,10 @@ use crate::program::{Message, Messages, QuitRequest};
 const MAX_FRONTS: usize = 32;
 /// Input that a shared back end holds for a front end without room, so that the menu still works when a guest hangs.
 const HELD: usize = 4096;
+
+/// How long the end of a machine waits for a reader that takes nothing, and for one that does.
+const DRAIN_STEP: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const DRAIN_IN_ALL: Duration = Duration::from_secs(3);
 
 /// A front end of a [`Chardev`], by its place there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -349,6 +355,26 @@ impl Chardev {
         }
     }
 
+    /// The last words of a guest reach a reader that is slow, but one that has stopped does not hold the end up for long.
+    fn drain(&mut self, host: &mut HostCx<'_>) {
+        let end = Instant::now() + DRAIN_IN_ALL;
+        self.flush(host);
+        while !self.out.is_empty() && Instant::now() < end {
+            let Some(fd) = self.link.output_fd() else { break };
+            let mut fds = [PollFd::new(&fd, PollFlags::OUT)];
+            match poll(&mut fds, Some(&DRAIN_STEP)) {
+                Ok(0) => break,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => break,
+            }
+            let before = self.out.room();
+            self.flush(host);
+            if self.out.room() == before {
+                break;
+            }
+        }
+    }
+
     fn feed_starved(&mut self, host: &mut HostCx<'_>) {
         let mut more = false;
         for f in self.fronts.iter_mut().flatten() {
@@ -542,7 +568,7 @@ impl Backend for Chardev {
 
     fn close(&mut self, cx: &mut HostCx<'_>) {
         self.collect_mail(cx);
-        self.flush(cx);
+        self.drain(cx);
         self.with_link(cx, |link, l| link.close(l));
         self.inbox.clear();
     }

@@ -2,7 +2,7 @@
 //!
 //! A link moves bytes and says what happened; buffering, credit, front ends, the log file and the menu are [`crate::Chardev`]'s.
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use southbridge_core::host::{HostCx, HostEvent, Interest, WatchId};
 use std::any::Any;
@@ -80,6 +80,11 @@ pub(crate) trait Link: Any + Send {
 
     /// What this link wants waited for before the machine starts, for people; `None` if nothing (any more).
     fn awaits(&self) -> Option<String> {
+        None
+    }
+
+    /// Where output goes, to wait for it at the end of the machine.
+    fn output_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 

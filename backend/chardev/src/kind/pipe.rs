@@ -1,6 +1,6 @@
 //! `pipe`: two FIFOs, `PATH.in` for input and `PATH.out` for output, or one file for both.
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use southbridge_core::host::HostEvent;
@@ -27,6 +27,10 @@ impl Link for Pipe {
 
     fn describe(&self) -> String {
         "pipe".into()
+    }
+
+    fn output_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.output_fd()
     }
 
     fn close(&mut self, cx: &mut LinkCx<'_, '_>) {

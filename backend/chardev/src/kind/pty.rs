@@ -1,7 +1,7 @@
 //! `pty`: a new pseudo-terminal. Somebody may open and close its other side as often as they like.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, inotify};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -164,6 +164,10 @@ impl Link for Pty {
 
     fn describe(&self) -> String {
         format!("pty:{}", self.name)
+    }
+
+    fn output_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.open.then(|| self.master.as_fd())
     }
 
     fn close(&mut self, cx: &mut LinkCx<'_, '_>) {

@@ -1,6 +1,6 @@
 //! `serial`: a serial port of the host, raw at 115200 8N1.
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::{ControlModes, OptionalActions, Termios, isatty, tcgetattr, tcsendbreak, tcsetattr};
 use southbridge_core::host::HostEvent;
@@ -57,6 +57,10 @@ impl Link for Serial {
 
     fn describe(&self) -> String {
         "serial".into()
+    }
+
+    fn output_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.stream.output_fd()
     }
 
     fn close(&mut self, cx: &mut LinkCx<'_, '_>) {

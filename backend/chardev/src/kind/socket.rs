@@ -3,7 +3,7 @@
 //! One peer at a time, as with QEMU: while somebody is connected a server does not accept. A peer that hung up while the guest has no
 //! room for what it still sent stays until that is read, or until the next one comes.
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
@@ -311,7 +311,8 @@ impl Socket {
 
     fn readable(&mut self, ready: Ready, cx: &mut LinkCx<'_, '_>) {
         let State::Connected(c) = &mut self.state else { return };
-        if !(ready.read || ready.hangup) || c.greeting && !ready.hangup {
+        let wanted = ready.hangup || ready.read && !c.greeting;
+        if !wanted {
             return;
         }
         if cx.room > 0 {
@@ -414,7 +415,6 @@ fn send(fd: impl AsFd, data: &[u8], fds: &mut Vec<OwnedFd>) -> Result<usize, Err
     }
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     let n = sent(sendmsg(fd, &[IoSlice::new(data)], &mut control, flags))?;
-    drop(control);
     if n > 0 {
         fds.clear();
     }
@@ -523,6 +523,13 @@ impl Link for Socket {
 
     fn awaits(&self) -> Option<String> {
         self.waiting.then(|| self.describe())
+    }
+
+    fn output_fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.state {
+            State::Connected(c) if !c.dying => Some(c.fd.as_fd()),
+            _ => None,
+        }
     }
 
     fn close(&mut self, cx: &mut LinkCx<'_, '_>) {

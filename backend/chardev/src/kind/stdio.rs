@@ -3,7 +3,7 @@
 //! `O_NONBLOCK` belongs to the open file that the parent shell has too, so it is never set there: terminals and pipes are opened a
 //! second time through `/proc/self/fd`, and where that fails each read and write asks first.
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 use rustix::termios::{
     ControlModes, InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, isatty, tcgetattr,
@@ -129,6 +129,10 @@ impl Link for Stdio {
 
     fn describe(&self) -> String {
         "stdio".into()
+    }
+
+    fn output_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.stream.output_fd()
     }
 
     fn close(&mut self, cx: &mut LinkCx<'_, '_>) {
