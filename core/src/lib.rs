@@ -33,7 +33,7 @@ pub use fault::BusError;
 pub use host::{Backend, BackendId, Completion, HostCx, HostEvent, Interest, Waker, WatchId};
 pub use line::{LineId, NetId};
 pub use log::LogItems;
-pub use machine::{Machine, Outcome};
+pub use machine::{Attendant, Caller, Machine, MachineEvent, Outcome, RunState};
 pub use memory::{AddressSpace, RamBlock, RamWindow};
 pub use property::{PropKind, PropValue, Properties, Property};
 pub use region::{Access, Endian, Region, RegionKind, Register, RegisterAccess};

@@ -4,6 +4,7 @@
 //! virtual time pass. All that a guest can observe happens at exact instruction counts; the loop's own slicing is invisible to it.
 
 use serde::{Deserialize, Serialize};
+use std::any::Any;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,6 +72,107 @@ impl StopHandle {
     }
 }
 
+/// What the machine is doing, in the words of `query-status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RunState {
+    /// Built, not yet started (`-S`).
+    #[default]
+    Prelaunch,
+    /// CPUs execute.
+    Running,
+    /// Stopped by somebody outside.
+    Paused,
+    /// Stopped for a debugger.
+    Debug,
+    /// The guest powered off, and the process stays (`-no-shutdown`).
+    Shutdown,
+    /// The CPU cannot go on.
+    InternalError,
+    /// The guest crashed and `-action panic=pause` holds it.
+    GuestPanicked,
+    /// Waits for a state from elsewhere (`-incoming`).
+    Inmigrate,
+    /// The state has gone elsewhere.
+    Postmigrate,
+}
+
+impl RunState {
+    /// The word of the protocol.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prelaunch => "prelaunch",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Debug => "debug",
+            Self::Shutdown => "shutdown",
+            Self::InternalError => "internal-error",
+            Self::GuestPanicked => "guest-panicked",
+            Self::Inmigrate => "inmigrate",
+            Self::Postmigrate => "postmigrate",
+        }
+    }
+}
+
+/// What happened to the machine as a whole; monitors turn it into events of their protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MachineEvent {
+    /// CPUs stand still.
+    Stop,
+    /// CPUs go on.
+    Resume,
+    /// A reset happened; `guest` if the guest asked for it.
+    Reset {
+        /// Whose wish it was.
+        guest: bool,
+    },
+    /// The machine powers off; `guest` if the guest asked for it.
+    Shutdown {
+        /// Whose wish it was.
+        guest: bool,
+    },
+    /// Somebody pressed the power button.
+    Powerdown,
+    /// The CPU cannot go on.
+    Panicked(String),
+    /// A device was unplugged.
+    DeviceDeleted {
+        /// Its id, if it had one.
+        id: Option<String>,
+        /// Its path in the object tree.
+        path: String,
+    },
+}
+
+/// Somebody outside who drives and watches a machine between two instructions: a monitor, qtest, a debugger. It is called on the
+/// machine's thread and must not block.
+pub trait Attendant: Any + Send {
+    /// Somebody used the [`Caller`]: there may be something to do.
+    fn attend(&mut self, machine: &mut Machine);
+
+    /// Something happened to the machine.
+    fn on_event(&mut self, _event: &MachineEvent, _machine: &mut Machine) {}
+
+    /// The run is about to end this way. `true` holds it: the machine stays, paused.
+    fn hold(&mut self, _outcome: &Outcome, _machine: &mut Machine) -> bool {
+        false
+    }
+}
+
+/// Has a machine call its attendants; for the notify hooks of their channels. Cheap to clone, usable from any thread.
+#[derive(Clone)]
+pub struct Caller {
+    kick: Kick,
+    call: Arc<AtomicBool>,
+}
+
+impl Caller {
+    /// Has the attendants called between two instructions, soon.
+    pub fn call(&self) {
+        self.call.store(true, Ordering::Release);
+        self.kick.kick();
+    }
+}
+
 /// Something the loader put into memory, put there again at each reset.
 #[derive(Debug, Clone)]
 pub struct Image {
@@ -98,10 +200,15 @@ pub struct Machine {
     pub pacing: Pacing,
     /// Requests of the guest.
     pub policy: Policy,
+    /// The first start leaves the CPUs standing (`-S`).
+    pub start_paused: bool,
     /// Who answers semihosting calls; without one they are a lockup with a hint.
     pub semihosting: Option<Box<dyn SemihostingHost>>,
-    /// CPUs stand still (`-S`, `stop`).
-    pub paused: bool,
+    /// Whether CPUs execute at all; under qtest virtual time moves only by the protocol.
+    pub executes: bool,
+    state: RunState,
+    attendants: Vec<Option<Box<dyn Attendant>>>,
+    call: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     started: bool,
     busy_slices: u32,
@@ -132,8 +239,12 @@ impl Machine {
                 reset_ends: false,
                 shutdown_pauses: false,
             },
+            start_paused: false,
             semihosting: None,
-            paused: false,
+            executes: true,
+            state: RunState::Prelaunch,
+            attendants: Vec::new(),
+            call: Arc::default(),
             stop: Arc::default(),
             started: false,
             busy_slices: 0,
@@ -170,6 +281,64 @@ impl Machine {
         }
     }
 
+    /// A handle for the notify hooks of attendants' channels.
+    pub fn caller(&self) -> Caller {
+        Caller {
+            kick: self.sys.host.reactor.kick_handle(),
+            call: self.call.clone(),
+        }
+    }
+
+    /// Takes somebody in who drives or watches the machine.
+    pub fn add_attendant(&mut self, attendant: Box<dyn Attendant>) {
+        self.attendants.push(Some(attendant));
+    }
+
+    /// What the machine is doing.
+    pub fn run_state(&self) -> RunState {
+        self.state
+    }
+
+    /// Whether CPUs may execute.
+    pub fn is_running(&self) -> bool {
+        self.state == RunState::Running
+    }
+
+    /// Stops the CPUs; nothing happens if they stand still already.
+    pub fn pause(&mut self, state: RunState) {
+        let was_running = self.is_running();
+        self.state = state;
+        if was_running {
+            self.emit(&MachineEvent::Stop);
+        }
+    }
+
+    /// Lets the CPUs go on.
+    pub fn resume(&mut self) {
+        if !self.is_running() {
+            self.state = RunState::Running;
+            self.emit(&MachineEvent::Resume);
+        }
+    }
+
+    /// Tells every attendant that something happened.
+    pub fn emit(&mut self, event: &MachineEvent) {
+        self.each_attendant(|a, machine| a.on_event(event, machine));
+    }
+
+    /// An attendant that is itself at work is out of its place and not called: it knows what it did.
+    fn each_attendant(&mut self, mut f: impl FnMut(&mut dyn Attendant, &mut Self)) {
+        for i in 0..self.attendants.len() {
+            let Some(mut a) = self.attendants.get_mut(i).and_then(Option::take) else {
+                continue;
+            };
+            f(&mut *a, self);
+            if let Some(place) = self.attendants.get_mut(i) {
+                *place = Some(a);
+            }
+        }
+    }
+
     /// Power-on or system reset: memory images, devices, then the CPU, which fetches its vectors.
     pub fn reset(&mut self) {
         for image in &self.images {
@@ -191,17 +360,47 @@ impl Machine {
         self.run_until(VirtualTime(u64::MAX))
     }
 
-    /// Runs until virtual time reaches `deadline` or something ends it before.
+    /// Runs until virtual time reaches `deadline` or something ends it before. A machine that was never started starts; one that
+    /// was paused stays so until an attendant resumes it.
     pub fn run_until(&mut self, deadline: VirtualTime) -> Outcome {
-        if !self.started {
-            self.reset();
-            self.wait_for_start();
-        }
+        self.start();
         loop {
-            if let Some(outcome) = self.turn(deadline) {
+            if let Some(outcome) = self.turn(deadline)
+                && !self.held(&outcome)
+            {
                 return outcome;
             }
         }
+    }
+
+    /// Power-on, if it has not been yet. `-S` pauses after it.
+    pub fn start(&mut self) {
+        if !self.started {
+            self.reset();
+            self.wait_for_start();
+            self.state = if self.start_paused {
+                RunState::Prelaunch
+            } else {
+                RunState::Running
+            };
+        }
+    }
+
+    /// Whether an attendant keeps the machine although it would end.
+    fn held(&mut self, outcome: &Outcome) -> bool {
+        if matches!(outcome, Outcome::Deadline | Outcome::Stopped) {
+            return false;
+        }
+        let mut held = false;
+        self.each_attendant(|a, machine| held |= a.hold(outcome, machine));
+        if held && self.is_running() {
+            self.pause(match outcome {
+                Outcome::Debug => RunState::Debug,
+                Outcome::Lockup(_) => RunState::InternalError,
+                _ => RunState::Shutdown,
+            });
+        }
+        held
     }
 
     /// Waits a moment for back ends in mid-handshake, so that firmware finds its devices as it would on a board that is switched on
@@ -219,16 +418,23 @@ impl Machine {
 
     fn turn(&mut self, deadline: VirtualTime) -> Option<Outcome> {
         self.take_host_events();
+        if self.call.swap(false, Ordering::AcqRel) {
+            self.each_attendant(|a, machine| a.attend(machine));
+        }
         self.sys.clear_attention();
-        self.sys.fire_timers();
+        if self.is_running() {
+            self.sys.fire_timers();
+        }
         if let Some(outcome) = self.requests() {
             return Some(outcome);
         }
         if self.sys.clock.now() >= deadline {
             return Some(Outcome::Deadline);
         }
-        if self.paused {
-            let _ = self.sys.host.wait(None);
+        if !self.is_running() || !self.executes {
+            if !self.call.load(Ordering::Acquire) && !self.stop.load(Ordering::Acquire) {
+                let _ = self.sys.host.wait(None);
+            }
             return None;
         }
         let next = self.sys.next_deadline().map_or(deadline, |d| d.min(deadline));
@@ -263,10 +469,7 @@ impl Machine {
         }
         if self.sys.requests.contains(Requests::SHUTDOWN) {
             self.sys.requests.remove(Requests::SHUTDOWN);
-            if !self.policy.shutdown_pauses {
-                return Some(Outcome::Shutdown);
-            }
-            self.paused = true;
+            return self.guest_shutdown();
         }
         if self.sys.requests.contains(Requests::RESET) {
             return self.guest_reset();
@@ -274,11 +477,21 @@ impl Machine {
         None
     }
 
-    fn guest_reset(&mut self) -> Option<Outcome> {
-        if self.policy.reset_ends {
+    fn guest_shutdown(&mut self) -> Option<Outcome> {
+        self.emit(&MachineEvent::Shutdown { guest: true });
+        if !self.policy.shutdown_pauses {
             return Some(Outcome::Shutdown);
         }
+        self.pause(RunState::Shutdown);
+        None
+    }
+
+    fn guest_reset(&mut self) -> Option<Outcome> {
+        if self.policy.reset_ends {
+            return self.guest_shutdown();
+        }
         self.reset();
+        self.emit(&MachineEvent::Reset { guest: true });
         None
     }
 
@@ -296,7 +509,10 @@ impl Machine {
                 None
             }
             Exit::Reset => self.guest_reset(),
-            Exit::Lockup(text) => Some(Outcome::Lockup(text)),
+            Exit::Lockup(text) => {
+                self.emit(&MachineEvent::Panicked(text.clone()));
+                Some(Outcome::Lockup(text))
+            }
             Exit::Debug => Some(Outcome::Debug),
             Exit::Semihosting { op, arg } => self.semihosting(op, arg),
         }
@@ -474,6 +690,9 @@ impl Machine {
         }
         let _ = self.sys.take_lines(CpuId(0));
         self.started = true;
+        if self.state == RunState::Prelaunch && !self.start_paused {
+            self.state = RunState::Running;
+        }
         Ok(())
     }
 }

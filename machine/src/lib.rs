@@ -18,9 +18,9 @@ pub fn registry() -> Registry {
     let mut r = Registry::default();
     southbridge_device_cmsdk::register(&mut r);
     southbridge_device_ivshmem::register(&mut r);
-    //TMP southbridge_device_net::register(&mut r);
+    southbridge_device_net::register(&mut r);
     southbridge_device_primecell::register(&mut r);
-    //TMP southbridge_device_ssi::register(&mut r);
+    southbridge_device_ssi::register(&mut r);
     southbridge_device_stellaris::register(&mut r);
     r
 }

@@ -45,6 +45,8 @@ fn ivshmem_flat_finds_its_place_on_both_boards() {
     ] {
         let mut b = built(name);
         let t = registry().get("ivshmem-flat").unwrap();
+        let p1 = Properties::default().with("chardev", ivshmem_socket(&mut b));
+        let p2 = Properties::default().with("chardev", ivshmem_socket(&mut b));
         let d = b.machine.sys.add_device(t, Some("iv"), p1, &[]).unwrap();
         let p = place(&mut b, d).unwrap();
         assert_eq!((p.regions[0].1, p.regions[1].1, p.irq), (regs, shmem, Some(irq)));

@@ -25,13 +25,21 @@ fn board(board: &str, firmware: &str, arguments: &str) -> Built {
     let found = BOARDS.iter().find(|b| b.name == board).unwrap();
     let machine = Machine::empty(ClockRate::Hz(1)).unwrap();
     let mut built = build::build(machine, found, &registry(), &Options::default()).unwrap();
-    let path = format!("{}/../firmware/prebuilt/{firmware}-{board}.elf", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/../firmware/prebuilt/{firmware}-{board}.elf",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let program = parse(&std::fs::read(&path).unwrap(), Format::Detect, 0).unwrap();
     install(&mut built.machine, firmware, program).unwrap();
     let config = Config {
         word: 4,
         command_line: format!("{firmware} {arguments}"),
-        heap: HeapInfo { heap_base: 0x2000_4000, heap_limit: 0x2000_c000, stack_base: 0x2001_0000, stack_limit: 0x2000_c000 },
+        heap: HeapInfo {
+            heap_base: 0x2000_4000,
+            heap_limit: 0x2000_c000,
+            stack_base: 0x2001_0000,
+            stack_limit: 0x2000_c000,
+        },
         epoch: 0,
         console: Box::new(Console::default()),
     };
@@ -53,12 +61,22 @@ fn two_runs_agree_to_the_instruction() {
         for firmware in ["t-exceptions", "t-systick", "t-timers"] {
             let mut runs = [board(name, firmware, ""), board(name, firmware, "")];
             for run in &mut runs {
-                assert!(matches!(run.machine.run(), Outcome::GuestExit(_)), "{firmware} on {name}");
+                assert!(
+                    matches!(run.machine.run(), Outcome::GuestExit(_)),
+                    "{firmware} on {name}"
+                );
             }
             let [mut a, mut b] = runs;
             assert!(a.machine.sys.clock.executed() > 1000);
-            assert_eq!(a.machine.sys.clock.executed(), b.machine.sys.clock.executed(), "{firmware} on {name}");
-            assert!(state(&mut a) == state(&mut b), "{firmware} on {name}: same state at the end");
+            assert_eq!(
+                a.machine.sys.clock.executed(),
+                b.machine.sys.clock.executed(),
+                "{firmware} on {name}"
+            );
+            assert!(
+                state(&mut a) == state(&mut b),
+                "{firmware} on {name}: same state at the end"
+            );
         }
     }
 }
@@ -91,14 +109,20 @@ fn a_saved_board_goes_on_in_another_machine() {
             let total = whole.machine.sys.clock.now().0;
             for part in [3, 7, 10] {
                 let mut first = board(name, firmware, "iterations=2");
-                assert_eq!(first.machine.run_until(VirtualTime(total / 11 * part)), Outcome::Deadline);
+                assert_eq!(
+                    first.machine.run_until(VirtualTime(total / 11 * part)),
+                    Outcome::Deadline
+                );
                 let saved = state(&mut first);
                 drop(first);
                 let mut second = board(name, firmware, "iterations=2");
                 second.machine.load(&saved).unwrap();
                 assert!(state(&mut second) == saved, "what was loaded saves the same again");
                 assert_eq!(second.machine.run(), end);
-                assert!(state(&mut second) == state(&mut whole), "{firmware} on {name} from part {part}");
+                assert!(
+                    state(&mut second) == state(&mut whole),
+                    "{firmware} on {name} from part {part}"
+                );
             }
         }
     }
@@ -111,13 +135,25 @@ fn a_foreign_state_is_refused() {
     lm3s.machine.reset();
     let saved = state(&mut lm3s);
     assert!(mps2.machine.load(&saved).is_err());
-    assert!(lm3s.machine.load(&SavedState { version: 1, cbor: vec![0xff; 8] }).is_err());
+    assert!(
+        lm3s.machine
+            .load(&SavedState {
+                version: 1,
+                cbor: vec![0xff; 8]
+            })
+            .is_err()
+    );
 }
 
 #[test]
 fn a_machine_without_a_program_locks_up_and_says_so() {
     let found = BOARDS.iter().find(|b| b.name == "mps2-an385").unwrap();
-    let mut built =
-        build::build(Machine::empty(ClockRate::Hz(1)).unwrap(), found, &registry(), &Options::default()).unwrap();
+    let mut built = build::build(
+        Machine::empty(ClockRate::Hz(1)).unwrap(),
+        found,
+        &registry(),
+        &Options::default(),
+    )
+    .unwrap();
     assert!(matches!(built.machine.run(), Outcome::Lockup(_)));
 }

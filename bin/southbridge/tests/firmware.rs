@@ -9,9 +9,28 @@ const BOARDS: [&str; 2] = ["lm3s6965evb", "mps2-an385"];
 fn passes(name: &str, arguments: &str) {
     for board in BOARDS {
         let kernel = firmware(&format!("{name}-{board}.elf"));
-        let result = run(program().args(["-M", board, "-nographic", "-semihosting", "-pace", "skip", "-append", arguments, "-kernel", &kernel]));
-        assert!(result.status.success(), "{name} on {board}:\n{}{}", out(&result), err(&result));
-        assert!(out(&result).contains(name) || name == "hello", "{name} on {board} says so on its console");
+        let result = run(program().args([
+            "-M",
+            board,
+            "-nographic",
+            "-semihosting",
+            "-pace",
+            "skip",
+            "-append",
+            arguments,
+            "-kernel",
+            &kernel,
+        ]));
+        assert!(
+            result.status.success(),
+            "{name} on {board}:\n{}{}",
+            out(&result),
+            err(&result)
+        );
+        assert!(
+            out(&result).contains(name) || name == "hello",
+            "{name} on {board} says so on its console"
+        );
     }
 }
 
@@ -62,7 +81,16 @@ fn semihosting_with_a_file_and_a_status() {
         let kernel = firmware(&format!("t-semihosting-{board}.elf"));
         let file = dir.path().join(board);
         let words = format!("file={} exit=17", file.display());
-        let result = run(program().args(["-M", board, "-nographic", "-semihosting", "-append", &words, "-kernel", &kernel]));
+        let result = run(program().args([
+            "-M",
+            board,
+            "-nographic",
+            "-semihosting",
+            "-append",
+            &words,
+            "-kernel",
+            &kernel,
+        ]));
         assert_eq!(result.status.code(), Some(17), "{}{}", out(&result), err(&result));
         assert!(!out(&result).contains("FAIL"), "{}", out(&result));
     }
@@ -101,19 +129,39 @@ fn the_loader_device_loads_a_program_too() {
 
 #[test]
 fn uart_input_reaches_the_guest() {
-    use std::io::Write;
+    use std::io::{BufRead, BufReader, Read, Write};
     use std::process::Stdio;
     for board in BOARDS {
         let kernel = firmware(&format!("t-uart-{board}.elf"));
         let mut child = program()
-            .args(["-M", board, "-serial", "stdio", "-semihosting", "-display", "none", "-kernel", &kernel])
+            .args([
+                "-M",
+                board,
+                "-serial",
+                "stdio",
+                "-semihosting",
+                "-display",
+                "none",
+                "-kernel",
+                &kernel,
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(b"a line for the board\n").unwrap();
-        let result = child.wait_with_output().unwrap();
-        assert!(result.status.success(), "{}", out(&result));
-        assert!(out(&result).contains("a line for the board"), "{}", out(&result));
+        let mut console = BufReader::new(child.stdout.take().unwrap());
+        let mut text = String::new();
+        while !text.contains("type a line") {
+            assert!(console.read_line(&mut text).unwrap() > 0, "{text}");
+        }
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(b"a line for the board\n")
+            .unwrap();
+        console.read_to_string(&mut text).unwrap();
+        assert!(child.wait().unwrap().success(), "{text}");
+        assert!(text.contains("a line for the board"), "{text}");
     }
 }

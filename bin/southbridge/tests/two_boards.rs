@@ -11,7 +11,11 @@ fn the_demo_runs_to_its_end() {
     assert!(result.status.success(), "{text}{}", err(&result));
     for board in ["lm3s", "mps2"] {
         let line = format!("[{board}]");
-        assert!(text.lines().any(|l| l.contains(&line) && l.contains("1000 received, 0 lost, 0 doubled")), "{text}");
+        assert!(
+            text.lines()
+                .any(|l| l.contains(&line) && l.contains("1000 received, 0 lost, 0 doubled")),
+            "{text}"
+        );
     }
 }
 
@@ -19,7 +23,16 @@ fn ping(board: &str, socket: &str, words: &str) -> Guard {
     let chardev = format!("socket,id=ivsh,path={socket}");
     let kernel = firmware(&format!("ping-{board}.elf"));
     let child = program()
-        .args(["-M", board, "-nographic", "-semihosting", "-chardev", &chardev, "-device", "ivshmem-flat,chardev=ivsh"])
+        .args([
+            "-M",
+            board,
+            "-nographic",
+            "-semihosting",
+            "-chardev",
+            &chardev,
+            "-device",
+            "ivshmem-flat,chardev=ivsh",
+        ])
         .args(["-kernel", &kernel, "-append", words])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -42,7 +55,12 @@ fn by_hand_in_either_order_and_twice_on_one_server() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("iv").display().to_string();
     let shm = format!("southbridge-test-{}", std::process::id());
-    let server = Guard(program().args(["ivshmem-server", "-F", "-S", &socket, "-M", &shm, "-n", "1"]).spawn().unwrap());
+    let server = Guard(
+        program()
+            .args(["ivshmem-server", "-F", "-S", &socket, "-M", &shm, "-n", "1"])
+            .spawn()
+            .unwrap(),
+    );
     wait("the server's socket", || std::path::Path::new(&socket).exists());
     for order in [["lm3s6965evb", "mps2-an385"], ["mps2-an385", "lm3s6965evb"]] {
         let boards = order.map(|b| ping(b, &socket, "rounds=50"));
@@ -53,7 +71,10 @@ fn by_hand_in_either_order_and_twice_on_one_server() {
     }
     assert!(server.terminate().success());
     assert!(!std::path::Path::new(&socket).exists(), "the server removes its socket");
-    assert!(!std::path::Path::new(&format!("/dev/shm/{shm}")).exists(), "and its memory");
+    assert!(
+        !std::path::Path::new(&format!("/dev/shm/{shm}")).exists(),
+        "and its memory"
+    );
 }
 
 #[test]
@@ -65,8 +86,24 @@ fn a_server_inside_one_of_the_boards() {
     let kernel = firmware("ping-lm3s6965evb.elf");
     let first = Guard(
         program()
-            .args(["-M", "lm3s6965evb", "-nographic", "-semihosting", "-object", &object, "-chardev", &chardev])
-            .args(["-device", "ivshmem-flat,chardev=ivsh", "-kernel", &kernel, "-append", "rounds=50"])
+            .args([
+                "-M",
+                "lm3s6965evb",
+                "-nographic",
+                "-semihosting",
+                "-object",
+                &object,
+                "-chardev",
+                &chardev,
+            ])
+            .args([
+                "-device",
+                "ivshmem-flat,chardev=ivsh",
+                "-kernel",
+                &kernel,
+                "-append",
+                "rounds=50",
+            ])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap(),

@@ -101,6 +101,7 @@ pub(super) static BOARD: Board = Board {
         Wire::new(("gptm1", "trigger", 0), ("adc", "timer", 0)),
         Wire::new(("gptm2", "trigger", 0), ("adc", "timer", 0)),
         Wire::new(("gptm3", "trigger", 0), ("adc", "timer", 0)),
+        Wire::new(("watchdog", "reset", 0), ("sys", "watchdog-reset", 0)),
         Wire::new(("gpio_d", "out", 0), ("ssi-sd", "cs", 0)),
         Wire::new(("gpio_d", "out", 0), ("oled", "cs", 0)),
         Wire::new(("gpio_c", "out", 7), ("oled", "dc", 0)),

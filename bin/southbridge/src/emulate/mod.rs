@@ -60,7 +60,7 @@ fn apply_policy(config: &Config, machine: &mut Machine) {
         reset_ends: config.action.reboot == RebootAction::Shutdown,
         shutdown_pauses: config.action.shutdown == ShutdownAction::Pause,
     };
-    machine.paused = config.start_paused;
+    machine.start_paused = config.start_paused;
 }
 
 /// Runs to the end and puts the outcome into words and a status.
