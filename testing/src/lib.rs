@@ -67,6 +67,11 @@ impl Bench {
         })
     }
 
+    /// What the device is.
+    pub fn device_type(&self) -> &'static DeviceType {
+        self.device_type
+    }
+
     /// The nodes of the device's input clocks, in the type's order.
     pub fn clocks(&self) -> &[ClockNode] {
         &self.clocks

@@ -1,0 +1,65 @@
+//! Fuzz targets: any bytes in; no panic, no hang, no memory without bound.
+//!
+//! Each target is a plain function, so that it runs in three ways: under libFuzzer (`targets/`, `fuzz/run`), over its committed seeds
+//! and some thousand mutations of them as an ordinary test (`tests/short.rs`), and on one input at a debugger. A target bounds its
+//! work by counts (accesses, instructions, timer stops), never by the wall clock: a run that takes long is a finding.
+
+mod board;
+mod command_line;
+mod cpu;
+mod device;
+pub mod mutate;
+mod parts;
+mod program;
+
+pub use board::{board, board_state, firmware};
+pub use command_line::{command_line, demo_file, option_lists};
+pub use cpu::{cpu_code, cpu_registers};
+pub use device::{device, device_state};
+pub use parts::keys;
+pub use program::{chardev, ivshmem_client, ivshmem_server, program};
+
+/// A target.
+pub struct Target {
+    /// Name: of its program, its folder of seeds and its test.
+    pub name: &'static str,
+    /// What it does with one input.
+    pub run: fn(&[u8]),
+    /// Longest input worth trying, in bytes.
+    pub longest: usize,
+    /// One line for people.
+    pub summary: &'static str,
+}
+
+/// All targets. `fuzz/run` reads this table, a target a line.
+#[rustfmt::skip]
+pub static TARGETS: &[Target] = &[
+    target("command-line", command_line, 1024, "whole command lines, one word a line"),
+    target("option-lists", option_lists, 512, "key=value lists, JSON, sizes and option files"),
+    target("demo-file", demo_file, 1024, "files of 'southbridge up'"),
+    target("ivshmem-client", ivshmem_client, 1024, "what a server may send to a client"),
+    target("ivshmem-server", ivshmem_server, 1024, "peers that come, go and read at any pace"),
+    target("program", program, 4096, "ELF, Intel HEX and raw files for -kernel"),
+    target("chardev", chardev, 512, "options of character back ends and the keys of the Ctrl-a menu"),
+    target("cpu-code", cpu_code, 1024, "any bytes as Thumb code, cut into slices in two ways that must agree"),
+    target("cpu-registers", cpu_registers, 1024, "the processor's own registers, through its private bus"),
+    target("device", device, 1024, "each type of device through registers, lines, time, reset and its serial peer"),
+    target("device-state", device_state, 512, "altered states loaded into each type of device"),
+    target("board", board, 1024, "both boards through their address space"),
+    target("board-state", board_state, 256, "altered states loaded into whole boards"),
+    target("firmware", firmware, 2048, "any bytes as the firmware of a whole board"),
+];
+
+const fn target(name: &'static str, run: fn(&[u8]), longest: usize, summary: &'static str) -> Target {
+    Target {
+        name,
+        run,
+        longest,
+        summary,
+    }
+}
+
+/// The target of that name.
+pub fn find(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|t| t.name == name)
+}

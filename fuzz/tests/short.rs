@@ -1,0 +1,121 @@
+//! The short run: every committed seed and a fixed number of mutations, the same each time.
+//!
+//! Memory is bounded by the process's own limit of address space, so that growth without bound ends a test; a hang ends it by the
+//! limit of processor time, which is far above what any test needs.
+
+use std::path::Path;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+use southbridge_fuzz::{TARGETS, Target, find, mutate};
+use southbridge_testing::Noise;
+
+/// Bytes of address space. What every test needs is a tenth of it.
+const MEMORY: u64 = 1 << 30;
+/// Seconds of processor time for all targets together, when they share one process.
+const PROCESSOR: u64 = 1200;
+
+fn limit(resource: Resource, most: u64) {
+    let limit = Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    setrlimit(resource, limit).expect("a process may lower its own limits");
+}
+
+fn seeds(target: &Target) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    files.sort();
+    files
+        .iter()
+        .map(|f| std::fs::read(f).expect("a seed can be read"))
+        .collect()
+}
+
+/// Prints the input that made a target panic, in the form in which findings are noted.
+struct Witness<'a>(&'a [u8]);
+
+impl Drop for Witness<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let hex: String = self.0.iter().map(|b| format!("{b:02x}")).collect();
+            eprintln!("input: {hex}");
+        }
+    }
+}
+
+/// New types come in without a seed of their own.
+fn one_of_each_type() -> impl Iterator<Item = Vec<u8>> {
+    let mut noise = Noise::new(1);
+    let keys = southbridge_fuzz::keys().into_iter();
+    keys.flat_map(|key| [key, key, key, key])
+        .map(move |(_, key)| [&key[..], &noise.bytes(512)].concat())
+}
+
+fn short(name: &str, mutations: u32) {
+    limit(Resource::As, MEMORY);
+    limit(Resource::Cpu, PROCESSOR);
+    let target = find(name).expect("the target exists");
+    let mut seeds = seeds(target);
+    assert!(!seeds.is_empty(), "{name} has seeds");
+    if name.starts_with("device") {
+        seeds.extend(one_of_each_type());
+    }
+    let run = |input: &[u8]| {
+        let _witness = Witness(input);
+        (target.run)(input);
+    };
+    run(&[]);
+    seeds.iter().for_each(|seed| run(seed));
+    let mut noise = Noise::new(name.bytes().fold(0, |n, b| n << 5 ^ u64::from(b)));
+    for _ in 0..mutations {
+        run(&mutate::input(&seeds, target.longest, &mut noise));
+    }
+}
+
+macro_rules! short {
+    ($($test:ident $name:literal $mutations:literal;)+) => {
+        $(#[test] fn $test() { short($name, $mutations); })+
+
+        #[test]
+        fn every_target_has_its_test() {
+            let tested = [$($name),+];
+            assert!(TARGETS.iter().map(|t| t.name).eq(tested));
+            let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+            for name in tested {
+                assert!(root.join("targets").join(format!("{name}.rs")).is_file(), "{name} has a program");
+            }
+        }
+    };
+}
+
+short! {
+    command_line "command-line" 4000;
+    option_lists "option-lists" 4000;
+    demo_file "demo-file" 2000;
+    ivshmem_client "ivshmem-client" 4000;
+    ivshmem_server "ivshmem-server" 4000;
+    program "program" 8000;
+    chardev "chardev" 4000;
+    cpu_code "cpu-code" 1500;
+    cpu_registers "cpu-registers" 1500;
+    device "device" 3000;
+    device_state "device-state" 3000;
+    board "board" 150;
+    board_state "board-state" 60;
+    firmware "firmware" 200;
+}
+
+#[test]
+fn nesting_without_end_is_refused_not_followed() {
+    for (open, times) in [("{\"a\":", 200_000), ("[", 200_000), ("{\"a\":[", 100_000)] {
+        let text = format!("\x00{}", open.repeat(times));
+        southbridge_fuzz::option_lists(text.as_bytes());
+        southbridge_fuzz::demo_file(open.repeat(times).as_bytes());
+        southbridge_fuzz::demo_file(format!("name = {}", "[".repeat(times)).as_bytes());
+    }
+}
