@@ -91,10 +91,10 @@ pub fn build(
         add_part(&mut built, part, registry, &clocks, options)?;
     }
     for wire in board.wires {
-        let _ = connect(&mut built, wire);
+        connect(&mut built, wire)?;
     }
     for plug in board.plugs {
-        let _ = plug_in(&mut built, plug);
+        plug_in(&mut built, plug)?;
     }
     add_unimplemented(&mut built, options.unassigned.unwrap_or(board.unassigned));
     Ok(built)
@@ -173,9 +173,9 @@ fn add_part(
     clocks: &Clocks,
     options: &Options,
 ) -> Result<(), BuildError> {
-    let Some(device_type) = registry.get(part.device) else {
-        return Ok(());
-    };
+    let device_type = registry
+        .get(part.device)
+        .ok_or_else(|| BuildError::Description(format!("{} is of unknown type {}", part.name, part.device)))?;
     let inputs: Vec<_> = part
         .clocks
         .iter()

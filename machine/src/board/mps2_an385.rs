@@ -82,7 +82,7 @@ pub(super) static BOARD: Board = Board {
             ("scc-id", Value::Uint(0x4104_3850)),
             ("oscclk", Value::Text("50000000,24576000,25000000")),
         ]),
-        Part::new("fpgaio", "mps2-fpgaio", 0x4002_8000).clocks(SYSCLK),
+        Part::new("fpgaio", "mps2-fpgaio", 0x4002_8000).with(&[("prescale-clk", Value::Uint(25_000_000))]),
         Part::new("spi_adc", "pl022", 0x4002_5000)
             .irqs(&[("irq", 0, Irq_(22))])
             .clocks(SYSCLK),
