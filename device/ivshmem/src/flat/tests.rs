@@ -3,7 +3,7 @@
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::AsFd;
 use southbridge_backend_chardev::testing::Loop;
-use southbridge_core::{ClockRate, LogItems, PropValue, System, log::Log};
+use southbridge_core::{ClockRate, InterruptWish, LogItems, PlaceWish, PropValue, System, log::Log};
 use southbridge_testing::{Bench, check_device, probe};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
