@@ -42,6 +42,8 @@ impl VirtualTime {
 }
 
 const NS: u128 = 1_000_000_000;
+/// No clock of a saved state is faster, in Hz.
+pub(crate) const MAX_HZ: u64 = 1_000_000_000_000;
 
 /// How ticks become nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,10 +81,10 @@ impl Clock {
     pub fn now(&self) -> VirtualTime {
         let ticks = self.ticks - self.anchor_ticks;
         match self.rate {
-            ClockRate::Shift(n) => VirtualTime(self.anchor_ns.saturating_add(ticks << n)),
+            ClockRate::Shift(n) => VirtualTime(self.anchor_ns.saturating_add(ticks.saturating_mul(1 << n))),
             ClockRate::Hz(hz) => {
                 let ns = u128::from(ticks) * NS / u128::from(hz.max(1));
-                VirtualTime(self.anchor_ns.saturating_add(ns as u64))
+                VirtualTime(self.anchor_ns.saturating_add(u64::try_from(ns).unwrap_or(u64::MAX)))
             }
         }
     }
@@ -113,8 +115,18 @@ impl Clock {
     /// The CPU has executed `n` more instructions.
     #[inline]
     pub fn consume(&mut self, n: u64) {
-        self.ticks += n;
-        self.executed += n;
+        self.ticks = self.ticks.saturating_add(n);
+        self.executed = self.executed.saturating_add(n);
+    }
+
+    /// Whether a clock that was read from a saved state can go on: ordered, with a rate that exists, and far from the end of time.
+    pub(crate) fn is_possible(&self) -> bool {
+        const FAR: u64 = 1 << 62;
+        let rate = match self.rate {
+            ClockRate::Hz(hz) => (1..=MAX_HZ).contains(&hz),
+            ClockRate::Shift(n) => n <= 10,
+        };
+        rate && self.executed <= self.ticks && self.anchor_ticks <= self.ticks && self.ticks < FAR && self.now().0 < FAR
     }
 
     /// Changes the CPU's frequency from now on. `-icount` stays as the user said.
@@ -209,15 +221,18 @@ impl TimerQueue {
         self.armed.get(&(device, timer)).map(|k| k.0)
     }
 
-    /// The earliest deadline.
+    /// The earliest deadline. The end of time, to which deadlines saturate, never comes.
     pub fn next(&self) -> Option<VirtualTime> {
-        self.queue.first_key_value().map(|(k, _)| k.0)
+        self.queue
+            .first_key_value()
+            .map(|(k, _)| k.0)
+            .filter(|t| *t < VirtualTime(u64::MAX))
     }
 
     /// Takes the first timer that is due at `now`.
     pub fn pop_due(&mut self, now: VirtualTime) -> Option<(DeviceId, TimerIndex)> {
         let entry = self.queue.first_entry()?;
-        if entry.key().0 > now {
+        if entry.key().0 > now || entry.key().0 == VirtualTime(u64::MAX) {
             return None;
         }
         let target = entry.remove();
@@ -275,6 +290,34 @@ mod tests {
         assert_eq!(c.now(), VirtualTime(1_000_000));
         c.consume(50);
         assert_eq!(c.now(), VirtualTime(1_001_000));
+    }
+
+    #[test]
+    fn a_saved_clock_is_checked() {
+        let good = Clock::new(ClockRate::Hz(12_000_000));
+        assert!(good.is_possible());
+        let bad = |change: fn(&mut Clock)| {
+            let mut c = good.clone();
+            change(&mut c);
+            c.is_possible()
+        };
+        assert!(!bad(|c| c.anchor_ticks = 1), "anchored later than now");
+        assert!(!bad(|c| c.rate = ClockRate::Hz(0)));
+        assert!(!bad(|c| c.rate = ClockRate::Shift(64)));
+        assert!(!bad(|c| c.ticks = u64::MAX));
+        assert!(!bad(|c| c.anchor_ns = u64::MAX));
+    }
+
+    #[test]
+    fn the_end_of_time_never_comes() {
+        let mut q = TimerQueue::default();
+        q.set(DeviceId::from_index(0), 0, VirtualTime(u64::MAX));
+        assert_eq!(q.next(), None);
+        assert_eq!(q.pop_due(VirtualTime(u64::MAX)), None);
+        let mut c = Clock::new(ClockRate::Hz(2_000_000_000));
+        c.sleep_until(VirtualTime(u64::MAX));
+        c.consume(5);
+        assert!(c.now() > VirtualTime(u64::MAX / 4));
     }
 
     #[test]

@@ -663,6 +663,9 @@ impl Machine {
         if s.ram.len() != self.ram.len() {
             return Err(LoadError::Impossible("another number of RAM blocks"));
         }
+        if !s.clock.is_possible() {
+            return Err(LoadError::Impossible("a clock that no machine has"));
+        }
         for (saved, (name, block)) in s.ram.iter().zip(&self.ram) {
             load_ram(saved, name, block)?;
         }

@@ -977,7 +977,7 @@ impl System {
     }
 
     pub(crate) fn restore_clock_frequencies(&mut self, hz: &[u64]) -> bool {
-        if hz.len() != self.clocks.len() {
+        if hz.len() != self.clocks.len() || hz.iter().any(|hz| *hz > crate::clock::MAX_HZ) {
             return false;
         }
         for (c, hz) in self.clocks.iter_mut().zip(hz) {
