@@ -1,6 +1,7 @@
-//! Finds a place on a board for a device that the user adds to its system bus: windows for its regions and an interrupt.
+//! Finds a place on a board for a device that the user adds: on the system bus windows for its regions and an interrupt, on another
+//! bus an address.
 
-use southbridge_core::{DeviceId, InterruptWish, LineDirection, RegionKind};
+use southbridge_core::{BusKind, DeviceId, InterruptWish, LineDirection, RegionKind};
 use thiserror::Error;
 
 use crate::board::Irq;
@@ -102,6 +103,94 @@ pub fn place(built: &mut Built, device: DeviceId) -> Result<Place, PlaceError> {
         built.used_irqs.push(n);
     }
     Ok(Place { regions: chosen, irq })
+}
+
+/// Why a device found no place on a bus of another device.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum PlugError {
+    /// No bus of this name takes such devices.
+    #[error("no bus '{name}' takes {kind} devices")]
+    NoBus {
+        /// As written.
+        name: String,
+        /// Kind of bus that the device needs.
+        kind: &'static str,
+        /// Buses that would do.
+        live: Vec<String>,
+    },
+    /// The place is taken.
+    #[error("'{bus}' has '{occupant}' at {address} already{hint}")]
+    Taken {
+        /// Bus.
+        bus: String,
+        /// Address on it.
+        address: u32,
+        /// Who is there.
+        occupant: String,
+        /// Where there is room.
+        hint: String,
+    },
+}
+
+/// Plugs `device` into the bus of that name, or the first bus of its kind that has room; at an address of its bus, or the next free one.
+/// Gives the bus's name and the address.
+///
+/// # Errors
+/// When there is no such bus, or no room on it.
+pub fn plug(
+    built: &mut Built,
+    device: DeviceId,
+    bus: Option<&str>,
+    address: Option<u32>,
+) -> Result<(String, u32), PlugError> {
+    let sys = &mut built.machine.sys;
+    let kind = sys.slot(device).map_or(BusKind::None, |s| s.device_type.bus);
+    let live: Vec<_> = sys
+        .buses()
+        .filter(|(_, b)| b.kind == kind)
+        .map(|(id, b)| (id, b.name.clone()))
+        .collect();
+    let named = |n: &str| live.iter().filter(|(_, name)| name == n).cloned().collect::<Vec<_>>();
+    let candidates = bus.map_or_else(|| live.clone(), named);
+    let mut taken = None;
+    for (id, name) in &candidates {
+        let children = sys
+            .buses()
+            .find(|(i, _)| i == id)
+            .map(|(_, b)| b.children.clone())
+            .unwrap_or_default();
+        let at = address.unwrap_or_else(|| (0..).find(|a| children.iter().all(|(_, c)| c != a)).unwrap_or(0));
+        let occupant = match kind {
+            BusKind::Sd => children.first(),
+            _ => children.iter().find(|(_, c)| *c == at),
+        };
+        let Some((who, at)) = occupant else {
+            sys.plug(*id, device, at);
+            return Ok((name.clone(), at));
+        };
+        let occupant = sys
+            .slot(*who)
+            .map_or("a device", |s| s.id.as_deref().unwrap_or(s.device_type.name))
+            .to_owned();
+        let hint = if kind == BusKind::Sd {
+            "; the slot takes one card"
+        } else {
+            ""
+        }
+        .to_owned();
+        taken.get_or_insert(PlugError::Taken {
+            bus: name.clone(),
+            address: *at,
+            occupant,
+            hint,
+        });
+    }
+    let live = live.into_iter().map(|(_, name)| name).collect();
+    Err(taken.unwrap_or_else(|| PlugError::NoBus {
+        name: bus.unwrap_or_default().into(),
+        kind: kind.name(),
+        live,
+    }))
 }
 
 /// Registers stand on 16 bytes at least, memory on pages, so that a processor can map it.

@@ -8,7 +8,7 @@ use southbridge_core::device::{BusKind, DeviceType};
 use southbridge_core::property::parse_value;
 use southbridge_core::{CreateError, LineDirection, LogItems, PropKind, PropValue, Properties, Property, Registry};
 use southbridge_machine::board::{BOARDS, Board};
-use southbridge_machine::place::{PlaceError, place};
+use southbridge_machine::place::{PlaceError, PlugError, place, plug};
 use southbridge_machine::{Built, registry};
 
 use super::chardevs::Chardevs;
@@ -225,7 +225,11 @@ pub(crate) fn add(config: &Config, built: &mut Built, chardevs: &Chardevs) -> Re
             .sys
             .add_device(t, id, properties, &[])
             .map_err(|e| refused(device, t, &e))?;
-        place_on_board(built, device, t, made)?;
+        if t.bus == BusKind::System {
+            place_on_board(built, device, t, made)?;
+        } else {
+            plug_in(built, device, made)?;
+        }
     }
     Ok(())
 }
@@ -248,6 +252,24 @@ fn refused(device: &DeviceOpt, t: &DeviceType, error: &CreateError) -> OptError 
             OptError::bad_value(Some(property), value, expected.clone(), at)
         }
         CreateError::Host(why) => OptError::new(ErrorKind::Refused { why: why.clone() }, device.at()),
+    }
+}
+
+fn plug_in(built: &mut Built, device: &DeviceOpt, made: southbridge_core::DeviceId) -> Result<(), OptError> {
+    let bus = device.bus.as_ref().map(|b| b.value.as_str());
+    match plug(built, made, bus, None) {
+        Ok(_) => Ok(()),
+        Err(PlugError::NoBus { name, live, .. }) => {
+            let at = device.bus.as_ref().map_or_else(|| device.at(), |b| b.at.clone());
+            Err(OptError::no_such("bus", &name, live, at))
+        }
+        Err(taken) => {
+            let at = device
+                .bus
+                .as_ref()
+                .map_or_else(|| device.driver.at.clone(), |b| b.at.clone());
+            Err(OptError::new(ErrorKind::Refused { why: taken.to_string() }, at))
+        }
     }
 }
 
