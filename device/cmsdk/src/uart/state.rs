@@ -111,6 +111,11 @@ impl State {
         self.latched | overruns
     }
 
+    /// Clock ticks that a byte takes on the wire: ten bits.
+    pub(super) fn ticks_per_byte(&self) -> u64 {
+        10 * u64::from(self.bauddiv.max(regs::BAUDDIV_MIN))
+    }
+
     /// Whether the transmitter is on with a divisor that the hardware could not work with at a clock of `hz`.
     pub(super) fn transmits_at_bad_rate(&self, hz: u64) -> bool {
         let good = self.bauddiv >= regs::BAUDDIV_MIN && u64::from(self.bauddiv) <= hz;
