@@ -218,8 +218,12 @@ impl<B: Bus> Engine<B> {
             n if n < self.core.cfg.irqs.into() => EXTERNAL + n as u16,
             _ => return,
         };
-        self.core.s.nvic.line(n, level);
-        self.core.pended();
+        let nvic = &mut self.core.s.nvic;
+        let before = nvic.pending.has(n);
+        nvic.line(n, level);
+        if nvic.pending.has(n) && !before {
+            self.core.pended();
+        }
     }
 
     /// Executes blocks until `stop` cycles, or something needs a look between two instructions.

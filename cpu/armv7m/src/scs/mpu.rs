@@ -166,8 +166,9 @@ impl Region {
             return false;
         }
         let low = if bits >= 32 { u32::MAX } else { (1 << bits) - 1 };
-        let base = self.base & !low;
-        if !span.cut(base, base | low, addr) {
+        // A base that is not a multiple of the size is UNPREDICTABLE: no region, as in QEMU.
+        let base = self.base;
+        if base & low != 0 || !span.cut(base, base | low, addr) {
             return false;
         }
         let disabled = self.rasr >> 8 & 0xff;

@@ -86,7 +86,7 @@ proptest! {
     fn mpu_spans_are_uniform(regions in prop::collection::vec((any::<u32>(), 4u32..32, any::<u8>(), 0u32..8), 0..8), addr: u32, pick: u32, privileged: bool) {
         let mut mpu = Mpu::default();
         for (i, (base, size, srd, ap)) in (0u32..).zip(regions) {
-            mpu.write(0xc, base & !0x1f | 0x10 | i, 8);
+            mpu.write(0xc, base & (u32::MAX << size) << 1 & !0x1f | 0x10 | i, 8);
             mpu.write(0x10, ap << 24 | u32::from(srd) << 8 | size << 1 | 1, 8);
         }
         mpu.write(4, 5, 8);
