@@ -23,39 +23,42 @@ const OUT: LineId = 1;
 pub static TYPE: DeviceType = DeviceType {
     name: "pl061",
     summary: "Arm PrimeCell GPIO (PL061)",
+    properties: &[
+        pull_property("pullups", "0xff", "pins with a resistor to 1, a bit each"),
+        pull_property("pulldowns", "0", "pins with a resistor to 0, a bit each"),
+    ],
     regions: &[Region::mmio32("regs", 0x1000, &regs::TABLE)],
     create: |p, b| Pl061::create(false, p, b),
     ..BASE
 };
 
-/// The part in Stellaris chips. Its pulls are registers, so the properties have no effect.
+/// The part in Stellaris chips. Its pulls are registers; the properties are resistors on the board, of which by default there are none.
 pub static TYPE_LUMINARY: DeviceType = DeviceType {
     name: "pl061_luminary",
     summary: "Arm PrimeCell GPIO (PL061) as in Stellaris chips",
+    properties: &[
+        pull_property("pullups", "0", "pins with a resistor to 1, a bit each"),
+        pull_property("pulldowns", "0", "pins with a resistor to 0, a bit each"),
+    ],
     regions: &[Region::mmio32("regs", 0x1000, &regs::TABLE_LUMINARY)],
     create: |p, b| Pl061::create(true, p, b),
     ..BASE
 };
 
 const BASE: DeviceType = DeviceType {
-    properties: &[
-        Property {
-            name: "pullups",
-            kind: PropKind::Uint(8),
-            default: Some("0xff"),
-            help: "pins with a resistor to 1, a bit each",
-        },
-        Property {
-            name: "pulldowns",
-            kind: PropKind::Uint(8),
-            default: Some("0"),
-            help: "pins with a resistor to 0, a bit each",
-        },
-    ],
     lines: &[Line::out("irq"), Line::outs("out", 8), Line::inputs("in", 8)],
     roles: &[role!(Pl061 as dyn Mmio)],
     ..DeviceType::BASE
 };
+
+const fn pull_property(name: &'static str, default: &'static str, help: &'static str) -> Property {
+    Property {
+        name,
+        kind: PropKind::Uint(8),
+        default: Some(default),
+        help,
+    }
+}
 
 /// A PL061.
 pub struct Pl061 {
@@ -76,9 +79,11 @@ impl Pl061 {
                 expected: format!("no pin may have both; pullups={up:#x}"),
             });
         }
-        let (id, pulls) = match luminary {
-            true => (&regs::ID_LUMINARY, Pulls::Registers),
-            false => (&regs::ID_ARM, Pulls::Board(up, down)),
+        let id = if luminary { &regs::ID_LUMINARY } else { &regs::ID_ARM };
+        let pulls = Pulls {
+            up,
+            down,
+            registers: luminary,
         };
         Ok(Box::new(Self {
             id,

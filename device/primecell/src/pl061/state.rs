@@ -7,11 +7,12 @@ use super::regs;
 
 /// What pulls at pins that nobody drives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pulls {
-    /// Resistors on the board: up, down. Pins in neither float.
-    Board(u8, u8),
-    /// As PUR and PDR say.
-    Registers,
+pub(crate) struct Pulls {
+    /// Resistors on the board, to 1 and to 0. Pins in neither float.
+    pub(crate) up: u8,
+    pub(crate) down: u8,
+    /// The part has resistors of its own, as PUR and PDR say; they are stronger than the board's.
+    pub(crate) registers: bool,
 }
 
 /// All that the guest can see or influence.
@@ -149,20 +150,22 @@ impl State {
     }
 
     fn pulled_up(&self, pulls: Pulls) -> u8 {
-        let up = match pulls {
-            Pulls::Board(up, _) => up,
-            Pulls::Registers => self.pads[PUR],
-        };
-        up & !self.dir
+        let (up, down) = self.own_pulls(pulls);
+        (up | pulls.up & !down) & !self.dir
     }
 
     /// Inputs that nothing pulls: the wire keeps its level.
     fn floating(&self, pulls: Pulls) -> u8 {
-        let pulled = match pulls {
-            Pulls::Board(up, down) => up | down,
-            Pulls::Registers => self.pads[PUR] | self.pads[PDR],
-        };
-        !pulled & !self.dir
+        let (up, down) = self.own_pulls(pulls);
+        !(up | down | pulls.up | pulls.down) & !self.dir
+    }
+
+    fn own_pulls(&self, pulls: Pulls) -> (u8, u8) {
+        if pulls.registers {
+            (self.pads[PUR], self.pads[PDR])
+        } else {
+            (0, 0)
+        }
     }
 
     pub(crate) fn out(&self) -> u8 {

@@ -172,6 +172,17 @@ fn pulls_by_property() {
 }
 
 #[test]
+fn pulls_by_register_are_stronger_than_the_boards() {
+    let mut b = Bench::new(
+        &TYPE_LUMINARY,
+        Properties::default().with("pullups", PropValue::Uint(3)),
+    );
+    assert_eq!(out(&b), 3);
+    b.write32(PDR, 0x02);
+    assert_eq!(out(&b), 1);
+}
+
+#[test]
 fn arms_part_has_no_pad_registers() {
     let mut b = arm();
     b.write32(DR8R, 0xff);
