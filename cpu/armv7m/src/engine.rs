@@ -181,6 +181,9 @@ impl<B: Bus> Engine<B> {
         }
         if core.takeable().is_some() {
             core.enter(bus);
+            if core.s.lockup {
+                return Some(Exit::Lockup);
+            }
         }
         if !self.breakpoints.is_empty() {
             let pc = self.core.s.pc;

@@ -181,7 +181,13 @@ impl<B: Bus> Core<B> {
             (_, During::Unstacking) => (cfsr::UNSTKERR, BUS_FAULT),
         };
         self.s.scb.cfsr |= bits;
-        self.pend_fault(n);
+        if matches!(during, During::Stacking) && self.execution_priority() <= -1 {
+            // Only NMI can be on its way in: it is taken, and HardFault waits behind it.
+            self.s.scb.hfsr |= hfsr::FORCED;
+            self.s.nvic.pending.put(HARD_FAULT, true);
+        } else {
+            self.pend_fault(n);
+        }
     }
 
     /// Makes fault `n` pending, as HardFault if it could not be taken.

@@ -161,6 +161,17 @@ fn a_fault_in_hard_fault_locks_up_until_nmi() {
     assert_eq!(bus.stores.last().map(|(_, v)| *v), Some(0xbad));
 }
 
+#[test]
+fn nmi_in_lockup_without_a_stack_ends() {
+    let (mut engine, mut bus) = machine(include_bytes!("guest/lockup.bin"), 1000);
+    assert_eq!(run(&mut engine, &mut bus, || 1000), Exit::Lockup);
+    engine.set_register("sp", 0x3000_0000);
+    bus.line(southbridge_cpu_armv7m::NMI_LINE, true);
+    // The handler starts, and its own push is one fault too many.
+    assert_eq!(engine.run(&mut bus, 1000), Exit::Lockup);
+    assert_eq!(engine.run(&mut bus, 1000), Exit::Lockup);
+}
+
 /// What a run leaves behind.
 fn outcome(engine: &Engine<FlatBus>, bus: &FlatBus) -> (String, u64, Vec<(u64, u32)>) {
     (
