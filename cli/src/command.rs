@@ -38,8 +38,10 @@ pub enum HelpTopic {
     Option(&'static str),
     /// `-d help`.
     LogItems,
-    /// `-chardev help`.
+    /// `-chardev help` (machine layer).
     Chardevs,
+    /// `-chardev BACKEND,help` (machine layer).
+    ChardevProperties(String),
     /// `-accel help`.
     Accels,
     /// `-display help`.

@@ -1,7 +1,7 @@
 //! Help texts that follow from the option table alone.
 
 use crate::command::HelpTopic;
-use crate::config::{AccelOpt, chardev, log};
+use crate::config::{AccelOpt, log};
 use crate::options::{self, Category, OptionDef, Status};
 use crate::personality::{Personality, Role};
 
@@ -11,13 +11,14 @@ pub fn text(topic: &HelpTopic, personality: &Personality) -> Option<String> {
         HelpTopic::Usage => Some(usage(personality)),
         HelpTopic::Option(name) => options::find(name).map(option),
         HelpTopic::LogItems => Some(log::help_text()),
-        HelpTopic::Chardevs => Some(chardev::help_text()),
         HelpTopic::Accels => Some(format!(
             "Accelerators supported in this program:\n{}\n",
             AccelOpt::NAMES.join("\n")
         )),
         HelpTopic::Displays => Some("Available display backend types:\nnone\n".to_owned()),
-        HelpTopic::Machines
+        HelpTopic::Chardevs
+        | HelpTopic::ChardevProperties(_)
+        | HelpTopic::Machines
         | HelpTopic::MachineProperties(_)
         | HelpTopic::Cpus
         | HelpTopic::Devices

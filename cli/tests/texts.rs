@@ -29,7 +29,6 @@ fn help_of_single_things() {
     let topics = [
         HelpTopic::Option("icount"),
         HelpTopic::LogItems,
-        HelpTopic::Chardevs,
         HelpTopic::Accels,
     ];
     insta::assert_snapshot!("help_topics", topics.map(show).join("\n"));

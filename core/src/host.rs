@@ -611,6 +611,12 @@ impl HostCx<'_> {
         self.completions.push_back((device, completion));
     }
 
+    /// Bytes that were posted for one connection of a device and that it has not seen yet: they count against the room it told of.
+    pub fn undelivered(&self, device: DeviceId, port: u32) -> usize {
+        let mine = self.completions.iter().filter(|(d, c)| *d == device && c.port == port);
+        mine.map(|(_, c)| c.data.len()).sum()
+    }
+
     /// A handle for a worker thread of this back end.
     pub fn waker(&self) -> Waker {
         Waker {

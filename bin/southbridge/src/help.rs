@@ -1,12 +1,13 @@
 //! Help texts that need to know machines and devices; all of it comes from their tables.
 
+use southbridge_backend_chardev as chardev;
 use southbridge_cli::command::HelpTopic;
-use southbridge_cli::{Config, OptError, Personality, config, help};
+use southbridge_cli::{Config, Location, OptError, Personality, config, help};
 use southbridge_core::device::DeviceType;
 use southbridge_core::{PropKind, Property};
 use std::fmt::Write;
 
-use crate::emulate::{board, devices, objects};
+use crate::emulate::{board, chardevs, devices, objects};
 
 /// The text for a topic.
 ///
@@ -14,7 +15,11 @@ use crate::emulate::{board, devices, objects};
 /// When the topic names a machine, device or object that does not exist.
 pub(crate) fn text(topic: &HelpTopic, config: &Config, personality: &Personality) -> Result<String, OptError> {
     Ok(match topic {
-        HelpTopic::Chardevs => southbridge_backend_chardev::help(),
+        HelpTopic::Chardevs => chardev::help(),
+        HelpTopic::ChardevProperties(name) => {
+            let at = Location::implied("-chardev");
+            chardev::kind_help(chardev::find(name).map_err(|_| chardevs::no_kind(name, at))?)
+        }
         HelpTopic::Machines => machines(personality),
         HelpTopic::MachineProperties(name) => {
             board::find(name, config, personality)?;

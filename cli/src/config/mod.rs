@@ -22,7 +22,7 @@ use crate::keyval::value::{EXPECT_ID, is_id};
 use crate::location::{Located, Location};
 use crate::options::Handler;
 
-pub use chardev::{ChardevKind, ChardevOpt, SocketAddress, SocketOpt, UdpOpt};
+pub use chardev::ChardevOpt;
 pub use device::{DeviceOpt, GlobalOpt, LoaderOpt, LoaderWhat, ObjectOpt};
 pub use log::{LogItem, LogOpt};
 pub use machine::{AccelOpt, CpuOpt, MachineOpt, MemoryOpt, SmpOpt};

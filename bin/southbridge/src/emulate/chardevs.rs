@@ -5,7 +5,7 @@ use southbridge_backend_chardev::{CharError, Message};
 use southbridge_cli::config::{ChardevOpt, SerialBackend};
 use southbridge_cli::error::ErrorKind;
 use southbridge_cli::keyval::Entry;
-use southbridge_cli::{Config, Located, OptError};
+use southbridge_cli::{Config, Located, Location, OptError};
 use southbridge_core::{BackendId, Machine};
 use southbridge_machine::Board;
 
@@ -119,15 +119,63 @@ impl Chardevs {
     }
 }
 
-/// The error at the word that caused it.
+fn pairs(option: &ChardevOpt) -> impl Iterator<Item = (&str, &str)> {
+    option
+        .props
+        .entries()
+        .iter()
+        .map(|e| (e.key.as_str(), e.value.as_str()))
+}
+
+/// Checks every channel's words against the table of back ends, before anything is opened.
+///
+/// # Errors
+/// At the first word that is wrong.
+pub(crate) fn check(config: &Config) -> Result<(), OptError> {
+    let own = config.serials.iter().filter_map(|s| match &s.backend {
+        SerialBackend::Own(option) => Some(&**option),
+        _ => None,
+    });
+    for option in config.chardevs.iter().chain(own) {
+        let parsed = chardev::find(&option.backend.value).and_then(|kind| chardev::parse(kind, pairs(option)));
+        parsed.map_err(|e| refused(option, &e))?;
+    }
+    Ok(())
+}
+
+/// The error that no back end has this name.
+pub(crate) fn no_kind(name: &str, at: Location) -> OptError {
+    let here = chardev::KINDS.iter().filter(|k| k.missing().is_none()).map(|k| k.name);
+    OptError::no_such("chardev back end", name, here, at)
+}
+
+/// The error at the word that caused it, in the words of its kind.
 fn refused(option: &ChardevOpt, error: &CharError) -> OptError {
+    let owner = || format!("chardev back end '{}'", option.backend.value);
     let entry = error.option().and_then(|name| option.props.get(name));
-    let at = match (error.option(), entry) {
-        (Some("backend"), _) => option.backend.at.clone(),
-        (Some("id"), _) => option.id.at.clone(),
-        (_, Some(e)) if error.is_about_the_name() => e.key_at.clone(),
-        (_, Some(e)) => e.value_at.clone(),
-        _ => option.id.at.clone(),
-    };
+    match (error, entry) {
+        (CharError::UnknownKind { kind, .. }, _) => no_kind(kind, option.backend.at.clone()),
+        (CharError::UnknownOption { kind, .. }, Some(e)) => {
+            let names = chardev::find(kind)
+                .map(|k| k.all_options().map(|o| o.name).collect())
+                .unwrap_or_else(|_| Vec::new());
+            e.unknown_key(&owner(), names)
+        }
+        (CharError::BadValue { expected, .. }, Some(e)) => e.bad_value(expected),
+        (
+            CharError::Missing {
+                option: name, expected, ..
+            },
+            _,
+        ) => OptError::missing(&owner(), format!("'{name}'"), option.backend.at.clone())
+            .with_help(format!("add {name}={expected}")),
+        (CharError::DuplicateId(_), _) => refuse(error, option.id.at.clone()),
+        (_, Some(e)) if error.is_about_the_name() => refuse(error, e.key_at.clone()),
+        (_, Some(e)) => refuse(error, e.value_at.clone()),
+        (_, None) => refuse(error, option.backend.at.clone()),
+    }
+}
+
+fn refuse(error: &CharError, at: Location) -> OptError {
     OptError::new(ErrorKind::Refused { why: error.to_string() }, at)
 }

@@ -1,7 +1,7 @@
 //! From a typed configuration to a running machine, in short steps; each step's words and checks stand in a file of its own.
 
 pub(crate) mod board;
-mod chardevs;
+pub(crate) mod chardevs;
 mod daemon;
 pub(crate) mod devices;
 mod load;
@@ -27,6 +27,7 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     }
     let board = board::choose(config, personality)?;
     let board_options = board::check(config, board)?;
+    chardevs::check(config)?;
     devices::check(config, board)?;
     if let Some(status) = daemon::become_daemon(config)? {
         return Ok(status);
