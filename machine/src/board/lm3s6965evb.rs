@@ -65,7 +65,8 @@ pub(super) static BOARD: Board = Board {
         gpio("gpio_a", 0x4000_4000, &[("irq", 0, Irq_(0))]),
         gpio("gpio_b", 0x4000_5000, &[("irq", 0, Irq_(1))]),
         gpio("gpio_c", 0x4000_6000, &[("irq", 0, Irq_(2))]),
-        gpio("gpio_d", 0x4000_7000, &[("irq", 0, Irq_(3))]),
+        // The select of the SD card (PD0) has a resistor to 1: no card is selected while the pin floats.
+        gpio("gpio_d", 0x4000_7000, &[("irq", 0, Irq_(3))]).with(&[("pullups", Value::Uint(1))]),
         gpio("gpio_e", 0x4002_4000, &[("irq", 0, Irq_(4))]),
         gpio("gpio_f", 0x4002_5000, &[("irq", 0, Irq_(30))]),
         gpio("gpio_g", 0x4002_6000, &[("irq", 0, Irq_(31))]),
@@ -154,7 +155,5 @@ const fn gptm(name: &'static str, at: u64, irqs: &'static [(&'static str, u16, I
 }
 
 const fn gpio(name: &'static str, at: u64, irqs: &'static [(&'static str, u16, Irq)]) -> Part {
-    Part::new(name, "pl061_luminary", at)
-        .irqs(irqs)
-        .with(&[("pullups", Value::Uint(0xff)), ("pulldowns", Value::Uint(0))])
+    Part::new(name, "pl061_luminary", at).irqs(irqs)
 }
