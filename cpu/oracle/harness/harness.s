@@ -28,6 +28,7 @@ start:
     ldmia r0!, {r1-r8}
     ldr r9, [r12]
     bic r9, r9, #0x70000
+    bic r9, r9, #0xf000                 @ what the last stream left pending
     orr r9, r9, r1
     str r9, [r12]                       @ enables of MemManage, BusFault and UsageFault
     str r2, [r12, #-16]                 @ CCR

@@ -81,7 +81,9 @@ impl Campaign {
             Ok(Some(o)) => o,
             trouble => {
                 // It hangs, or has ended: both are differences, and a new one goes on.
-                let what = trouble.err().map_or("does not end".to_owned(), |e| format!("is gone: {e}"));
+                let what = trouble
+                    .err()
+                    .map_or("does not end".to_owned(), |e| format!("is gone: {e}"));
                 self.tally.differences.push(format!(
                     "seed {seed:#x}: QEMU {what}, we end\n{}",
                     report::disassembly(&stream)
@@ -119,7 +121,11 @@ pub fn count(stream: &Stream) -> u64 {
     let mut at = 0;
     let mut n = 0;
     while let Some(h) = stream.code.get(at) {
-        at += if southbridge_cpu_armv7m::decode::is_wide(*h) { 2 } else { 1 };
+        at += if southbridge_cpu_armv7m::decode::is_wide(*h) {
+            2
+        } else {
+            1
+        };
         n += 1;
     }
     n

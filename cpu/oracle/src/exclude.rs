@@ -29,21 +29,36 @@ const fn row(picture: &'static str, reason: &'static str) -> Exclusion {
 pub static TABLE: &[Exclusion] = &[
     row("10111110 iiiiiiii", "BKPT: what it does depends on the debugger, and one is attached"),
     row("10110110011 i 0 s ss", "CPS with bit 3 or 2 set or nothing selected is UNPREDICTABLE"),
+    row("1110100 010 w l nnnn - - 1 rrrrrrrrrrrrr", "LDM and STM of SP are UNPREDICTABLE"),
+    row("1110100 100 w l nnnn - - 1 rrrrrrrrrrrrr", "LDM and STM of SP are UNPREDICTABLE"),
+    row("1110100 010 w 0 nnnn 1 - - rrrrrrrrrrrrr", "STM of the PC is UNPREDICTABLE"),
+    row("1110100 100 w 0 nnnn 1 - - rrrrrrrrrrrrr", "STM of the PC is UNPREDICTABLE"),
+    row("111110100 b 0 u nnnn 1111 dddd 1 - rr mmmm", "QEMU's cortex-m3 executes the extend-and-add forms of the DSP extension"),
+    row("111110110 010 nnnn aaaa dddd 000 x mmmm", "QEMU's cortex-m3 executes SMLAD and SMUAD of the DSP extension"),
+    row("111110110 100 nnnn aaaa dddd 000 x mmmm", "QEMU's cortex-m3 executes SMLSD and SMUSD of the DSP extension"),
+    row("111110111100 nnnn llll hhhh 110 x mmmm", "QEMU's cortex-m3 executes SMLALD of the DSP extension"),
+    row("111110111101 nnnn llll hhhh 110 x mmmm", "QEMU's cortex-m3 executes SMLSLD of the DSP extension"),
+    row("111110110 011 nnnn aaaa dddd 000 x mmmm", "QEMU's cortex-m3 executes SMLAW and SMULW of the DSP extension"),
+    row("111110110 111 nnnn aaaa dddd 0000 mmmm", "QEMU's cortex-m3 executes USAD8 and USADA8 of the DSP extension"),
+    row("11101000110 l nnnn tttt hhhh 0111 dddd", "QEMU's cortex-m3 executes LDREXD and STREXD, which no ARMv7-M core has"),
+    row("10110110 0101 e sss", "QEMU executes SETEND, which ARMv7-M does not have"),
 ];
 
 /// Why an instruction that stands outside IT blocks is not run on both.
 pub fn excluded(raw: u32, wide: bool) -> Option<&'static str> {
+    if forms::find(raw, wide).is_some() {
+        return None;
+    }
     let bits = if wide { 32 } else { 16 };
     if let Some(e) = TABLE.iter().find(|e| e.picture.len() == bits && e.picture.matches(raw)) {
         return Some(e.reason);
     }
-    if forms::find(raw, wide).is_some() {
-        return None;
-    }
     match decode::find(raw, wide) {
         None => None,
         Some(e) if e.name == "coprocessor" || e.name.starts_with("UDF") || e.name == "reserved" => None,
-        Some(_) => Some("not in the tables of predictable forms (structured streams do loads, stores, branches and control)"),
+        Some(_) => {
+            Some("not in the tables of predictable forms (structured streams do loads, stores, branches and control)")
+        }
     }
 }
 

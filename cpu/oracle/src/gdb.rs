@@ -64,7 +64,9 @@ impl Gdb {
         };
         let body = &self.buffer[start + 1..start + len];
         let expected = body.iter().fold(0u8, |a, b| a.wrapping_add(*b));
-        let said = std::str::from_utf8(sum).ok().and_then(|s| u8::from_str_radix(s, 16).ok());
+        let said = std::str::from_utf8(sum)
+            .ok()
+            .and_then(|s| u8::from_str_radix(s, 16).ok());
         if said != Some(expected) {
             return Err(bad("checksum"));
         }
@@ -98,7 +100,11 @@ impl Gdb {
     pub fn read(&mut self, addr: u32, len: usize) -> io::Result<Vec<u8>> {
         let answer = self.ask(&format!("m{addr:x},{len:x}"))?;
         let bytes = unhex(&answer).ok_or_else(|| bad(&answer))?;
-        if bytes.len() == len { Ok(bytes) } else { Err(bad("length")) }
+        if bytes.len() == len {
+            Ok(bytes)
+        } else {
+            Err(bad("length"))
+        }
     }
 
     /// Reads a core register by its number: 0 to 15, and 25 for xPSR.
@@ -140,7 +146,7 @@ impl Gdb {
 }
 
 fn unhex(s: &str) -> Option<Vec<u8>> {
-    if s.len() % 2 != 0 || s.starts_with('E') {
+    if !s.len().is_multiple_of(2) || s.starts_with('E') {
         return None;
     }
     (0..s.len() / 2)

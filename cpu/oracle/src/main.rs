@@ -4,7 +4,8 @@ use southbridge_cpu_oracle::campaign::Campaign;
 use southbridge_cpu_oracle::{qemu, record};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: southbridge-cpu-oracle [--seed S] [--streams N] [--record FILE] [--one SEED] [--most DIFFERENCES]
+const USAGE: &str =
+    "usage: southbridge-cpu-oracle [--seed S] [--streams N] [--record FILE] [--one SEED] [--most DIFFERENCES]
 
   --seed S      seed of the campaign (default 1)
   --streams N   streams to run (default 10000)

@@ -53,7 +53,12 @@ impl Ours {
         engine.reset(&mut bus);
         engine.set_breakpoint(DONE, true);
         let exit = engine.run(&mut bus, 1000);
-        assert_eq!(exit, Exit::Breakpoint, "the harness comes up: {:x?}", engine.registers());
+        assert_eq!(
+            exit,
+            Exit::Breakpoint,
+            "the harness comes up: {:x?}",
+            engine.registers()
+        );
         let ready = engine.state().clone();
         Ours { engine, bus, ready }
     }

@@ -120,8 +120,17 @@ fn command() -> Command {
     } else {
         Command::new(program())
     };
-    c.args(["-M", "mps2-an385", "-accel", "tcg", "-S", "-nodefaults", "-display", "none"])
-        .args(["-serial", "none", "-monitor", "none", "-gdb", "stdio"])
-        .stderr(Stdio::null());
+    c.args([
+        "-M",
+        "mps2-an385",
+        "-accel",
+        "tcg",
+        "-S",
+        "-nodefaults",
+        "-display",
+        "none",
+    ])
+    .args(["-serial", "none", "-monitor", "none", "-gdb", "stdio"])
+    .stderr(Stdio::null());
     c
 }

@@ -38,7 +38,10 @@ impl Recorded {
         let mut out = Vec::new();
         for (i, (a, b)) in other.words.iter().zip(&self.words).enumerate() {
             if a != b {
-                out.push(format!("{}: ours {a:08x}, oracle {b:08x}", crate::layout::RESULT_NAMES[i]));
+                out.push(format!(
+                    "{}: ours {a:08x}, oracle {b:08x}",
+                    crate::layout::RESULT_NAMES[i]
+                ));
             }
         }
         for (i, (a, b)) in other.frame.iter().zip(&self.frame).enumerate() {

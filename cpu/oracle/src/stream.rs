@@ -101,7 +101,11 @@ impl Stream {
         let on_psp = s.control & 2 != 0;
         // The frame that `start` returns through; the stack is set so that SP ends where it should.
         let frame = (i.sp & !7) - 32;
-        let (msp, psp) = if on_psp { (i.other_sp, frame) } else { (frame, i.other_sp) };
+        let (msp, psp) = if on_psp {
+            (i.other_sp, frame)
+        } else {
+            (frame, i.other_sp)
+        };
         let exc_return = if on_psp { 0xffff_fffd } else { 0xffff_fff9 };
         let ccr = u32::from(s.ccr) & 0x118 | 0x200;
         let head = [
@@ -212,7 +216,11 @@ impl Outcome {
                 .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
                 .collect()
         };
-        for ((a, b), at) in words(self).into_iter().zip(words(other)).zip((SCRATCH.start..).step_by(4)) {
+        for ((a, b), at) in words(self)
+            .into_iter()
+            .zip(words(other))
+            .zip((SCRATCH.start..).step_by(4))
+        {
             if a != b {
                 out.push((format!("[{at:#010x}]"), a, b));
             }

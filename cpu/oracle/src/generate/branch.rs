@@ -42,6 +42,8 @@ impl Maker {
                 let n = self.low();
                 let op = if self.rng.chance(50) { 0xb100 } else { 0xb900 };
                 self.narrow_branch(op | n, Fix::Cbz);
+                // It cannot go to the very next halfword.
+                self.narrow(0xbf00);
             }
             10 => self.by_register(),
             11 => self.by_load(),
@@ -163,8 +165,8 @@ impl Maker {
             let distance = to.wrapping_sub(at(f.at) + 4) / 2;
             let low = u32::from(self.code[f.at]);
             match f.fix {
-                Fix::B8 if distance < 0x80 => self.code[f.at] |= distance as u16,
-                Fix::B8 => {} // too far: to its own +4
+                // Not too far: a stream is 2 * 236 bytes, and the next units are within 128.
+                Fix::B8 => self.code[f.at] |= (distance & 0xff) as u16,
                 Fix::B11 => self.code[f.at] |= (distance & 0x7ff) as u16,
                 Fix::B20 => {
                     self.code[f.at] |= (distance >> 11 & 0x3f) as u16;

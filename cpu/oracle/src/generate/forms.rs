@@ -195,6 +195,10 @@ mod tests {
     #[test]
     fn pictures_have_the_right_length() {
         assert!(NARROW.iter().all(|f| f.picture.len() == 16));
-        assert!(WIDE.iter().all(|f| f.picture.len() == 32), "{:?}", WIDE.iter().find(|f| f.picture.len() != 32).map(|f| f.picture));
+        assert!(
+            WIDE.iter().all(|f| f.picture.len() == 32),
+            "{:?}",
+            WIDE.iter().find(|f| f.picture.len() != 32).map(|f| f.picture)
+        );
     }
 }

@@ -39,16 +39,28 @@ impl Maker {
     /// A single load or store, after loading a base register if need be.
     pub(super) fn single(&mut self) {
         let what = self.what();
-        let form = *self
-            .rng
-            .pick(&[Imm5, Reg16, Sp, Imm12, Negative, Pre, Post, Unprivileged, Reg, Literal, Imm12, Pre, Post]);
+        let form = *self.rng.pick(&[
+            Imm5,
+            Reg16,
+            Sp,
+            Imm12,
+            Negative,
+            Pre,
+            Post,
+            Unprivileged,
+            Reg,
+            Literal,
+            Imm12,
+            Pre,
+            Post,
+        ]);
         self.access(what, form);
     }
 
     /// One that needs no other instruction.
     pub(super) fn single_in_it(&mut self) {
         let what = self.what();
-        let wanted = |k: &Option<u32>| k.is_some_and(|v| SCRATCH.start + 256 <= v && v < SCRATCH.end - 256);
+        let wanted = |k: &Option<u32>| k.is_some_and(|v| (SCRATCH.start + 256..SCRATCH.end - 256).contains(&v));
         let found = (0..13).filter(|i| wanted(&self.known[*i])).collect::<Vec<_>>();
         if found.is_empty() {
             return self.data(super::WIDE);
@@ -96,7 +108,7 @@ impl Maker {
         // A base that is known already saves the loading.
         let reach = |v: u32| target.checked_sub(v);
         let fits = |v: u32| match form {
-            Imm5 => reach(v).is_some_and(|d| d % what.size == 0 && d / what.size < 32),
+            Imm5 => reach(v).is_some_and(|d| d.is_multiple_of(what.size) && d / what.size < 32),
             Imm12 => reach(v).is_some_and(|d| d < 4096),
             Unprivileged | Pre => reach(v).is_some_and(|d| d < 256),
             Post => v == target,
@@ -248,7 +260,7 @@ impl Maker {
     /// The stack pointer, set anew unless it is known and has `bytes` of room on both sides.
     pub(super) fn stack(&mut self, bytes: u32) -> Option<u32> {
         let room = SCRATCH.start + 0x90 + bytes..=SCRATCH.end - bytes - 0x20;
-        let good = |v: &u32| room.contains(v) && v % 4 == 0;
+        let good = |v: &u32| room.contains(v) && v.is_multiple_of(4);
         if let Some(sp) = self.known[13].filter(good) {
             return Some(sp);
         }
@@ -290,7 +302,7 @@ impl Maker {
 
     /// A base in `r` with `bytes` of scratch memory from `-down` on.
     fn base(&mut self, r: u32, down: u32, up: u32) -> u32 {
-        let good = |v: &u32| (SCRATCH.start + down..=SCRATCH.end - up).contains(v) && v % 4 == 0;
+        let good = |v: &u32| (SCRATCH.start + down..=SCRATCH.end - up).contains(v) && v.is_multiple_of(4);
         if let Some(v) = self.known[r as usize].filter(good) {
             return v;
         }

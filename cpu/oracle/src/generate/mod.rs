@@ -123,6 +123,8 @@ struct Maker {
     joins: Vec<(usize, [Option<u32>; 15])>,
     in_it: bool,
     privileged: bool,
+    /// CCR.DIV_0_TRP.
+    div_trap: bool,
 }
 
 impl Maker {
@@ -143,6 +145,7 @@ impl Maker {
             joins: Vec::new(),
             in_it: false,
             privileged: stream.setup.control & 1 == 0,
+            div_trap: stream.setup.ccr & 0x10 != 0,
         }
     }
 
@@ -206,6 +209,12 @@ impl Maker {
             return self.data(table);
         };
         let p = form.picture;
+        if self.divides_trapped(p.blank()) {
+            if self.in_it {
+                return self.data(NARROW);
+            }
+            self.wide(0xf3bf_8f6f); // ISB
+        }
         let raw = loop {
             let mut raw = p.blank();
             for letter in p.letters() {
@@ -226,7 +235,17 @@ impl Maker {
         if p == forms::NARROW[6].picture {
             self.forget(raw >> 8 & 7);
         }
-        if p.len() == 16 { self.narrow(raw) } else { self.wide(raw) }
+        if p.len() == 16 {
+            self.narrow(raw)
+        } else {
+            self.wide(raw)
+        }
+    }
+
+    /// A division that may trap. QEMU's trap loses register writes that stand before it in the same translation block, because its
+    /// helpers are declared not to need the registers in memory; an ISB ends the block.
+    fn divides_trapped(&self, raw: u32) -> bool {
+        self.div_trap && raw & 0xffd0_f0f0 == 0xfb90_f0f0
     }
 
     /// A value for a field: uniform, with some preference for the ends.
@@ -274,7 +293,7 @@ impl Maker {
             } & 0xffff;
             if is_wide(first as u16) {
                 let raw = first << 16 | self.rng.u32() & 0xffff;
-                if exclude::excluded(raw, true).is_none() {
+                if exclude::excluded(raw, true).is_none() && !self.divides_trapped(raw) {
                     self.known = [None; 15];
                     return self.wide(raw);
                 }

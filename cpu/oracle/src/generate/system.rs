@@ -22,6 +22,7 @@ impl Maker {
                 let (n, r) = (self.register(), *self.rng.pick(&[16, 17, 18]));
                 self.wide(0xf380_8800 | n << 16 | r);
             }
+            10 if self.rng.chance(50) => self.system_register(),
             10 => {
                 let word = if self.rng.chance(50) { 0xb662 } else { 0xb672 }; // CPSIE I, CPSID I
                 self.narrow(word);
@@ -35,6 +36,20 @@ impl Maker {
             }
             _ => self.hint(),
         }
+    }
+
+    /// A word of the System Control Block; a bus fault for the unprivileged (B3.2.2).
+    fn system_register(&mut self) {
+        let (n, t) = (self.register(), self.register());
+        let at = match self.rng.below(3) {
+            0 => 0x40 + 4 * self.rng.below(13),
+            _ => *self
+                .rng
+                .pick(&[0, 4, 8, 0xc, 0x10, 0x14, 0x18, 0x1c, 0x20, 0x24, 0x28, 0x2c, 0x30]),
+        };
+        self.set(n, 0xe000_ed00);
+        self.forget(t);
+        self.wide(0xf8d0_0000 | n << 16 | t << 12 | at);
     }
 
     /// A fault while FAULTMASK is set would be lockup, so nothing that can fault stands between.
@@ -70,15 +85,15 @@ impl Maker {
 
     fn hint(&mut self) {
         match self.rng.below(11) {
-            0 => self.narrow(0xbf00),      // NOP
-            1 => self.narrow(0xbf10),      // YIELD
-            2 => self.wide(0xf3af_8000),   // NOP.W
-            3 => self.wide(0xf3af_8001),   // YIELD.W
-            4 => self.wide(0xf3af_80f5),   // DBG
-            5 => self.wide(0xf3bf_8f4f),   // DSB
-            6 => self.wide(0xf3bf_8f5f),   // DMB
-            7 => self.wide(0xf3bf_8f6f),   // ISB
-            8 => self.wide(0xf3bf_8f2f),   // CLREX
+            0 => self.narrow(0xbf00),    // NOP
+            1 => self.narrow(0xbf10),    // YIELD
+            2 => self.wide(0xf3af_8000), // NOP.W
+            3 => self.wide(0xf3af_8001), // YIELD.W
+            4 => self.wide(0xf3af_80f5), // DBG
+            5 => self.wide(0xf3bf_8f4f), // DSB
+            6 => self.wide(0xf3bf_8f5f), // DMB
+            7 => self.wide(0xf3bf_8f6f), // ISB
+            8 => self.wide(0xf3bf_8f2f), // CLREX
             9 => {
                 self.narrow(0xbf40); // SEV
                 self.narrow(0xbf20); // WFE
@@ -118,6 +133,7 @@ impl Maker {
             8 => {
                 self.set(r, 0);
                 let d = self.register();
+                self.wide(0xf3bf_8f6f); // ISB: see `divides_trapped`
                 self.wide(0xfb90_f0f0 | d << 16 | d << 8 | r); // SDIV by zero
                 self.forget(d);
             }
