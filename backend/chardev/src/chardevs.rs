@@ -114,12 +114,40 @@ impl Chardevs {
         id: &str,
         options: &Properties,
     ) -> Result<BackendId, CharError> {
+        let parts = self.parts(host, options)?;
+        let mut waker = None;
+        let program = self.program();
+        let hub = host.add(|cx| {
+            waker = Some(cx.waker());
+            let mut c = prepare(kind, id, options, program, Box::new(Hub::default()), VecDeque::new())?;
+            start(&mut c, cx)?;
+            Ok(Box::new(c) as _)
+        })?;
+        for (option, part) in parts {
+            let notify = waker.clone().map(|w| Box::new(move || w.wake()) as _);
+            match CharHandle::attach(host, part, notify) {
+                Ok(handle) => {
+                    let link = host.get::<Chardev>(hub).and_then(|(c, _)| c.link::<Hub>());
+                    link.into_iter().for_each(|l| l.add(handle.clone()));
+                }
+                Err(e) => {
+                    host.remove(hub);
+                    let why = format!("names a chardev that {e}");
+                    return Err(CharError::Conflict { option, why });
+                }
+            }
+        }
+        Ok(hub)
+    }
+
+    /// The back ends that a hub joins, with the options that name them.
+    fn parts(&self, host: &mut Host, options: &Properties) -> Result<Vec<(&'static str, BackendId)>, CharError> {
         let mut parts = Vec::new();
-        for option in HUB_PARTS.iter().filter(|o| options.get(o).is_some()) {
+        for option in HUB_PARTS.into_iter().filter(|o| options.get(o).is_some()) {
             let part = self.named("hub", option, options)?;
             let stacked = host
                 .get::<Chardev>(part)
-                .is_some_and(|(c, _)| c.is_shared() || c.kind() == kind.name);
+                .is_some_and(|(c, _)| c.is_shared() || c.kind() == "hub");
             if stacked {
                 let why = "names a hub or a shared chardev, and those cannot be stacked".into();
                 return Err(CharError::Conflict { option, why });
@@ -133,32 +161,7 @@ impl Chardevs {
                 expected: "ID",
             });
         }
-        let mut waker = None;
-        let program = self.program();
-        let hub = host.add(|cx| {
-            waker = Some(cx.waker());
-            let mut c = prepare(kind, id, options, program, Box::new(Hub::default()), VecDeque::new())?;
-            start(&mut c, cx)?;
-            Ok(Box::new(c) as _)
-        })?;
-        for (option, part) in parts {
-            let notify = waker.clone().map(|w| Box::new(move || w.wake()) as _);
-            match CharHandle::attach(host, part, notify) {
-                Ok(handle) => {
-                    if let Some((c, _)) = host.get::<Chardev>(hub)
-                        && let Some(h) = c.link::<Hub>()
-                    {
-                        h.add(handle);
-                    }
-                }
-                Err(e) => {
-                    host.remove(hub);
-                    let why = format!("names a chardev that {e}");
-                    return Err(CharError::Conflict { option, why });
-                }
-            }
-        }
-        Ok(hub)
+        Ok(parts)
     }
 
     /// The back end whose id an option names.

@@ -6,8 +6,8 @@ use southbridge_core::{Build, CreateError, Ctx, PropValue, Properties};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::chardev::output::LIMIT;
 use crate::chardev::{Chardev, FrontId, Sink};
-use crate::output::LIMIT;
 
 /// What a device keeps for each of its connections. [`CharFront::none`] swallows output and never has input.
 ///
@@ -186,6 +186,8 @@ pub(crate) struct Mailbox {
 struct MailState {
     events: VecDeque<CharEvent>,
     waiting: usize,
+    /// Bytes taken since the back end was last told of the room that they left.
+    taken: usize,
     out: Vec<u8>,
     break_out: bool,
     /// The front end's writes were cut short.
@@ -279,9 +281,10 @@ impl CharHandle {
         let mut s = self.mailbox.lock();
         let event = s.events.pop_front()?;
         if let CharEvent::Data { bytes, .. } = &event {
-            let was_full = s.waiting >= LIMIT / 2;
             s.waiting = s.waiting.saturating_sub(bytes.len());
-            if was_full && s.waiting < LIMIT / 2 {
+            s.taken += bytes.len();
+            if s.taken >= LIMIT / 4 {
+                s.taken = 0;
                 drop(s);
                 self.backend.wake();
             }

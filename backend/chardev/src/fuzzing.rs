@@ -1,7 +1,6 @@
 //! Entries for fuzzers: whatever comes from a peer or a person, as pure functions that must neither panic nor grow without bound.
 
-use crate::kind::telnet::{Item, Telnet};
-use crate::legacy::Legacy;
+use crate::kind::socket::telnet::{Item, Telnet};
 use crate::mux::{Key, Menu};
 
 /// A telnet peer's bytes, cut into pieces by the first byte.
@@ -43,10 +42,9 @@ pub fn menu(data: &[u8]) {
     }
 }
 
-/// Option strings, old and new.
+/// Option strings.
 pub fn options(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let _ = Legacy::parse(text);
     let (kind, rest) = text.split_once(',').unwrap_or((text, ""));
     if let Ok(kind) = crate::find(kind) {
         let pairs = rest.split(',').map(|p| p.split_once('=').unwrap_or((p, "on")));

@@ -12,10 +12,8 @@ mod error;
 mod front;
 pub mod fuzzing;
 mod kind;
-mod legacy;
 mod link;
 mod mux;
-mod output;
 mod program;
 pub mod testing;
 
@@ -25,7 +23,6 @@ pub use error::CharError;
 pub use front::{CharEvent, CharFront, CharHandle};
 pub use kind::stdio::restore_terminal;
 pub use kind::{COMMON, KINDS, Kind, find, help, kind_help, parse};
-pub use legacy::Legacy;
 pub use mux::{DEFAULT_ESCAPE, Key, Menu};
 pub use program::{Message, Messages, QuitRequest};
 

@@ -165,6 +165,25 @@ fn a_monitor_shares_through_a_handle() {
 }
 
 #[test]
+fn a_handle_never_runs_dry() {
+    let mut s = shared();
+    let id = s.b.chardevs.get("s").unwrap();
+    let monitor = CharHandle::attach(&mut s.b.sys.host, id, None).unwrap();
+    let mut c = s.c.try_clone().unwrap();
+    let writer = std::thread::spawn(move || c.write_all(&vec![b'.'; 300_000]).unwrap());
+    let mut heard = 0;
+    s.b.until("all of it", |_| {
+        while let Some(e) = monitor.next() {
+            if let CharEvent::Data { bytes, .. } = e {
+                heard += bytes.len();
+            }
+        }
+        heard == 300_000
+    });
+    writer.join().unwrap();
+}
+
+#[test]
 fn mux_over_another_chardev() {
     let mut b = Bench::new();
     b.open("ringbuf", "base", &[]);

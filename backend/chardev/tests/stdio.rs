@@ -196,6 +196,13 @@ fn a_reader_that_leaves_does_not_end_the_machine() {
 
 /// A terminal, and the child on its other side as leader of a session.
 fn on_a_terminal(part: &str) -> (File, File, Child) {
+    let exe = std::env::current_exe().unwrap();
+    let exe = exe.to_str().unwrap();
+    session(part, &[exe, "--exact", "child", "--ignored", "--nocapture"])
+}
+
+/// A terminal, and a session of that command on its other side.
+fn session(part: &str, command: &[&str]) -> (File, File, Child) {
     let master = rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY).unwrap();
     rustix::pty::grantpt(&master).unwrap();
     rustix::pty::unlockpt(&master).unwrap();
@@ -203,15 +210,13 @@ fn on_a_terminal(part: &str) -> (File, File, Child) {
     let tty = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
     let tty = File::from(tty);
     // setsid(1) makes the terminal its own, as a login would.
-    let exe = std::env::current_exe().unwrap();
     let child = Command::new("setsid")
         .args(["--ctty", "--wait"])
-        .arg(exe)
-        .args(["--exact", "child", "--ignored", "--nocapture"])
+        .args(command)
         .env("STDIO_CHILD", part)
         .stdin(tty.try_clone().unwrap())
         .stdout(tty.try_clone().unwrap())
-        .stderr(Stdio::null())
+        .stderr(tty.try_clone().unwrap())
         .spawn()
         .unwrap();
     (File::from(master), tty, child)
@@ -243,6 +248,27 @@ fn a_terminal_is_raw_and_then_as_before() {
     let after = tcgetattr(&tty).unwrap();
     assert_eq!(after.local_modes, before.local_modes);
     assert_eq!(after.input_modes, before.input_modes);
+}
+
+#[test]
+fn a_background_job_leaves_the_terminal_to_the_shell() {
+    let exe = std::env::current_exe().unwrap();
+    let script = r#""$0" --exact child --ignored --nocapture & read line; echo "shell got $line"; fg >/dev/null"#;
+    let (mut master, tty, child) = session("echo", &["bash", "-mc", script, exe.to_str().unwrap()]);
+    read_until(&mut master, "ready\r\n");
+    assert!(tcgetattr(&tty).unwrap().local_modes.contains(LocalModes::ICANON));
+    master.write_all(b"a line\n").unwrap();
+    let text = read_until(&mut master, "shell got a line\r\n");
+    assert!(!text.contains("A LINE"), "{text}");
+    // In the foreground it takes the terminal after a while.
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    while tcgetattr(&tty).unwrap().local_modes.contains(LocalModes::ICANON) {
+        assert!(std::time::Instant::now() < end, "it never took the terminal");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    master.write_all(b"q").unwrap();
+    read_until(&mut master, "Qbye\r\n");
+    drain(&mut master, child);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use southbridge_core::host::HostEvent;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::Make;
 use super::stream::Stream;
@@ -20,6 +21,7 @@ use crate::error::CharError;
 use crate::link::{Link, LinkCx, Watch};
 
 const TOKEN_CONT: u64 = 3;
+const WAKE_LOOK: u64 = 1;
 
 /// Standard input and output exist once in a process, so who has them is a fact of the process.
 static IN_USE: AtomicBool = AtomicBool::new(false);
@@ -29,7 +31,10 @@ static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 /// Puts the terminal back as it was. For exits that do not come past [`southbridge_core::host::Host::close`].
 pub fn restore_terminal() {
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(t) = before {
+    // In the background the terminal is the shell's, which has put it right for itself.
+    if let Some(t) = before
+        && !in_background()
+    {
         let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &t);
     }
 }
@@ -49,17 +54,21 @@ struct Stdio {
     signal: bool,
     /// Told of `SIGCONT`: the shell may have changed the terminal while we were stopped.
     continued: Option<(UnixStream, signal_hook::SigId, Watch)>,
+    /// The terminal belongs to another job right now.
+    background: bool,
     _claim: Claim,
+}
+
+/// Whether this process is a background job of the terminal: touching it, or reading from it, would stop the process.
+fn in_background() -> bool {
+    let stdin = rustix::stdio::stdin();
+    rustix::termios::tcgetpgrp(stdin).is_ok_and(|front| front != rustix::process::getpgrp())
 }
 
 /// Raw, but with output post-processing, so that the program's own messages keep their line ends.
 fn set_raw(signal: bool) {
     let stdin = rustix::stdio::stdin();
     if !isatty(stdin) {
-        return;
-    }
-    // A background process that touched the terminal would be stopped; `fg` sends SIGCONT, and then it is our turn.
-    if rustix::termios::tcgetpgrp(stdin).ok() != Some(rustix::process::getpgrp()) {
         return;
     }
     let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,26 +103,50 @@ fn raw(mut t: Termios, signal: bool) -> Termios {
     t
 }
 
+impl Stdio {
+    /// Takes the terminal, or looks again later: a shell that brings a running job to the foreground does not say so.
+    fn claim_terminal(&mut self, cx: &mut LinkCx<'_, '_>) {
+        self.background = self.continued.is_some() && in_background();
+        if self.background {
+            self.stream.pause_input(cx);
+            cx.host.cancel_wake(WAKE_LOOK);
+            cx.host.wake_after(Duration::from_secs(1), WAKE_LOOK);
+        } else {
+            set_raw(self.signal);
+            if cx.room > 0 {
+                self.stream.room_grew(cx);
+            }
+        }
+    }
+}
+
 impl Link for Stdio {
     fn start(&mut self, cx: &mut LinkCx<'_, '_>) -> std::io::Result<()> {
-        set_raw(self.signal);
         if isatty(rustix::stdio::stdin()) {
             let (ours, theirs) = UnixStream::pair()?;
             ours.set_nonblocking(true)?;
             let id = signal_hook::low_level::pipe::register(signal_hook::consts::SIGCONT, theirs)?;
             let mut watch = Watch::new(TOKEN_CONT);
-            watch.set(&ours, true, false, cx.host)?;
+            let watched = watch.set(&ours, true, false, cx.host);
             self.continued = Some((ours, id, watch));
+            watched?;
+            self.claim_terminal(cx);
         }
         Ok(())
     }
 
     fn on_host(&mut self, event: HostEvent, cx: &mut LinkCx<'_, '_>) {
-        if let Some((fd, _, watch)) = &self.continued
-            && watch.ready(event).is_some()
-        {
-            let _ = rustix::io::read(fd, &mut [0u8; 16]);
-            set_raw(self.signal);
+        if event == (HostEvent::WakeUp { token: WAKE_LOOK }) {
+            return self.claim_terminal(cx);
+        }
+        if let Some((fd, _, watch)) = &self.continued {
+            if watch.ready(event).is_some() {
+                let _ = rustix::io::read(fd, &mut [0u8; 16]);
+                self.claim_terminal(cx);
+            } else if !self.background && in_background() {
+                // Somebody typed, and it is for the shell.
+                self.claim_terminal(cx);
+            }
         }
         // The end of standard input is no reason to end anything.
         self.stream.on_host(event, cx);
@@ -124,7 +157,9 @@ impl Link for Stdio {
     }
 
     fn room_grew(&mut self, cx: &mut LinkCx<'_, '_>) {
-        self.stream.room_grew(cx);
+        if !self.background {
+            self.stream.room_grew(cx);
+        }
     }
 
     fn describe(&self) -> String {
@@ -136,6 +171,7 @@ impl Link for Stdio {
     }
 
     fn close(&mut self, cx: &mut LinkCx<'_, '_>) {
+        cx.host.cancel_wake(WAKE_LOOK);
         if let Some((fd, id, mut watch)) = self.continued.take() {
             watch.stop(&fd, cx.host);
             signal_hook::low_level::unregister(id);
@@ -181,6 +217,7 @@ pub(super) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, CharError> {
         stream: Stream::shared(input, output),
         signal: make.options.bool("signal"),
         continued: None,
+        background: false,
         _claim: claim,
     }))
 }

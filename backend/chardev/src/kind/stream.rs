@@ -194,7 +194,14 @@ impl Stream {
         }
     }
 
-    pub(crate) fn drop_input(&mut self, cx: &mut LinkCx<'_, '_>) {
+    /// Does not look for input until [`Stream::room_grew`].
+    pub(crate) fn pause_input(&mut self, cx: &mut LinkCx<'_, '_>) {
+        if let Some(i) = &mut self.input {
+            i.watch.want_read(false, &i.fd, cx.host);
+        }
+    }
+
+    fn drop_input(&mut self, cx: &mut LinkCx<'_, '_>) {
         if let Some(mut i) = self.input.take() {
             i.watch.stop(&i.fd, cx.host);
         }

@@ -3,6 +3,7 @@
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, getsockname, recv, send, socket_with};
+use southbridge_core::Properties;
 use southbridge_core::host::HostEvent;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -87,23 +88,27 @@ fn open(remote: &SocketAddr, local: Option<&SocketAddr>) -> Result<OwnedFd, Errn
     Ok(fd)
 }
 
+/// Addresses to receive at, if any were asked for.
+fn locals(options: &Properties, remote: &Inet) -> Result<Option<Vec<SocketAddr>>, CharError> {
+    if !given(options, "localaddr") && !given(options, "localport") {
+        return Ok(None);
+    }
+    let local = Inet {
+        port: Inet::port_of(options, "localport", Some("0"), "udp")?,
+        host: options.str("localaddr").unwrap_or_default().to_owned(),
+        to: None,
+        ..remote.clone()
+    };
+    let failed = |e| CharError::host(Some("localaddr"), format!("cannot receive at '{}'", local.host), e);
+    local.resolve(true).map(Some).map_err(failed)
+}
+
 pub(super) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, CharError> {
     let options = make.options;
     let inet = Inet::of(options, "host", "port", "udp")?;
     let failed = |option, e: std::io::Error| CharError::host(Some(option), format!("cannot reach '{}'", inet.host), e);
     let remotes = inet.resolve(false).map_err(|e| failed("host", e))?;
-    let locals = if given(options, "localaddr") || given(options, "localport") {
-        let local = Inet {
-            port: Inet::port_of(options, "localport", Some("0"), "udp")?,
-            host: options.str("localaddr").unwrap_or_default().to_owned(),
-            to: None,
-            ..inet.clone()
-        };
-        let failed = |e| CharError::host(Some("localaddr"), format!("cannot receive at '{}'", local.host), e);
-        Some(local.resolve(true).map_err(failed)?)
-    } else {
-        None
-    };
+    let locals = locals(options, &inet)?;
     let mut last = Errno::ADDRNOTAVAIL;
     for remote in remotes {
         let local = locals

@@ -3,48 +3,29 @@
 //! One peer at a time, as with QEMU: while somebody is connected a server does not accept. A peer that hung up while the guest has no
 //! room for what it still sent stays until that is read, or until the next one comes.
 
-use rustix::fd::{BorrowedFd, OwnedFd};
+mod connection;
+mod options;
+pub(crate) mod telnet;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    Shutdown, SocketFlags, accept_with, getpeername, getsockname, recv, recvmsg, sendmsg, shutdown, sockopt,
-};
-use southbridge_core::Properties;
+use rustix::net::{SocketFlags, accept_with, getpeername, getsockname, sockopt};
 use southbridge_core::host::HostEvent;
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::address::{Address, Attempt, Inet, Listeners, Resolving, connect_inet, connect_unix, inherited};
-use super::telnet::{Item, Telnet};
-use super::{Make, given, said_bool};
-use crate::error::CharError;
-use crate::link::{Link, LinkCx, LinkEvent, READ_CHUNK, Ready, Watch, sent};
+use self::connection::Connection;
+pub(super) use self::options::make;
+use self::telnet::Telnet;
+use super::address::{Address, Attempt, Inet, Listeners, Resolving, connect_inet, connect_unix};
+use crate::link::{Link, LinkCx, LinkEvent, Ready, Watch};
 
-/// Descriptors that one message may carry.
-const MOST_FDS: usize = 16;
-/// How long a connection attempt without `reconnect` may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 const WAKE_CONNECT: u64 = 1;
 const WAKE_LISTEN: u64 = 2;
 const FIRST_TOKEN: u64 = 16;
-
-struct Connection {
-    fd: OwnedFd,
-    watch: Watch,
-    telnet: Option<Telnet>,
-    /// Encoded bytes that the host did not take yet.
-    pending: Vec<u8>,
-    /// The greeting is not through yet, so nobody was told of the peer.
-    greeting: bool,
-    /// The peer is gone; only what it still sent is left.
-    dying: bool,
-    unix: bool,
-}
 
 enum State {
     Idle,
@@ -229,19 +210,9 @@ impl Socket {
             // Unix sockets have no such thing, and that is fine.
             let _ = sockopt::set_tcp_nodelay(&fd, true);
         }
-        let unix = sockopt::socket_domain(&fd) == Ok(rustix::net::AddressFamily::UNIX);
         let server = self.listeners.is_some();
         let telnet = (server && (self.telnet || self.tn3270)).then(|| Telnet::new(self.tn3270));
-        let pending = telnet.as_ref().map(|t| t.greeting().to_vec()).unwrap_or_default();
-        let mut c = Connection {
-            fd,
-            watch: Watch::new(self.token()),
-            greeting: telnet.is_some(),
-            telnet,
-            pending,
-            dying: false,
-            unix,
-        };
+        let mut c = Connection::new(fd, self.token(), telnet);
         let armed = c.arm(cx);
         self.state = State::Connected(c);
         self.arm_listeners(cx);
@@ -280,9 +251,7 @@ impl Socket {
         let State::Connected(mut c) = std::mem::replace(&mut self.state, State::Idle) else {
             return;
         };
-        c.watch.stop(&c.fd, cx.host);
-        // An inherited descriptor has a twin that stays open, so that closing alone would tell the peer nothing.
-        let _ = shutdown(&c.fd, Shutdown::Both);
+        c.end(cx);
         if !c.greeting {
             cx.tell(LinkEvent::Closed);
         }
@@ -331,108 +300,6 @@ impl Socket {
             let _ = c.watch.idle(&c.fd, cx.host);
         }
     }
-}
-
-impl Connection {
-    fn arm(&mut self, cx: &mut LinkCx<'_, '_>) -> io::Result<()> {
-        if cx.room > 0 {
-            self.watch.set(&self.fd, true, false, cx.host)
-        } else {
-            self.watch.idle(&self.fd, cx.host)
-        }
-    }
-
-    /// Reads once. `false` at the end.
-    fn receive(&mut self, cx: &mut LinkCx<'_, '_>) -> bool {
-        let mut buffer = vec![0; cx.room.min(READ_CHUNK)];
-        let (n, fds) = match receive(&self.fd, &mut buffer) {
-            Ok((0, _)) => return false,
-            Ok(got) => got,
-            Err(Errno::AGAIN | Errno::INTR) => return true,
-            Err(_) => return false,
-        };
-        buffer.truncate(n);
-        match &mut self.telnet {
-            None => cx.data(buffer, fds),
-            Some(t) => {
-                for item in t.read(&buffer) {
-                    match item {
-                        Item::Data(bytes) => cx.data(bytes, Vec::new()),
-                        Item::Break => cx.tell(LinkEvent::Break),
-                    }
-                }
-            }
-        }
-        true
-    }
-
-    fn has_unread(&self) -> bool {
-        let mut one = [0u8; 1];
-        matches!(recv(&self.fd, &mut one, RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, n)) if n > 0)
-    }
-
-    fn send_pending(&mut self) -> Result<(), Errno> {
-        while !self.pending.is_empty() {
-            let n = send(&self.fd, &self.pending, &mut Vec::new())?;
-            if n == 0 {
-                break;
-            }
-            self.pending.drain(..n);
-        }
-        Ok(())
-    }
-
-    /// Telnet bytes may double, so they are encoded whole and what does not go waits here.
-    fn write(&mut self, data: &[u8], fds: &mut Vec<OwnedFd>) -> Result<usize, Errno> {
-        let Some(t) = &self.telnet else {
-            if !self.unix {
-                fds.clear();
-            }
-            return send(&self.fd, data, fds);
-        };
-        fds.clear();
-        if self.pending.is_empty() {
-            t.write(data, &mut self.pending);
-            self.send_pending()?;
-            return Ok(data.len());
-        }
-        self.send_pending()?;
-        if self.pending.is_empty() {
-            self.write(data, fds)
-        } else {
-            Ok(0)
-        }
-    }
-}
-
-/// One send, never blocking, without `SIGPIPE`. Descriptors go with the first byte.
-fn send(fd: impl AsFd, data: &[u8], fds: &mut Vec<OwnedFd>) -> Result<usize, Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let borrowed: Vec<_> = fds.iter().take(MOST_FDS).map(AsFd::as_fd).collect();
-    if !borrowed.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&borrowed)) {
-        return Err(Errno::NOBUFS);
-    }
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    let n = sent(sendmsg(fd, &[IoSlice::new(data)], &mut control, flags))?;
-    if n > 0 {
-        fds.clear();
-    }
-    Ok(n)
-}
-
-fn receive(fd: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    let message = recvmsg(fd, &mut [IoSliceMut::new(buffer)], &mut control, flags)?;
-    let mut fds = Vec::new();
-    for item in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = item {
-            fds.extend(rights);
-        }
-    }
-    Ok((message.bytes, fds))
 }
 
 impl Link for Socket {
@@ -537,6 +404,9 @@ impl Link for Socket {
         cx.host.cancel_wake(WAKE_CONNECT);
         cx.host.cancel_wake(WAKE_LISTEN);
         self.listen_paused = true;
+        if let State::Connected(c) = &mut self.state {
+            c.drain();
+        }
         self.disconnect(cx);
         if let State::Connecting { fd, watch, .. } = &mut self.state {
             watch.stop(&*fd, cx.host);
@@ -553,139 +423,4 @@ fn local(fd: &OwnedFd) -> Option<SocketAddr> {
 
 fn peer(fd: &OwnedFd) -> Option<SocketAddr> {
     SocketAddr::try_from(getpeername(fd).ok()??).ok()
-}
-
-/// What the options mean together. Checked before anything is opened.
-fn check(options: &Properties, address: &Address) -> Result<(), CharError> {
-    let conflict = |option, why: &str| {
-        Err(CharError::Conflict {
-            option,
-            why: why.into(),
-        })
-    };
-    if options.str("tls-creds").is_some() {
-        return Err(CharError::OptionMissing {
-            option: "tls-creds",
-            why: "; put stunnel or socat before the socket",
-        });
-    }
-    if options.str("tls-authz").is_some() {
-        return Err(CharError::OptionMissing {
-            option: "tls-authz",
-            why: "",
-        });
-    }
-    if options.bool("websocket") {
-        return Err(CharError::OptionMissing {
-            option: "websocket",
-            why: "; put websockify before the socket",
-        });
-    }
-    let server = options.bool("server");
-    if server && (given(options, "reconnect") || given(options, "reconnect-ms")) {
-        let option = if given(options, "reconnect") {
-            "reconnect"
-        } else {
-            "reconnect-ms"
-        };
-        return conflict(
-            option,
-            "is for clients; a server (server=on) waits for the next client anyway",
-        );
-    }
-    if !server && given(options, "wait") {
-        return conflict(
-            "wait",
-            "is for servers: add 'server=on', or for a client 'reconnect-ms=N'",
-        );
-    }
-    if given(options, "reconnect") && given(options, "reconnect-ms") {
-        return conflict(
-            "reconnect",
-            "and 'reconnect-ms' exclude each other; keep 'reconnect-ms'",
-        );
-    }
-    if matches!(address, Address::Fd(_)) && given(options, "reconnect") | given(options, "reconnect-ms") {
-        return conflict(
-            "fd",
-            "cannot be connected again: leave out 'reconnect' and 'reconnect-ms'",
-        );
-    }
-    if given(options, "delay") && given(options, "nodelay") {
-        return conflict("delay", "and 'nodelay' exclude each other");
-    }
-    if !server && given(options, "to") {
-        return conflict("to", "is a range for servers: add 'server=on'");
-    }
-    Ok(())
-}
-
-fn reconnect(options: &Properties) -> Option<Duration> {
-    let ms = match options.opt_uint("reconnect") {
-        Some(s) => s.saturating_mul(1000),
-        None => options.uint("reconnect-ms"),
-    };
-    (ms > 0).then(|| Duration::from_millis(ms))
-}
-
-/// The first connection of a client that does not reconnect: its failure is an error of the option.
-fn connect_now(address: &Address) -> Result<OwnedFd, CharError> {
-    let failed = |option, e: io::Error| CharError::host(Some(option), format!("cannot connect to '{address}'"), e);
-    match address {
-        Address::Unix { path, abstract_tight } => match connect_unix(path, *abstract_tight) {
-            Ok(Attempt::Done(fd) | Attempt::Pending(fd)) => Ok(fd),
-            Err(e) => Err(failed("path", e.into())),
-        },
-        Address::Inet(inet) => {
-            let mut last = None;
-            for at in inet.resolve(false).map_err(|e| failed("host", e))? {
-                match TcpStream::connect_timeout(&at, PATIENCE).and_then(|s| s.set_nonblocking(true).map(|()| s)) {
-                    Ok(s) => return Ok(s.into()),
-                    Err(e) => last = Some(e),
-                }
-            }
-            Err(failed("port", last.unwrap_or_else(|| Errno::ADDRNOTAVAIL.into())))
-        }
-        Address::Fd(name) => {
-            let fd = inherited(name)?;
-            if sockopt::socket_acceptconn(&fd).unwrap_or(false) {
-                return Err(CharError::BadValue {
-                    option: "fd".into(),
-                    value: name.clone(),
-                    expected: "a connected socket (this one listens: add 'server=on')".into(),
-                });
-            }
-            Ok(fd)
-        }
-    }
-}
-
-pub(super) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, CharError> {
-    let options = make.options;
-    let address = Address::of_socket(options)?;
-    check(options, &address)?;
-    let server = options.bool("server");
-    let mut socket = Socket {
-        telnet: options.bool("telnet"),
-        tn3270: options.bool("tn3270"),
-        nodelay: options.bool("nodelay") || said_bool(options, "delay") == Some(false),
-        reconnect: reconnect(options).filter(|_| !server),
-        listeners: None,
-        listen_watches: Vec::new(),
-        listen_paused: false,
-        state: State::Idle,
-        next_token: FIRST_TOKEN,
-        waiting: server && said_bool(options, "wait") != Some(false),
-        complained: false,
-        address,
-    };
-    if server {
-        let listeners = Listeners::open(&socket.address)?;
-        socket.address = listeners.address.clone();
-        socket.listen_watches = listeners.sockets.iter().map(|_| Watch::new(socket.token())).collect();
-        socket.listeners = Some(listeners);
-    } else if socket.reconnect.is_none() {
-        socket.state = State::Adopted(connect_now(&socket.address)?);
-    }
-    Ok(Box::new(socket))
 }
