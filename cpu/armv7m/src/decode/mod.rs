@@ -1,4 +1,4 @@
-//! Thumb decoding, driven by one table of encodings per length ([`t16`], [`t32`]).
+//! Thumb decoding, driven by one table of encodings per length (`t16`, `t32`).
 //!
 //! Each row is a picture of the encoding as the ARM ARM draws it (chapter A5 to A7): `0` and `1` must match, a letter names a
 //! field (its bits are gathered from the top, wherever they stand), `-` is ignored. The first row that matches wins.
