@@ -343,6 +343,17 @@ impl Reactor {
         }
     }
 
+    /// Whether a watcher thread raises the attention flag for descriptors.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watcher.is_some()
+    }
+
+    /// Whether a wake-up by the wall clock is due: the watcher thread does not see those.
+    pub(crate) fn wake_up_is_due(&self) -> bool {
+        let first = self.wakeups.first_key_value();
+        first.is_some_and(|(k, _)| k.0 <= Instant::now())
+    }
+
     /// Lets the watcher thread raise the attention flag when something happens while CPUs are busy. Cheap if it watches already.
     pub fn watch_while_busy(&mut self) {
         if let Some(w) = &self.watcher {

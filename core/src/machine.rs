@@ -211,7 +211,7 @@ pub struct Machine {
     call: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     started: bool,
-    busy_slices: u32,
+    look: Look,
     oversleep: Duration,
     wall: Option<(Instant, VirtualTime)>,
 }
@@ -220,10 +220,41 @@ pub struct Machine {
 const SHORT_SLICE: u64 = 20_000;
 /// Instructions in one slice when the watcher thread looks at the host.
 const LONG_SLICE: u64 = 1_000_000;
-/// Short slices without idling before the watcher thread takes over.
-const BUSY_AFTER: u32 = 4;
+/// Instructions without idling before the watcher thread takes over.
+const BUSY_AFTER: u64 = 4 * SHORT_SLICE;
+/// Turns of the loop that a guest of many short slices gets between two looks at the host.
+const TURNS_UNLOOKED: u32 = 16;
 /// How long the start may wait for handshakes of back ends.
 const START_PATIENCE: Duration = Duration::from_secs(2);
+
+/// When the host was looked at. A look is a system call, and what ends a slice is mostly not the host: a wake-up by a doorbell must not
+/// be paid three times.
+#[derive(Default)]
+struct Look {
+    /// Executed instructions at the last look.
+    at: u64,
+    /// Executed instructions when the CPU last idled.
+    idle_at: u64,
+    /// Turns left until the next look.
+    turns_left: u32,
+}
+
+impl Look {
+    fn looked(&mut self, executed: u64) {
+        self.at = executed;
+        self.turns_left = TURNS_UNLOOKED;
+    }
+
+    fn is_busy(&self, executed: u64) -> bool {
+        executed.saturating_sub(self.idle_at) >= BUSY_AFTER
+    }
+
+    /// Whether it is time for a look, if nobody watches meanwhile.
+    fn is_due(&mut self, executed: u64) -> bool {
+        self.turns_left = self.turns_left.saturating_sub(1);
+        self.turns_left == 0 || executed.saturating_sub(self.at) >= SHORT_SLICE
+    }
+}
 
 impl Machine {
     /// A machine around a system.
@@ -247,7 +278,7 @@ impl Machine {
             call: Arc::default(),
             stop: Arc::default(),
             started: false,
-            busy_slices: 0,
+            look: Look::default(),
             oversleep: Duration::ZERO,
             wall: None,
         };
@@ -442,10 +473,10 @@ impl Machine {
             self.idle(next);
             return None;
         };
-        let slice = if self.busy_slices < BUSY_AFTER || self.pacing == Pacing::Wall {
-            SHORT_SLICE
-        } else {
+        let slice = if self.look.is_busy(self.sys.clock.executed()) && self.pacing != Pacing::Wall {
             LONG_SLICE
+        } else {
+            SHORT_SLICE
         };
         let budget = self.sys.clock.ticks_until(next).clamp(1, slice);
         let exit = cpu.run(&mut self.sys, budget);
@@ -453,11 +484,20 @@ impl Machine {
     }
 
     fn take_host_events(&mut self) {
-        if self.busy_slices < BUSY_AFTER || self.sys.host.reactor.attention() {
+        let executed = self.sys.clock.executed();
+        let reactor = &self.sys.host.reactor;
+        let busy = self.look.is_busy(executed);
+        let due = if busy && reactor.is_watched() {
+            reactor.wake_up_is_due()
+        } else {
+            self.look.is_due(executed)
+        };
+        if due || reactor.attention() {
             // A reactor that cannot wait has lost its epoll descriptor; the run goes on without host events.
             let _ = self.sys.host.wait(Some(Duration::ZERO));
+            self.look.looked(executed);
         }
-        if self.busy_slices >= BUSY_AFTER {
+        if busy {
             self.sys.host.reactor.watch_while_busy();
         }
         self.sys.deliver_completions();
@@ -498,12 +538,11 @@ impl Machine {
     fn after(&mut self, exit: Exit, deadline: VirtualTime) -> Option<Outcome> {
         match exit {
             Exit::Budget => {
-                self.busy_slices = self.busy_slices.saturating_add(1);
                 self.follow_wall();
                 None
             }
             Exit::Idle { until } => {
-                self.busy_slices = 0;
+                self.look.idle_at = self.sys.clock.executed();
                 let next = [until, self.sys.next_deadline()].into_iter().flatten().min();
                 self.idle(next.map_or(deadline, |n| n.min(deadline)));
                 None
@@ -555,6 +594,7 @@ impl Machine {
             Some(span.saturating_sub(self.oversleep))
         };
         let _ = self.sys.host.wait(timeout);
+        self.look.looked(self.sys.clock.executed());
         let slept = begin.elapsed() + std::mem::take(&mut self.oversleep);
         if slept >= span && !endless {
             // What the host overslept is taken off the next idle span, so that lateness does not add up.

@@ -113,6 +113,12 @@ struct CpuPort {
     code: Vec<CodeWrite>,
 }
 
+impl CpuPort {
+    fn has_news(&self) -> bool {
+        !self.lines.is_empty() || !self.code.is_empty()
+    }
+}
+
 /// A machine without its CPUs. CPU engines execute against it; device handlers see it through [`Ctx`].
 pub struct System {
     /// Virtual time.
@@ -134,7 +140,10 @@ pub struct System {
     clocks: Vec<ClockNet>,
     clock_changes: Vec<ClockNode>,
     cpu_ports: SmallVec<[CpuPort; 1]>,
+    /// Something that the run loop must see.
     attention: bool,
+    /// Something that a CPU can take by itself: `cpu_ports` are not empty.
+    news: bool,
     depth: u32,
 }
 
@@ -161,6 +170,7 @@ impl System {
             clock_changes: Vec::new(),
             cpu_ports: SmallVec::new(),
             attention: false,
+            news: false,
             depth: 0,
         })
     }
@@ -415,40 +425,42 @@ impl System {
 
     // ----- running ------------------------------------------------------------------------------------------------------------
 
-    /// Whether a CPU should return from `run` between two instructions: a line of its changed, a request, an earlier deadline, a
-    /// host event.
+    /// Whether a CPU should look up between two instructions: take its lines and code writes, and if this still holds return from
+    /// `run`, because of a request, an earlier deadline or a host event. That its own access moved a line costs no return.
     #[inline]
     pub fn attention(&self) -> bool {
-        self.attention || self.host.reactor.attention()
+        self.attention | self.news || self.host.reactor.attention()
     }
 
-    /// Clears the flag that `attention` shows; the run loop does it before each slice.
+    /// Clears the part of `attention` that the run loop answers; it does it before each slice.
     pub(crate) fn clear_attention(&mut self) {
         self.attention = false;
     }
 
     /// Interrupt-line changes of a CPU since the last call, oldest first. CPUs take them before each block after `attention`.
     pub fn take_lines(&mut self, cpu: CpuId) -> Vec<(u32, bool)> {
-        self.cpu_ports
-            .get_mut(usize::from(cpu.0))
-            .map(|p| std::mem::take(&mut p.lines))
-            .unwrap_or_default()
+        let port = self.cpu_ports.get_mut(usize::from(cpu.0));
+        let lines = port.map(|p| std::mem::take(&mut p.lines)).unwrap_or_default();
+        self.count_news();
+        lines
+    }
+
+    fn count_news(&mut self) {
+        self.news = self.cpu_ports.iter().any(CpuPort::has_news);
     }
 
     /// Whether `take_lines` or `take_code_writes` would give anything.
     #[inline]
     pub fn cpu_news(&self, cpu: CpuId) -> bool {
-        self.cpu_ports
-            .get(usize::from(cpu.0))
-            .is_some_and(|p| !p.lines.is_empty() || !p.code.is_empty())
+        self.news && self.cpu_ports.get(usize::from(cpu.0)).is_some_and(CpuPort::has_news)
     }
 
     /// Stores by others into memory that holds decoded code, since the last call.
     pub fn take_code_writes(&mut self, cpu: CpuId) -> Vec<CodeWrite> {
-        self.cpu_ports
-            .get_mut(usize::from(cpu.0))
-            .map(|p| std::mem::take(&mut p.code))
-            .unwrap_or_default()
+        let port = self.cpu_ports.get_mut(usize::from(cpu.0));
+        let code = port.map(|p| std::mem::take(&mut p.code)).unwrap_or_default();
+        self.count_news();
+        code
     }
 
     /// A CPU (or DMA) stored into marked memory: every CPU hears of it.
@@ -466,7 +478,7 @@ impl System {
                 };
             }
         }
-        self.attention = true;
+        self.count_news();
     }
 
     /// The window of RAM around an address, for a CPU's cache; `None` if something else than RAM is there.
@@ -693,141 +705,107 @@ impl System {
     }
 
     fn mmio_read(&mut self, id: DeviceId, region: usize, offset: u64, size: u8) -> Result<u64, BusError> {
-        let (plan, cast) = self.plan(id, region, offset, size, false)?;
-        let value = match (plan, cast) {
-            (Plan::Ignore, _) | (_, None) => 0,
-            (Plan::Once(access), Some(cast)) => {
+        let (plan, cast, endian) = self.plan(id, region, offset, size, false)?;
+        let value = match plan {
+            Plan::Once(access) => {
                 let raw = self.call_mmio(id, cast, |m, cx| m.read(access, cx))?;
                 fit(raw, access, offset, size)
             }
-            (Plan::Split { step }, Some(cast)) => {
+            Plan::Split { step } => {
                 let mut value = 0;
                 for i in (0..size).step_by(usize::from(step)) {
-                    let access = Access {
-                        region,
-                        offset: offset + u64::from(i),
-                        size: step,
-                        lanes: lanes(step),
-                    };
+                    let access = piece(region, offset, i, step);
                     let part = self.call_mmio(id, cast, |m, cx| m.read(access, cx))?;
                     value |= (part & mask(step)) << (8 * i);
                 }
                 value
             }
+            Plan::Refuse(why) => return self.refuse(id, offset, size, &why).map(|()| 0),
         };
-        Ok(if self.is_big_endian(id, region) {
-            swap(value, size)
-        } else {
-            value
+        Ok(match endian {
+            Endian::Big => swap(value, size),
+            Endian::Little => value,
         })
     }
 
     fn mmio_write(&mut self, id: DeviceId, region: usize, offset: u64, size: u8, value: u64) -> Result<(), BusError> {
-        let (plan, cast) = self.plan(id, region, offset, size, true)?;
-        let value = if self.is_big_endian(id, region) {
-            swap(value, size)
-        } else {
-            value & mask(size)
+        let (plan, cast, endian) = self.plan(id, region, offset, size, true)?;
+        if let Plan::Refuse(why) = plan {
+            return self.refuse(id, offset, size, &why);
+        }
+        let value = match endian {
+            Endian::Big => swap(value, size),
+            Endian::Little => value & mask(size),
         };
-        match (plan, cast) {
-            (Plan::Ignore, _) | (_, None) => {}
-            (Plan::Once(access), Some(cast)) => {
+        match plan {
+            Plan::Once(access) => {
                 let value = value << (8 * (offset - access.offset));
-                self.call_mmio(id, cast, |m, cx| m.write(access, value, cx))?;
+                self.call_mmio(id, cast, |m, cx| m.write(access, value, cx))
             }
-            (Plan::Split { step }, Some(cast)) => {
+            Plan::Split { step } => {
                 for i in (0..size).step_by(usize::from(step)) {
-                    let access = Access {
-                        region,
-                        offset: offset + u64::from(i),
-                        size: step,
-                        lanes: lanes(step),
-                    };
+                    let access = piece(region, offset, i, step);
                     self.call_mmio(id, cast, |m, cx| m.write(access, value >> (8 * i) & mask(step), cx))?;
                 }
+                Ok(())
             }
+            Plan::Refuse(_) => Ok(()),
         }
-        Ok(())
-    }
-
-    fn is_big_endian(&self, id: DeviceId, region: usize) -> bool {
-        self.slot(id)
-            .and_then(|s| s.regions.get(region))
-            .is_some_and(|r| r.decl.endian == Endian::Big)
     }
 
     /// Decides, from declared data alone, what the device gets to see of an access.
+    #[inline(always)]
     fn plan(
-        &mut self,
+        &self,
         id: DeviceId,
         region: usize,
         offset: u64,
         size: u8,
         write: bool,
-    ) -> Result<(Plan, Option<MmioCast>), BusError> {
-        let slot = self
-            .slots
-            .get(id.index())
-            .and_then(Option::as_ref)
-            .ok_or(BusError::Unmapped)?;
+    ) -> Result<(Plan, Option<MmioCast>, Endian), BusError> {
+        let slot = self.slot(id).ok_or(BusError::Unmapped)?;
         let state = slot.regions.get(region).ok_or(BusError::Unmapped)?;
-        let decl = state.decl;
-        if size < decl.valid.0 || size > decl.valid.1 || offset & u64::from(size - 1) != 0 {
-            let name = slot.device_type.name;
-            self.guest_error(
-                name,
-                format_args!("access of {size} bytes at offset {offset:#x} has no valid width or alignment"),
-            );
-            return Err(BusError::Size);
-        }
-        let native = size.clamp(decl.native.0, decl.native.1);
-        let aligned = offset & !u64::from(native - 1);
-        let wrong = match state.index.find(decl, aligned) {
-            None => None,
-            Some(None) => Some(("no register", "")),
-            Some(Some(r)) if write && r.access == RegisterAccess::ReadOnly => {
-                Some(("write to the read-only register", r.name))
-            }
-            Some(Some(r)) if !write && r.access == RegisterAccess::WriteOnly => {
-                Some(("read of the write-only register", r.name))
-            }
-            Some(Some(_)) => None,
-        };
-        let cast = state.cast;
-        if let Some((what, register)) = wrong {
-            let name = slot.device_type.name;
-            self.guest_error(name, format_args!("{what} {register} at offset {offset:#x}"));
-            return Ok((Plan::Ignore, cast));
-        }
-        if native >= size {
-            let lanes = lanes(size) << (offset - aligned);
-            return Ok((
-                Plan::Once(Access {
-                    region,
-                    offset: aligned,
-                    size: native,
-                    lanes,
-                }),
-                cast,
-            ));
-        }
-        Ok((Plan::Split { step: native }, cast))
+        Ok((state.plan(region, offset, size, write), state.cast, state.decl.endian))
     }
 
-    fn call_mmio<T>(
+    /// An access that the device does not get to see: logged, and an error only if the bus itself forbids it.
+    #[cold]
+    fn refuse(&mut self, id: DeviceId, offset: u64, size: u8, why: &Refusal) -> Result<(), BusError> {
+        let name = self.slot(id).map_or("device", |s| s.device_type.name);
+        match why {
+            Refusal::Shape => {
+                self.guest_error(
+                    name,
+                    format_args!("access of {size} bytes at offset {offset:#x} has no valid width or alignment"),
+                );
+                return Err(BusError::Size);
+            }
+            Refusal::NoRegister => self.guest_error(name, format_args!("no register at offset {offset:#x}")),
+            Refusal::ReadOnly(register) => self.guest_error(
+                name,
+                format_args!("write to the read-only register {register} at offset {offset:#x}"),
+            ),
+            Refusal::WriteOnly(register) => self.guest_error(
+                name,
+                format_args!("read of the write-only register {register} at offset {offset:#x}"),
+            ),
+        }
+        Ok(())
+    }
+
+    /// Calls the device as what answers registers; a region without that role reads as 0.
+    #[inline]
+    fn call_mmio<T: Default>(
         &mut self,
         id: DeviceId,
-        cast: MmioCast,
+        cast: Option<MmioCast>,
         f: impl FnOnce(&mut dyn Mmio, &mut Ctx<'_>) -> T,
     ) -> Result<T, BusError> {
+        let Some(cast) = cast else { return Ok(T::default()) };
         if self.depth >= MAX_DEPTH {
             return Err(BusError::Busy);
         }
-        let slot = self
-            .slots
-            .get_mut(id.index())
-            .and_then(Option::as_mut)
-            .ok_or(BusError::Unmapped)?;
+        let slot = self.slot_mut(id).ok_or(BusError::Unmapped)?;
         let mut device = slot.device.take().ok_or(BusError::Busy)?;
         self.depth += 1;
         let result = cast(&mut *device as &mut dyn Any).map(|m| f(m, &mut Ctx { sys: self, me: id }));
@@ -846,10 +824,14 @@ impl System {
     }
 
     /// Delivers line and clock changes until none wait. Nothing happens inside a device call: the outermost call settles.
+    #[inline]
     pub fn settle(&mut self) {
-        if self.depth > 0 || (self.nets.settled() && self.clock_changes.is_empty()) {
-            return;
+        if self.depth == 0 && !(self.nets.settled() && self.clock_changes.is_empty()) {
+            self.deliver_changes();
         }
+    }
+
+    fn deliver_changes(&mut self) {
         self.depth += 1;
         for _ in 0..MAX_SETTLE {
             if let Some((net, level)) = self.nets.pop() {
@@ -883,7 +865,7 @@ impl System {
             Sink::Cpu(cpu, input) => {
                 if let Some(p) = self.cpu_ports.get_mut(usize::from(cpu.0)) {
                     p.lines.push((input, level));
-                    self.attention = true;
+                    self.news = true;
                 }
             }
         }
@@ -990,9 +972,58 @@ impl System {
 
 /// What the device gets to see of an access.
 enum Plan {
-    Ignore,
     Once(Access),
     Split { step: u8 },
+    Refuse(Refusal),
+}
+
+/// Why it gets to see nothing.
+enum Refusal {
+    Shape,
+    NoRegister,
+    ReadOnly(&'static str),
+    WriteOnly(&'static str),
+}
+
+impl RegionState {
+    #[inline(always)]
+    fn plan(&self, region: usize, offset: u64, size: u8, write: bool) -> Plan {
+        let decl = self.decl;
+        if size < decl.valid.0 || size > decl.valid.1 || offset & u64::from(size - 1) != 0 {
+            return Plan::Refuse(Refusal::Shape);
+        }
+        let native = size.clamp(decl.native.0, decl.native.1);
+        let aligned = offset & !u64::from(native - 1);
+        match self.index.find(decl, aligned) {
+            Some(None) => return Plan::Refuse(Refusal::NoRegister),
+            Some(Some(r)) if write && r.access == RegisterAccess::ReadOnly => {
+                return Plan::Refuse(Refusal::ReadOnly(r.name));
+            }
+            Some(Some(r)) if !write && r.access == RegisterAccess::WriteOnly => {
+                return Plan::Refuse(Refusal::WriteOnly(r.name));
+            }
+            _ => {}
+        }
+        if native < size {
+            return Plan::Split { step: native };
+        }
+        Plan::Once(Access {
+            region,
+            offset: aligned,
+            size: native,
+            lanes: lanes(size) << (offset - aligned),
+        })
+    }
+}
+
+/// One of the accesses that a wide one is split into.
+fn piece(region: usize, offset: u64, i: u8, step: u8) -> Access {
+    Access {
+        region,
+        offset: offset + u64::from(i),
+        size: step,
+        lanes: lanes(step),
+    }
 }
 
 fn lanes(size: u8) -> u8 {

@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::Bench;
+use common::{Bench, PROBE};
 use rustix::fs::{Mode, OFlags};
+use southbridge_core::{PropValue, Properties};
 use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::os::unix::fs::OpenOptionsExt;
@@ -388,4 +389,22 @@ fn hub_goes_at_the_pace_of_the_slowest() {
     });
     b.close();
     assert!(reader.join().unwrap() == data);
+}
+
+#[test]
+fn input_on_its_way_counts_against_the_room_that_a_device_tells_of() {
+    let mut b = Bench::new();
+    let (backend, other_side) = southbridge_backend_chardev::testing::Loop::new(&mut b.sys);
+    let props = Properties::default().with("chardev", PropValue::Backend("loop".into(), backend));
+    let d = b.sys.add_device(&PROBE, None, props, &[]).unwrap();
+    b.pump();
+    b.room(d, 4);
+    other_side.feed(b"abcdefgh");
+    // The back end posts four bytes; before they are delivered the device says again, truly, that it has room for four.
+    b.sys.host.wait(Some(std::time::Duration::ZERO)).unwrap();
+    b.probe(d, |p, cx| p.front.set_room(4, cx));
+    b.pump();
+    assert_eq!(b.received(d), "abcd");
+    b.room(d, 4);
+    assert_eq!(b.received(d), "abcdefgh");
 }

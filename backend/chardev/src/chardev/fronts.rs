@@ -105,6 +105,11 @@ impl Chardev {
 
     pub(crate) fn set_room(&mut self, id: FrontId, bytes: usize, host: &mut HostCx<'_>) {
         let Some(f) = self.front_mut(id) else { return };
+        // What is on its way to the device takes room there, too: a device may say how much it has at any moment.
+        let bytes = match f.sink {
+            Sink::Device(device, port) => bytes.saturating_sub(host.undelivered(device, port)),
+            Sink::Handle(_) => bytes,
+        };
         let grew = bytes > f.room;
         f.room = bytes;
         if grew {
