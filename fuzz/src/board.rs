@@ -39,6 +39,7 @@ impl Board {
         built.machine.pacing = Pacing::SkipIdle;
         built.machine.policy.reset_ends = true;
         built.machine.reset();
+        built.machine.resume();
         let flat = built.machine.sys.memory.flat();
         let range = |is_device| {
             flat.iter()

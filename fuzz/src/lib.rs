@@ -40,7 +40,7 @@ pub static TARGETS: &[Target] = &[
     target("ivshmem-client", ivshmem_client, 1024, "what a server may send to a client"),
     target("ivshmem-server", ivshmem_server, 1024, "peers that come, go and read at any pace"),
     target("program", program, 4096, "ELF, Intel HEX and raw files for -kernel"),
-    target("chardev", chardev, 512, "options of character back ends and the keys of the Ctrl-a menu"),
+    target("chardev", chardev, 512, "telnet, the keys of the Ctrl-a menu, options of character back ends"),
     target("cpu-code", cpu_code, 1024, "any bytes as Thumb code, cut into slices in two ways that must agree"),
     target("cpu-registers", cpu_registers, 1024, "the processor's own registers, through its private bus"),
     target("device", device, 1024, "each type of device through registers, lines, time, reset and its serial peer"),

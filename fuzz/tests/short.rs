@@ -1,7 +1,8 @@
 //! The short run: every committed seed and a fixed number of mutations, the same each time.
 //!
 //! Memory is bounded by the process's own limit of address space, so that growth without bound ends a test; a hang ends it by the
-//! limit of processor time, which is far above what any test needs.
+//! limit of processor time, which is far above what any test needs. The run is the same each time, so the input that hangs is found by
+//! running the test again with `SOUTHBRIDGE_FUZZ_KEEP=FILE`: each input is written there before it is tried.
 
 use std::path::Path;
 
@@ -65,7 +66,11 @@ fn short(name: &str, mutations: u32) {
     if name.starts_with("device") {
         seeds.extend(one_of_each_type());
     }
+    let keep = std::env::var_os("SOUTHBRIDGE_FUZZ_KEEP");
     let run = |input: &[u8]| {
+        if let Some(file) = &keep {
+            std::fs::write(file, input).expect("the input can be kept");
+        }
         let _witness = Witness(input);
         (target.run)(input);
     };
