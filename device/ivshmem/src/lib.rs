@@ -8,3 +8,13 @@ use southbridge_core::Registry;
 pub fn register(r: &mut Registry) {
     r.add(&flat::TYPE);
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn type_tables_are_sound() {
+        let mut registry = southbridge_core::Registry::default();
+        super::register(&mut registry);
+        assert_eq!(registry.check(), Vec::<String>::new());
+    }
+}

@@ -14,3 +14,13 @@ pub fn register(r: &mut Registry) {
     r.add(&pl061::TYPE);
     r.add(&pl061::TYPE_LUMINARY);
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn type_tables_are_sound() {
+        let mut registry = southbridge_core::Registry::default();
+        super::register(&mut registry);
+        assert_eq!(registry.check(), Vec::<String>::new());
+    }
+}

@@ -14,3 +14,13 @@ pub fn register(r: &mut Registry) {
     r.add(&ssd0323::TYPE);
     r.add(&ssi_sd::TYPE);
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn type_tables_are_sound() {
+        let mut registry = southbridge_core::Registry::default();
+        super::register(&mut registry);
+        assert_eq!(registry.check(), Vec::<String>::new());
+    }
+}

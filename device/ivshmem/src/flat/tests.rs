@@ -4,7 +4,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::AsFd;
 use southbridge_backend_chardev::testing::Loop;
 use southbridge_core::{ClockRate, InterruptWish, LogItems, PlaceWish, PropValue, System, log::Log};
-use southbridge_testing::{Bench, check_device, probe};
+use southbridge_testing::{Bench, Noise, check_device, probe};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
@@ -397,4 +397,43 @@ fn it_says_why_it_cannot_move() {
     let (mut s, _) = Setup::greeted();
     let why = s.bench.with::<IvshmemFlat, _>(|d, _| d.migration_blocker());
     assert!(why.is_some_and(|w| w.contains("ivshmem server")));
+}
+
+/// A descriptor of any kind but the right one, or the right one.
+fn some_descriptor(n: u64) -> OwnedFd {
+    match n % 4 {
+        0 => std::fs::File::open("/dev/null").unwrap().into(),
+        1 => RamBlock::new("test", SIZE).unwrap().fd().try_clone_to_owned().unwrap(),
+        2 => std::io::pipe().unwrap().1.into(),
+        _ => event(),
+    }
+}
+
+#[test]
+fn whatever_a_server_says_is_survived() {
+    let mut noise = Noise::new(11);
+    for _ in 0..60 {
+        let mut s = Setup::new();
+        for value in [0, 5, -1] {
+            let n = noise.next_u64();
+            let fd = (value < 0).then(|| some_descriptor(1 + n % 3 / 2));
+            s.say(value, fd.as_ref());
+        }
+        for _ in 0..40 {
+            let n = noise.next_u64();
+            let number = if n & 31 == 0 { n as i64 } else { (n >> 8 & 7) as i64 };
+            let fd = (n & 2 == 0).then(|| some_descriptor(n >> 16));
+            s.say(number, fd.as_ref());
+            s.bench
+                .write32(DOORBELL, ring((n >> 20 & 7) as u16, (n >> 24 & 3) as u16));
+            s.bench.write(SHMEM, n >> 32 & 0xfff0, 4, n);
+            match n >> 56 {
+                0..4 => s.server.disconnect(),
+                4..8 => s.server.reconnect(),
+                _ => {}
+            }
+            s.bench.poll_host();
+        }
+        assert!(s.bench.sys.start_holds <= 1);
+    }
 }
