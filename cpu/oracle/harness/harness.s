@@ -1,12 +1,13 @@
 @ The guest side of one differential run, the same on both implementations. It lives in handler mode: the host fills INPUT, CODE and
 @ SCRATCH and goes on at `start`, which enters the stream by an exception return; whatever ends the stream (the UDF behind its last
 @ instruction, or a fault of its own) comes to `collect`, which writes down what only code can see and stops at `done`.
-@ Symbols that the host needs stand at fixed addresses: start 0x100, done 0x200, svc 0x300 (see src/layout.rs).
+@ SVC goes to code that belongs to the stream. What the host needs stands at fixed addresses: start 0x100, done 0x200 (src/layout.rs).
     .syntax unified
     .cpu cortex-m3
     .thumb
 
     .equ INPUT,   0x20000000
+    .equ HANDLER, 0x200002a0
     .equ RESULT,  0x20000700
     .equ STACK,   0x20000800
     .equ SHCSR,   0xe000ed24
@@ -16,7 +17,7 @@
     .rept 9
     .word collect + 1
     .endr
-    .word svc + 1
+    .word HANDLER + 1
     .rept 36
     .word collect + 1
     .endr
@@ -26,10 +27,18 @@ start:
     ldr r0, =INPUT
     ldr r12, =SHCSR
     ldmia r0!, {r1-r8}
-    ldr r9, [r12]
-    bic r9, r9, #0x70000
-    bic r9, r9, #0xf000                 @ what the last stream left pending
-    orr r9, r9, r1
+    @ Of all fault and SVC exceptions that the last stream left pending or active, only the running one stays active.
+    mrs r10, ipsr
+    mov r9, r1
+    cmp r10, #4
+    it eq
+    orreq r9, #1                        @ MEMFAULTACT
+    cmp r10, #5
+    it eq
+    orreq r9, #2                        @ BUSFAULTACT
+    cmp r10, #6
+    it eq
+    orreq r9, #8                        @ USGFAULTACT
     str r9, [r12]                       @ enables of MemManage, BusFault and UsageFault
     str r2, [r12, #-16]                 @ CCR
     msr msp, r3
@@ -44,7 +53,7 @@ start:
     bx lr
     .ltorg
 
-    .org 0x180
+    .org 0x188
 reset:
     udf #0
 
@@ -81,8 +90,4 @@ collect:
     .org 0x200
 done:
     b done
-
-    .org 0x300
-svc:
-    bx lr
-    .org 0x304
+    .org 0x204

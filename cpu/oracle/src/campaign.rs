@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use crate::exclude;
 use crate::generate;
 use crate::ours::{Ours, Ran, Why};
 use crate::qemu::Qemu;
@@ -77,6 +78,10 @@ impl Campaign {
                 return Ok(());
             }
         };
+        if let Some(why) = exclude::incomparable(&mine) {
+            *self.tally.outside.entry(why).or_default() += 1;
+            return Ok(());
+        }
         let theirs = match self.qemu.run(&stream) {
             Ok(Some(o)) => o,
             trouble => {

@@ -87,6 +87,11 @@ impl Gdb {
         }
     }
 
+    /// Fetches the target's description: older QEMUs know single registers only for clients that have read it.
+    pub fn hello(&mut self) -> io::Result<()> {
+        self.ask("qXfer:features:read:target.xml:0,ffb").map(drop)
+    }
+
     /// Writes memory; servers take about 2,000 bytes at once.
     pub fn write(&mut self, addr: u32, bytes: &[u8]) -> io::Result<()> {
         for (chunk, at) in bytes.chunks(1900).zip((addr..).step_by(1900)) {

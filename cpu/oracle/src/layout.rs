@@ -4,6 +4,8 @@ use std::ops::Range;
 
 /// Vectors and the harness's code.
 pub const HARNESS: &[u8] = include_bytes!("../harness/harness.bin");
+/// Raises the first fault, which leads to [`DONE`].
+pub const RESET: u32 = 0x188;
 /// Entered in handler mode: starts the stream.
 pub const START: u32 = 0x100;
 /// Where the harness waits for the host, in handler mode.
@@ -12,7 +14,9 @@ pub const DONE: u32 = 0x200;
 /// What `start` reads.
 pub const INPUT: u32 = 0x2000_0000;
 /// The stream; filled up with UDF.
-pub const CODE: Range<u32> = 0x2000_0100..0x2000_0300;
+pub const CODE: Range<u32> = 0x2000_0100..0x2000_02a0;
+/// The stream's handler of SVC.
+pub const HANDLER: Range<u32> = CODE.end..0x2000_0300;
 /// Data and stacks of the stream.
 pub const SCRATCH: Range<u32> = 0x2000_0300..0x2000_0700;
 /// What `collect` writes.

@@ -78,9 +78,12 @@ fn run(o: &Options) -> std::io::Result<bool> {
     }
     let t = &c.tally;
     println!(
-        "{} streams compared ({} instructions, {} ended in a fault), {} differences; left out: {:?}",
-        t.compared, t.instructions, t.faulted, told, t.outside
+        "{} streams compared ({} instructions, {} ended in a fault), {} differences",
+        t.compared, t.instructions, t.faulted, told
     );
+    for (why, n) in &t.outside {
+        println!("  left out {n}: {why}");
+    }
     for (cfsr, n) in &t.faults {
         println!("  CFSR {cfsr:#09x}: {n}");
     }

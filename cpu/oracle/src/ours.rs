@@ -2,7 +2,7 @@
 
 use southbridge_cpu_armv7m::{Bus, BusFault, CORTEX_M3, Config, Engine, Exit, FlatBus, FlatWindow, State};
 
-use crate::layout::{CODE, DONE, HARNESS, INPUT, RESULT, SCRATCH, SCRATCH_LEN, START};
+use crate::layout::{DONE, HANDLER, HARNESS, INPUT, RESULT, SCRATCH, SCRATCH_LEN, START};
 use crate::stream::{Outcome, Stream};
 
 /// Instructions after which a stream counts as endless.
@@ -221,4 +221,4 @@ impl Bus for Arena {
     }
 }
 
-const _: () = assert!(CODE.end == SCRATCH.start, "one window holds input and code");
+const _: () = assert!(HANDLER.end == SCRATCH.start, "one window holds input and code");

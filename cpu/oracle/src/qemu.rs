@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::gdb::Gdb;
-use crate::layout::{DONE, HARNESS, INPUT, RESULT, RESULT_WORDS, SCRATCH, SCRATCH_LEN, START};
+use crate::layout::{DONE, HARNESS, INPUT, RESET, RESULT, RESULT_WORDS, SCRATCH, SCRATCH_LEN, START};
 use crate::stream::{Outcome, Stream};
 
 /// The program: `SOUTHBRIDGE_ORACLE_QEMU` if set, else the one in the path.
@@ -56,10 +56,11 @@ impl Qemu {
             gdb: Gdb::new(here),
         };
         let gdb = &mut qemu.gdb;
+        gdb.hello()?;
         gdb.write(0, HARNESS)?;
         gdb.breakpoint(DONE)?;
         gdb.set_register(13, INPUT + 0x800)?;
-        gdb.run_from(0x181)?;
+        gdb.run_from(RESET | 1)?;
         let pc = gdb.register(15)?;
         if pc != DONE {
             return Err(io::Error::other(format!("the harness does not come up: PC {pc:#x}")));

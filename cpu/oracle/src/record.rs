@@ -1,13 +1,13 @@
 //! Streams with what the oracle made of them, in a file, so that the comparison means something where no QEMU is.
 //!
 //! Little-endian throughout. Head: magic, count (u32), length (u8) and text of the oracle's version. A stream: seed (u64), set-up (6
-//! bytes), halfwords of code (count u8). Its outcome: for the words of `collect` and for the exception frame a mask (u32, u8) of those
+//! bytes), halfwords of code (count u8) and of the handler (the same). Its outcome: for the words of `collect` and for the exception frame a mask (u32, u8) of those
 //! that are not what a stream without effects would leave, and these; then a hash of the scratch memory (u64).
 
 use crate::layout::RESULT_WORDS;
 use crate::stream::{Outcome, Setup, Stream};
 
-const MAGIC: &[u8; 8] = b"sboracl1";
+const MAGIC: &[u8; 8] = b"sboracl2";
 
 /// One recorded stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,8 +92,10 @@ pub fn encode(oracle: &str, all: &[Recorded]) -> Vec<u8> {
             s.setup.it,
         ]);
         out.extend(s.setup.ccr.to_le_bytes());
-        out.push(s.code.len() as u8);
-        out.extend(s.code.iter().flat_map(|h| h.to_le_bytes()));
+        for code in [&s.code, &s.handler] {
+            out.push(code.len() as u8);
+            out.extend(code.iter().flat_map(|h| h.to_le_bytes()));
+        }
         let (words, frame) = expected(s);
         put(&mut out, &r.words, &words, 4);
         put(&mut out, &r.frame, &frame, 1);
@@ -121,6 +123,10 @@ impl Reader<'_> {
         }
         Some(base)
     }
+    fn code(&mut self) -> Option<Vec<u16>> {
+        let n = self.u8()?;
+        (0..n).map(|_| self.bytes().map(u16::from_le_bytes)).collect()
+    }
     fn one(&mut self) -> Option<Recorded> {
         let seed = u64::from_le_bytes(self.bytes()?);
         let [control, basepri, enables, it] = self.bytes()?;
@@ -132,11 +138,13 @@ impl Reader<'_> {
             it,
             ccr: u16::from_le_bytes(self.bytes()?),
         };
-        let n = self.u8()?;
-        let code = (0..n)
-            .map(|_| self.bytes().map(u16::from_le_bytes))
-            .collect::<Option<_>>()?;
-        let stream = Stream { seed, setup, code };
+        let (code, handler) = (self.code()?, self.code()?);
+        let stream = Stream {
+            seed,
+            setup,
+            code,
+            handler,
+        };
         let (words, frame) = expected(&stream);
         let mask = u32::from_le_bytes(self.bytes()?);
         let words = self.words(words, mask)?;

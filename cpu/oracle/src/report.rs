@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::layout::CODE;
+use crate::layout::{CODE, HANDLER, INPUT};
 use crate::ours::Ours;
 use crate::qemu::Qemu;
 use crate::stream::{Outcome, Stream};
@@ -82,18 +82,23 @@ fn rows(out: &mut String, before: Option<&[u32; 17]>, mine: &[u32; 17], theirs: 
 }
 
 fn instruction(stream: &Stream, pc: u32) -> String {
-    let i = (pc.wrapping_sub(CODE.start) / 2) as usize;
-    match stream.code.get(i..) {
+    let (code, start) = if pc < HANDLER.start {
+        (&stream.code, CODE.start)
+    } else {
+        (&stream.handler, HANDLER.start)
+    };
+    match code.get((pc.wrapping_sub(start) / 2) as usize..) {
         Some([a, b, ..]) if is_wide(*a) => format!("{a:04x} {b:04x}"),
         Some([a, ..]) => format!("{a:04x}"),
         _ => "outside the stream".into(),
     }
 }
 
-/// The code without its NOPs, disassembled where binutils for ARM are there.
+/// The code and its handler of SVC without NOPs and padding, disassembled where binutils for ARM are there.
 pub fn disassembly(stream: &Stream) -> String {
     let path = std::env::temp_dir().join(format!("southbridge-oracle-{}.bin", std::process::id()));
-    let bytes: Vec<u8> = stream.code.iter().flat_map(|h| h.to_le_bytes()).collect();
+    let image = stream.image();
+    let bytes = &image[(CODE.start - INPUT) as usize..(HANDLER.end - INPUT) as usize];
     let text = std::fs::write(&path, bytes).ok().and_then(|()| {
         let out = Command::new("arm-none-eabi-objdump")
             .args(["-D", "-b", "binary", "-m", "arm", "-M", "force-thumb"])
@@ -108,7 +113,7 @@ pub fn disassembly(stream: &Stream) -> String {
         Some(
             text.lines()
                 .skip(7)
-                .filter(|l| !l.ends_with("\tnop"))
+                .filter(|l| !l.ends_with("\tnop") && !l.contains("de5a"))
                 .map(|l| format!("  {l}\n"))
                 .collect::<String>(),
         )

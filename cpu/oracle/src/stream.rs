@@ -1,6 +1,6 @@
 //! One stream: the state it starts in, its code, and what an implementation makes of it.
 
-use crate::layout::{self, CODE, END, INPUT, RESULT_NAMES, RESULT_WORDS, SCRATCH, SCRATCH_LEN, result};
+use crate::layout::{self, CODE, END, HANDLER, INPUT, RESULT_NAMES, RESULT_WORDS, SCRATCH, SCRATCH_LEN, result};
 use crate::rng::Rng;
 
 /// Everything that a run depends on. The registers and memory that it starts with are a function of `seed` and `setup`.
@@ -12,6 +12,8 @@ pub struct Stream {
     pub setup: Setup,
     /// Instructions, in halfwords.
     pub code: Vec<u16>,
+    /// The handler of SVC, in halfwords.
+    pub handler: Vec<u16>,
 }
 
 /// Core state at the start, packed as it is recorded.
@@ -25,7 +27,7 @@ pub struct Setup {
     pub basepri: u8,
     /// Bits 0 to 2: MEMFAULTENA, BUSFAULTENA, USGFAULTENA.
     pub enables: u8,
-    /// CCR: bits 3, 4, 8 and 9 matter.
+    /// CCR: bits 3 (UNALIGN_TRP), 4 (DIV_0_TRP) and 9 (STKALIGN).
     pub ccr: u16,
     /// ITSTATE.
     pub it: u8,
@@ -100,14 +102,15 @@ impl Stream {
         let s = &self.setup;
         let on_psp = s.control & 2 != 0;
         // The frame that `start` returns through; the stack is set so that SP ends where it should.
-        let frame = (i.sp & !7) - 32;
+        let aligned = if s.ccr & 0x200 != 0 { 7 } else { 0 };
+        let frame = (i.sp & !aligned) - 32;
         let (msp, psp) = if on_psp {
             (i.other_sp, frame)
         } else {
             (frame, i.other_sp)
         };
         let exc_return = if on_psp { 0xffff_fffd } else { 0xffff_fff9 };
-        let ccr = u32::from(s.ccr) & 0x118 | 0x200;
+        let ccr = u32::from(s.ccr) & 0x218;
         let head = [
             u32::from(s.enables & 7) << 16,
             ccr,
@@ -123,12 +126,14 @@ impl Stream {
             out.extend(word.to_le_bytes());
         }
         out.resize((CODE.start - INPUT) as usize, 0);
-        let end = (SCRATCH.start - INPUT) as usize;
-        out.extend(self.code.iter().flat_map(|h| h.to_le_bytes()));
-        while out.len() < end {
-            out.extend(END.to_le_bytes());
+        for (code, end) in [(&self.code, CODE.end), (&self.handler, HANDLER.end)] {
+            let end = (end - INPUT) as usize;
+            out.extend(code.iter().flat_map(|h| h.to_le_bytes()));
+            while out.len() < end {
+                out.extend(END.to_le_bytes());
+            }
+            out.truncate(end);
         }
-        out.truncate(end);
         out.extend(*i.scratch);
         let words = [i.r[0], i.r[1], i.r[2], i.r[3], i.r[12], i.lr, CODE.start, i.xpsr];
         let at = (frame - INPUT) as usize;

@@ -186,7 +186,7 @@ impl Maker {
                     (_, false) => 0x8000,
                     (_, true) => 0x8800,
                 };
-                self.narrow(base | (offset / what.size & 31) << 6 | n << 3 | t);
+                self.narrow(base | ((offset / what.size) & 31) << 6 | n << 3 | t);
             }
             Negative => self.wide(wide | 0xc00 | offset & 255),
             Unprivileged => self.wide(wide | 0xe00 | offset & 255),
@@ -259,6 +259,9 @@ impl Maker {
 
     /// The stack pointer, set anew unless it is known and has `bytes` of room on both sides.
     pub(super) fn stack(&mut self, bytes: u32) -> Option<u32> {
+        if !self.own_stack {
+            return None;
+        }
         let room = SCRATCH.start + 0x90 + bytes..=SCRATCH.end - bytes - 0x20;
         let good = |v: &u32| room.contains(v) && v.is_multiple_of(4);
         if let Some(sp) = self.known[13].filter(good) {
@@ -414,14 +417,31 @@ impl Maker {
         self.forget(t);
         match self.rng.below(8) {
             0 => self.wide(0xf3bf_8f2f), // CLREX
-            1 => self.narrow(0xdf01),    // SVC, which clears it too
+            1 => {
+                // The call clears the reservation too; the base comes back.
+                let base = self.known[n as usize];
+                self.svc(1);
+                if let Some(base) = base {
+                    self.set(n, base);
+                }
+            }
             2 => self.wide(0xf880_0000 | n << 16 | v << 12 | imm),
             _ => {}
         }
-        match size {
-            0 => self.wide(0xe840_0000 | n << 16 | v << 12 | d << 8 | imm),
-            1 => self.wide(0xe8c0_0f40 | n << 16 | v << 12 | d),
-            _ => self.wide(0xe8c0_0f50 | n << 16 | v << 12 | d),
+        let store = match size {
+            0 => 0xe840_0000 | n << 16 | v << 12 | d << 8 | imm,
+            1 => 0xe8c0_0f40 | n << 16 | v << 12 | d,
+            _ => 0xe8c0_0f50 | n << 16 | v << 12 | d,
+        };
+        self.wide(store);
+        if self.rng.chance(25) {
+            // The first one has used the reservation up.
+            let spare = self.register_but(&[n, v, d]);
+            self.forget(spare);
+            self.wide(match size {
+                0 => store & !0xf00 | spare << 8,
+                _ => store & !0xf | spare,
+            });
         }
         self.forget(d);
     }

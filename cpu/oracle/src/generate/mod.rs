@@ -10,7 +10,7 @@ mod memory;
 mod system;
 
 use crate::exclude;
-use crate::layout::CODE;
+use crate::layout::{CODE, HANDLER};
 use crate::rng::Rng;
 use crate::stream::{Setup, Stream};
 use forms::{Form, NARROW, WIDE, plain_registers};
@@ -18,7 +18,7 @@ use forms::{Form, NARROW, WIDE, plain_registers};
 use southbridge_cpu_armv7m::decode::is_wide;
 
 /// Halfwords that a stream may have; the rest of the code area stays UDF.
-const MOST: usize = 236;
+const MOST: usize = 192;
 
 /// The stream of a seed.
 pub fn stream(seed: u64) -> Stream {
@@ -30,7 +30,9 @@ pub fn stream(seed: u64) -> Stream {
         seed,
         setup,
         code: Vec::new(),
+        handler: Vec::new(),
     };
+    stream.handler = handler(rng.u64(), &stream);
     let mut maker = Maker::new(rng, &stream);
     if setup.it != 0 {
         maker.it_block(setup.it);
@@ -51,6 +53,49 @@ pub fn stream(seed: u64) -> Stream {
     stream
 }
 
+/// EXC_RETURN values that are wrong, or may be (B1.5.8); see `exclude` for those that are missing.
+const RETURNS: [u32; 4] = [0xffff_fff9, 0xffff_fff0, 0xffff_fff5, 0xffff_ffff];
+
+/// A handler of SVC: it does something in handler mode, and returns in one of the ways there are.
+fn handler(seed: u64, stream: &Stream) -> Vec<u16> {
+    let mut rng = Rng::new(seed);
+    if rng.chance(40) {
+        return vec![0x4770]; // BX LR
+    }
+    let end = rng.below(10);
+    let mut maker = Maker::new(rng, stream);
+    maker.base = HANDLER.start;
+    maker.known = [None; 15];
+    maker.own_stack = false;
+    maker.privileged = true;
+    maker.narrow(if end < 4 { 0xb510 } else { 0xb500 }); // PUSH {R4, LR}, PUSH {LR}
+    for _ in 0..1 + maker.rng.below(5) {
+        match maker.rng.below(10) {
+            _ if maker.code.len() > 26 => break,
+            0..=2 => maker.data(NARROW),
+            3..=5 => maker.data(WIDE),
+            6 | 7 => maker.single(),
+            _ => maker.system(),
+        }
+    }
+    match end {
+        0..=3 => maker.narrow(0xbd10),
+        4 | 5 => maker.narrow(0xbd00),
+        6 => maker.wide(0xf85d_fb04), // LDR PC, [SP], #4
+        7 | 8 => {
+            maker.wide(0xf85d_eb04); // LDR LR, [SP], #4
+            maker.narrow(0x4770);
+        }
+        _ => {
+            maker.narrow(0xb001); // ADD SP, #4
+            let link = *maker.rng.pick(&RETURNS);
+            maker.set(14, link);
+            maker.narrow(0x4770);
+        }
+    }
+    maker.code
+}
+
 fn setup(rng: &mut Rng) -> Setup {
     let mut s = Setup {
         enables: rng.below(8) as u8,
@@ -66,6 +111,9 @@ fn setup(rng: &mut Rng) -> Setup {
     if rng.chance(25) {
         s.ccr = rng.u32() as u16 & 0x18;
     }
+    if rng.chance(90) {
+        s.ccr |= 0x200;
+    }
     if rng.chance(6) {
         s.it = random_it(rng);
     }
@@ -77,7 +125,7 @@ fn random_it(rng: &mut Rng) -> u8 {
     if rng.chance(5) {
         return 0xe0 | 1 << rng.below(4);
     }
-    (rng.below(14) << 4 | 1 + rng.below(15)) as u8
+    ((rng.below(14) << 4) | (1 + rng.below(15))) as u8
 }
 
 /// Instructions that an ITSTATE covers.
@@ -115,6 +163,10 @@ struct Fixup {
 struct Maker {
     rng: Rng,
     code: Vec<u16>,
+    /// Where the code will stand.
+    base: u32,
+    /// Whether it may move SP as it likes.
+    own_stack: bool,
     units: Vec<usize>,
     fixups: Vec<Fixup>,
     /// Values of R0 to R14 where they are known.
@@ -139,6 +191,8 @@ impl Maker {
         Maker {
             rng,
             code: Vec::new(),
+            base: CODE.start,
+            own_stack: true,
             units: Vec::new(),
             fixups: Vec::new(),
             known,
@@ -157,7 +211,7 @@ impl Maker {
     }
     /// Address of the next instruction.
     fn here(&self) -> u32 {
-        CODE.start + 2 * self.code.len() as u32
+        self.base + 2 * self.code.len() as u32
     }
 
     fn begin_unit(&mut self) {
@@ -257,6 +311,14 @@ impl Maker {
         }
     }
 
+    /// A supervisor call: the handler may change any register that is not stacked.
+    fn svc(&mut self, number: u32) {
+        self.narrow(0xdf00 | number);
+        let sp = self.known[13];
+        self.known = [None; 15];
+        self.known[13] = sp;
+    }
+
     /// A register's value is no longer known.
     fn forget(&mut self, r: u32) {
         if let Some(k) = self.known.get_mut(r as usize) {
@@ -347,7 +409,11 @@ mod tests {
         for seed in 0..200 {
             let s = stream(seed);
             assert_eq!(s, stream(seed));
-            assert!(!s.code.is_empty() && s.code.len() < 256, "{seed}: {}", s.code.len());
+            assert!(
+                !s.code.is_empty() && s.code.len() <= 208 && s.handler.len() <= 48,
+                "{seed}: {}",
+                s.code.len()
+            );
         }
     }
 

@@ -32,7 +32,7 @@ impl Maker {
             13 => self.control(),
             14 | 15 => {
                 let n = self.rng.below(256);
-                self.narrow(0xdf00 | n); // SVC
+                self.svc(n);
             }
             _ => self.hint(),
         }
