@@ -52,6 +52,10 @@ pub trait Device: Any + Send {
     /// restores those itself.
     fn load(&mut self, state: &SavedState) -> Result<(), LoadError>;
 
+    /// The whole machine has been loaded: time to tell back ends what they cannot know, such as the room in a FIFO. Nothing that the
+    /// guest can see may change.
+    fn after_load(&mut self, _cx: &mut Ctx<'_>) {}
+
     /// Why this device cannot be saved right now, if so (its state lives in another process, say).
     fn migration_blocker(&self) -> Option<String> {
         None

@@ -266,6 +266,24 @@ impl Reactor {
         }
     }
 
+    /// Stops watching all notifiers of a device that is unplugged.
+    pub(crate) fn drop_notifiers_of(&mut self, gone: DeviceId) {
+        let theirs = |s: &WatchSlot| matches!(&s.target, Some(WatchTarget::Notifier { device, .. }) if *device == gone);
+        let ids: Vec<_> = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| theirs(s))
+            .map(|(i, s)| WatchId {
+                slot: i as u32,
+                generation: s.generation,
+            })
+            .collect();
+        for id in ids {
+            self.drop_notifier(id);
+        }
+    }
+
     /// Waits until something happens or `timeout` has passed (forever if `None`), and queues what happened.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>, out: &mut Happened) -> io::Result<()> {
         self.shared.attention.store(false, Ordering::Release);

@@ -26,6 +26,49 @@ pub enum Sink {
     Cpu(CpuId, u32),
 }
 
+/// Which lines somebody outside listens in on; what they carry goes where it always goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tap {
+    /// None.
+    #[default]
+    Off,
+    /// Outputs of a device, from the first, so many.
+    Outputs(DeviceId, LineId, LineId),
+    /// All inputs of a device.
+    Inputs(DeviceId),
+    /// All interrupt inputs of a CPU.
+    Cpu(CpuId),
+}
+
+/// A tap and the changes it heard: line by the numbering of what is tapped, and level.
+#[derive(Debug, Default)]
+pub struct Tapped {
+    /// What is tapped.
+    pub tap: Tap,
+    /// Changes, oldest first.
+    pub heard: Vec<(u32, bool)>,
+}
+
+impl Tapped {
+    pub(crate) fn output(&mut self, device: DeviceId, line: LineId, level: bool) {
+        if let Tap::Outputs(d, first, count) = self.tap
+            && d == device
+            && line >= first
+            && line - first < count
+        {
+            self.heard.push((u32::from(line - first), level));
+        }
+    }
+
+    pub(crate) fn sink(&mut self, sink: Sink, level: bool) {
+        match (self.tap, sink) {
+            (Tap::Inputs(d), Sink::Device(device, line)) if d == device => self.heard.push((line.into(), level)),
+            (Tap::Cpu(c), Sink::Cpu(cpu, line)) if c == cpu => self.heard.push((line, level)),
+            _ => {}
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Net {
     drivers_high: u32,

@@ -732,6 +732,9 @@ impl Machine {
             self.sys.timers.set(device, timer, deadline);
         }
         let _ = self.sys.take_lines(CpuId(0));
+        for (id, ..) in &s.devices {
+            self.sys.with_device(*id, |d, cx| d.after_load(cx));
+        }
         self.started = true;
         if self.state == RunState::Prelaunch && !self.start_paused {
             self.state = RunState::Running;

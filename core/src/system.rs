@@ -15,7 +15,7 @@ use crate::device::{
 };
 use crate::fault::BusError;
 use crate::host::{Backend, BackendId, Host, HostCx, WatchId};
-use crate::line::{LineId, NetId, Nets, Sink};
+use crate::line::{LineId, NetId, Nets, Sink, Tap, Tapped};
 use crate::log::{Log, LogItems};
 use crate::memory::{AddressSpace, Mapping, MappingId, RamBlock, RamWindow, Target};
 use crate::property::Properties;
@@ -133,6 +133,8 @@ pub struct System {
     pub requests: Requests,
     /// Host things that the start of the machine should wait for a moment (a handshake in progress).
     pub start_holds: u32,
+    /// Lines that somebody outside listens in on.
+    pub tapped: Tapped,
     pub(crate) timers: TimerQueue,
     pub(crate) nets: Nets,
     slots: Vec<Option<Slot>>,
@@ -162,6 +164,7 @@ impl System {
             log: Log::default(),
             requests: Requests::empty(),
             start_holds: 0,
+            tapped: Tapped::default(),
             timers: TimerQueue::default(),
             nets: Nets::default(),
             slots: Vec::new(),
@@ -254,6 +257,7 @@ impl System {
         }
         self.nets.disconnect_device(id);
         self.timers.cancel_all(id);
+        self.host.reactor.drop_notifiers_of(id);
         for bus in &mut self.buses {
             bus.children.retain(|(c, _)| *c != id);
         }
@@ -858,6 +862,9 @@ impl System {
     }
 
     fn deliver(&mut self, sink: Sink, level: bool) {
+        if self.tapped.tap != Tap::Off {
+            self.tapped.sink(sink, level);
+        }
         match sink {
             Sink::Device(id, input) => {
                 self.with_device(id, |d, cx| d.on_line(input, level, cx));
@@ -1066,7 +1073,11 @@ impl Ctx<'_> {
         };
         if o.1 != level {
             o.1 = level;
-            if let Some(net) = o.0 {
+            let net = o.0;
+            if self.sys.tapped.tap != Tap::Off {
+                self.sys.tapped.output(self.me, output, level);
+            }
+            if let Some(net) = net {
                 self.sys.nets.drive(net, level);
             }
         }
