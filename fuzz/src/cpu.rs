@@ -119,7 +119,7 @@ pub fn cpu_code(data: &[u8]) {
     let mut slices = 0u32;
     let cut_exit = cut.run_to(BUDGET, |cpu| {
         slices += 1;
-        if options & 2 != 0 && slices.is_multiple_of(16) {
+        if options & 2 != 0 && slices.is_multiple_of(128) {
             cpu.reload();
         }
         u64::from(*length) + 1

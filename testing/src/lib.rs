@@ -392,10 +392,10 @@ fn check_hostile_states(make: &impl Fn() -> Bench) {
             return;
         }
         let at = noise.next_u64() as usize % bad.cbor.len();
-        if noise.next_u64() & 3 == 0 {
-            bad.cbor.truncate(at);
-        } else {
-            bad.cbor[at] = noise.next_u64() as u8;
+        match noise.next_u64() % 8 {
+            0 => bad.cbor.truncate(at),
+            1 | 2 => bad.cbor[at] = noise.next_u64() as u8,
+            _ => bad = damage(&bad, &noise.bytes(16)),
         }
         let mut b = make();
         let _ = b.sys.with_device(b.device, |d, _| d.load(&bad));
