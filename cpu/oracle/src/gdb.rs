@@ -67,12 +67,13 @@ impl Gdb {
         let said = std::str::from_utf8(sum)
             .ok()
             .and_then(|s| u8::from_str_radix(s, 16).ok());
-        if said != Some(expected) {
-            return Err(bad("checksum"));
-        }
         let text = String::from_utf8_lossy(body).into_owned();
         self.buffer.drain(..start + len + 3);
-        Ok(Some(text))
+        if said == Some(expected) {
+            Ok(Some(text))
+        } else {
+            Err(bad("checksum"))
+        }
     }
 
     fn ask(&mut self, payload: &str) -> io::Result<String> {
@@ -172,13 +173,15 @@ mod tests {
         let (here, mut there) = UnixStream::pair().unwrap();
         let mut gdb = Gdb::new(here);
         gdb.patience = Duration::from_millis(50);
-        there.write_all(b"++$e0ff#5e$OK#9a$OK#00").unwrap();
+        // Two bytes, an error, an answer with a wrong checksum, and one that is right.
+        there.write_all(b"++$e0ff#61$E14#aa+$OK#00$OK#9a").unwrap();
+        assert_eq!(gdb.read(0x10, 2).unwrap(), [0xe0, 0xff]);
         assert_eq!(gdb.read(0x10, 2).unwrap_err().kind(), io::ErrorKind::InvalidData);
-        gdb.write(0x20, &[0xab]).unwrap();
-        assert_eq!(gdb.breakpoint(0).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(gdb.write(0x20, &[0xab]).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        gdb.breakpoint(0).unwrap();
         let mut sent = [0; 128];
         let n = there.read(&mut sent).unwrap();
-        assert_eq!(&sent[..n], b"+$m10,2#2c+$M20,1:ab#48+$Z0,0,2#4e".as_slice());
+        assert_eq!(&sent[..n], b"+$m10,2#2c+$m10,2#2c+$M20,1:ab#09+$Z0,0,2#44".as_slice());
     }
 
     #[test]
