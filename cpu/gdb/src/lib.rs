@@ -1,0 +1,1 @@
+//! The gdb remote server.
