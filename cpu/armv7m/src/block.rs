@@ -11,6 +11,7 @@ use crate::core::{Core, Fault};
 use crate::decode::{decode, is_wide};
 use crate::exec::{Op, align_sp, guard, lower};
 use crate::insn::{Insn, Kind};
+use crate::observe::{Line, Observation, Observe};
 use crate::scs::mpu::Access;
 
 /// Instructions in a block at most; an IT block is never cut.
@@ -166,6 +167,9 @@ impl<B: Bus> Cache<B> {
     /// Decodes the block at the core's PC and ITSTATE. It ends before any of `stops`.
     pub(crate) fn build(&mut self, core: &mut Core<B>, bus: &mut B, stops: &Stops) -> Result<u32, Fault> {
         let decoded = Decoded::of(core, bus, stops)?;
+        if !decoded.lines.is_empty() {
+            core.tell(bus, Observe::CODE, &Observation::Decoded(&decoded.lines));
+        }
         if self.index.len() >= MAX_BLOCKS {
             self.clear();
         }
@@ -200,6 +204,8 @@ struct Decoded<B: Bus> {
     block: Block<B>,
     /// The granules it was decoded from.
     windows: Vec<(B::Window, u32)>,
+    /// For those who read along.
+    lines: Vec<Line>,
 }
 
 impl<B: Bus> Decoded<B> {
@@ -209,16 +215,20 @@ impl<B: Bus> Decoded<B> {
         let mut reader = Reader { windows: Vec::new() };
         let mut ops = Vec::new();
         let mut places = Vec::new();
+        let mut lines = Vec::new();
         while places.len() < MAX_INSNS || (it != 0 && places.len() < MAX_INSNS + 8) {
             if pc != start && stops.contains(&pc) {
                 break;
             }
-            let insn = match reader.insn(core, bus, pc, it != 0) {
-                Ok(insn) => insn,
+            let (insn, raw) = match reader.insn(core, bus, pc, it != 0) {
+                Ok(decoded) => decoded,
                 Err(fault) if places.is_empty() => return Err(fault),
                 Err(_) => break,
             };
             push(&mut ops, &insn, it, places.len() as u8);
+            if core.observe.contains(Observe::CODE) {
+                lines.push(Line { pc, raw, it, insn });
+            }
             places.push(Place { pc, it });
             pc = pc.wrapping_add(insn.size.into());
             it = match insn.kind {
@@ -241,6 +251,7 @@ impl<B: Bus> Decoded<B> {
         Ok(Decoded {
             block,
             windows: reader.windows,
+            lines,
         })
     }
 }
@@ -272,18 +283,26 @@ struct Reader<W> {
 }
 
 impl<W: Window> Reader<W> {
-    fn insn<B: Bus<Window = W>>(&mut self, core: &Core<B>, bus: &mut B, pc: u32, in_it: bool) -> Result<Insn, Fault> {
+    fn insn<B: Bus<Window = W>>(
+        &mut self,
+        core: &Core<B>,
+        bus: &mut B,
+        pc: u32,
+        in_it: bool,
+    ) -> Result<(Insn, u32), Fault> {
         let first = self.half(core, bus, pc)?;
         if !is_wide(first) {
-            return Ok(decode(first.into(), false, pc, in_it));
+            return Ok((decode(first.into(), false, pc, in_it), first.into()));
         }
         let second = self.half(core, bus, pc.wrapping_add(2))?;
-        Ok(decode(u32::from(first) << 16 | u32::from(second), true, pc, in_it))
+        let raw = u32::from(first) << 16 | u32::from(second);
+        Ok((decode(raw, true, pc, in_it), raw))
     }
 
     fn half<B: Bus<Window = W>>(&mut self, core: &Core<B>, bus: &mut B, addr: u32) -> Result<u16, Fault> {
         let (rights, _) = core.s.mpu.rights(addr, core.s.privileged(), core.negative());
         if !rights.allow(Access::Fetch) {
+            core.tell_mpu(bus, addr, Access::Fetch, core.s.privileged());
             return Err(Fault::FetchAccess);
         }
         let here = |w: &W, at: u32| {

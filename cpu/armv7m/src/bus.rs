@@ -1,5 +1,7 @@
 //! What the engine needs from the world: memory, time, and news. Monomorphised, so that a RAM access costs no call.
 
+use crate::observe::{Observation, Observe};
+
 /// An access that nothing completed: the core raises a bus fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BusFault;
@@ -62,4 +64,11 @@ pub trait Bus {
     fn take_code_writes(&mut self, cpu: u8) -> Vec<(u64, u64, u64)>;
     /// The engine itself wrote into marked code (same terms); it comes back through [`Bus::take_code_writes`].
     fn code_written(&mut self, memory: u64, offset: u64, len: u64);
+
+    /// What the engine should tell through [`Bus::observed`]; asked once when a run begins.
+    fn observes(&self) -> Observe {
+        Observe::empty()
+    }
+    /// Core number `cpu` did something that [`Bus::observes`] asked for. Time is published.
+    fn observed(&mut self, _cpu: u8, _what: &Observation<'_>) {}
 }

@@ -1,6 +1,7 @@
 //! The running core: state, plus what the engine needs beside it while it runs (translations, a fault on its way, time).
 
 use crate::bus::{Bus, Window};
+use crate::observe::{Observation, Observe};
 use crate::scs::systick::Rates;
 use crate::state::State;
 use crate::variant::Config;
@@ -82,6 +83,12 @@ pub(crate) struct Core<B: Bus> {
     /// 4 KiB page (address >> 12) last found to be no RAM, so that device accesses need not ask. Where RAM shares the page, its
     /// accesses go through the bus: slower, not wrong.
     pub(crate) device_page: u32,
+    /// Data that a debugger watches: no window that is kept reaches it, so that its accesses are seen on the slow path.
+    pub(crate) watch: crate::debugger::Watch,
+    /// What the bus wants to hear of during this run.
+    pub(crate) observe: Observe,
+    /// The bus was told that the core sleeps.
+    pub(crate) told_asleep: bool,
 }
 
 impl<B: Bus> Core<B> {
@@ -103,6 +110,9 @@ impl<B: Bus> Core<B> {
             rights: 0,
             mpu_writes: 0,
             device_page: NO_PAGE,
+            watch: crate::debugger::Watch::default(),
+            observe: Observe::empty(),
+            told_asleep: false,
         }
     }
 
@@ -140,6 +150,14 @@ impl<B: Bus> Core<B> {
         bus.consume(now.saturating_sub(self.published));
         self.published = self.published.max(now);
         now
+    }
+
+    /// Tells the bus, if it wants to hear of such things. Callers on warm paths test [`Core::observe`] themselves.
+    #[cold]
+    pub(crate) fn tell(&self, bus: &mut B, kind: Observe, what: &Observation<'_>) {
+        if self.observe.intersects(kind) {
+            bus.observed(self.cfg.cpu, what);
+        }
     }
 
     /// Stops the instruction with `fault`.

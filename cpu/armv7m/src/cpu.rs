@@ -1,11 +1,12 @@
 //! The engine as a CPU of a machine: [`Bus`] on top of `core`'s `System`, and `core`'s `Cpu` on top of [`Engine`].
 
-use southbridge_core::cpu::{Cpu, CpuId, Exit as CpuExit, RegisterValue};
+use southbridge_core::cpu::{Cpu, CpuDebug, CpuId, Exit as CpuExit, RegisterValue};
 use southbridge_core::system::CodeWrite;
-use southbridge_core::{LoadError, RamWindow, SavedState, System};
+use southbridge_core::{LoadError, LogItems, RamWindow, SavedState, System};
 
 use crate::bus::{Bus, BusFault, CODE_GRANULE, Window};
 use crate::engine::{Engine, Exit};
+use crate::observe::{Observation, Observe};
 use crate::state::State;
 use crate::variant::Config;
 
@@ -104,6 +105,21 @@ impl Bus for System {
             },
         );
     }
+    fn observes(&self) -> Observe {
+        let wants = [
+            (LogItems::INT, Observe::EXCEPTIONS),
+            (LogItems::CPU_RESET, Observe::RESET),
+            (LogItems::IN_ASM, Observe::CODE),
+            (LogItems::EXEC, Observe::BLOCKS),
+            (LogItems::MMU, Observe::MPU),
+        ];
+        let on = wants.iter().filter(|(item, _)| self.log.on(*item));
+        on.fold(Observe::empty(), |all, (_, kind)| all | *kind)
+    }
+    #[cold]
+    fn observed(&mut self, cpu: u8, what: &Observation<'_>) {
+        self.log.line(format_args!("CPU {cpu}: {what}"));
+    }
 }
 
 /// A Cortex-M core of a machine.
@@ -196,5 +212,8 @@ impl Cpu for CortexM {
     }
     fn pc(&self) -> u64 {
         self.engine.register("pc").unwrap_or(0).into()
+    }
+    fn debug(&mut self) -> Option<&mut dyn CpuDebug> {
+        Some(self)
     }
 }

@@ -4,6 +4,7 @@ use crate::block::{Cache, Place, Stops, executable, key};
 use crate::bus::Bus;
 use crate::core::{Core, Fault, Flow};
 use crate::exception::fetch_vector;
+use crate::observe::{Observation, Observe};
 use crate::scs::nvic::number::*;
 use crate::scs::regs::sync_systick;
 use crate::scs::scb::demcr;
@@ -32,7 +33,7 @@ pub enum Exit {
     },
     /// A fault while a fault of the highest priority was handled (B1.5.15). Only a reset (or NMI) helps.
     Lockup,
-    /// A breakpoint set with [`Engine::set_breakpoint`] is at the PC.
+    /// A breakpoint is at the PC, or the last instruction touched watched data.
     Breakpoint,
 }
 
@@ -103,6 +104,10 @@ impl<B: Bus> Engine<B> {
             // A vector that cannot be read at reset is lockup at priority -1 (B1.5.15).
             _ => core.s.lockup = true,
         }
+        if core.observe.contains(Observe::RESET) {
+            let registers = self.registers();
+            self.core.tell(bus, Observe::RESET, &Observation::Reset(&registers));
+        }
     }
 
     /// Executes `budget` instructions, exactly so many unless another exit comes first.
@@ -120,6 +125,11 @@ impl<B: Bus> Engine<B> {
             }
         };
         self.settle(bus);
+        if exit == Exit::Lockup {
+            let (hfsr, cfsr) = (self.core.s.scb.hfsr, self.core.s.scb.cfsr);
+            self.core
+                .tell(bus, Observe::EXCEPTIONS, &Observation::Lockup { hfsr, cfsr });
+        }
         exit
     }
 
@@ -132,10 +142,11 @@ impl<B: Bus> Engine<B> {
     }
 
     /// Takes over what changed while others ran: time, clock rate, the memory map.
-    fn begin(&mut self, bus: &mut B) {
+    pub(crate) fn begin(&mut self, bus: &mut B) {
         let core = &mut self.core;
         core.cycles = bus.cycles();
         core.published = core.cycles;
+        core.observe = bus.observes();
         if bus.cpu_hz() != core.cpu_hz {
             sync_systick(core, core.cycles);
             core.cpu_hz = bus.cpu_hz();
@@ -158,6 +169,9 @@ impl<B: Bus> Engine<B> {
             core.reset_request = false;
             return Some(Exit::Reset);
         }
+        if core.watch.has_hit() {
+            return Some(Exit::Breakpoint);
+        }
         if core.s.lockup {
             // Only NMI preempts, and only a lockup at priority -1.
             if core.takeable() != Some(NMI) {
@@ -167,6 +181,10 @@ impl<B: Bus> Engine<B> {
         }
         if core.s.sleep != Sleep::Awake {
             if !core.wakes() {
+                if !core.told_asleep {
+                    core.told_asleep = true;
+                    core.tell(bus, Observe::SLEEP, &Observation::Sleep(core.s.sleep == Sleep::Event));
+                }
                 return Some(Exit::Idle {
                     until: core.s.systick.next_event(core.rates()),
                 });
@@ -175,6 +193,9 @@ impl<B: Bus> Engine<B> {
                 core.s.event = false;
             }
             core.s.sleep = Sleep::Awake;
+            if std::mem::take(&mut core.told_asleep) {
+                core.tell(bus, Observe::SLEEP, &Observation::Wake);
+            }
         }
         if core.cycles >= end || bus.attention() {
             return Some(Exit::Budget);
@@ -184,6 +205,10 @@ impl<B: Bus> Engine<B> {
             if core.s.lockup {
                 return Some(Exit::Lockup);
             }
+        }
+        if self.core.watch.has_hit() {
+            // Exception entry pushed onto watched data.
+            return Some(Exit::Breakpoint);
         }
         if !self.breakpoints.is_empty() {
             let pc = self.core.s.pc;
@@ -231,7 +256,9 @@ impl<B: Bus> Engine<B> {
 
     /// Executes blocks until `stop` cycles, or something needs a look between two instructions.
     fn blocks(&mut self, bus: &mut B, stop: u64) -> Option<Exit> {
-        let single = !self.breakpoints.is_empty();
+        // Whoever reads each block's address gets it from here: then no block is followed by another without this loop.
+        let told = self.core.observe.contains(Observe::BLOCKS);
+        let single = told || !self.breakpoints.is_empty();
         let mut from = 0;
         while !self.core.s.lockup && self.core.cycles < stop {
             let Self { core, cache, .. } = self;
@@ -248,6 +275,11 @@ impl<B: Bus> Engine<B> {
             };
             if from != 0 {
                 cache.link(from, id);
+            }
+            if told {
+                core.publish(bus, 0);
+                let (pc, count) = (core.s.pc, cache.get(id).count);
+                core.tell(bus, Observe::BLOCKS, &Observation::Block { pc, count });
             }
             let flow = loop {
                 let block = cache.get(id);

@@ -2,6 +2,7 @@
 
 use crate::bus::{Bus, Window};
 use crate::core::{Core, Fault, Flow};
+use crate::observe::{Observation, Observe};
 use crate::scs::nvic::{IDLE, number::*};
 use crate::scs::scb::{ccr, cfsr, demcr, hfsr, scr};
 use crate::state::Sleep;
@@ -220,7 +221,16 @@ impl<B: Bus> Core<B> {
             _ => fetch_vector(bus, vector),
         };
         match target {
-            Some(target) => self.start_handler(n, target, link),
+            Some(target) => {
+                let entry = Observation::Entry {
+                    number: n,
+                    priority: self.s.nvic.priority(n),
+                    from: self.s.pc,
+                    handler: target & !1,
+                };
+                self.tell(bus, Observe::EXCEPTIONS, &entry);
+                self.start_handler(n, target, link);
+            }
             None => {
                 self.s.scb.hfsr |= hfsr::VECTTBL;
                 if n <= HARD_FAULT {
@@ -271,10 +281,11 @@ impl<B: Bus> Core<B> {
             },
         );
         if self.takeable().is_some() {
+            self.tell_return(bus, n, link, None);
             // Tail-chaining: the frame stays where it is.
             return self.take(bus, link);
         }
-        self.unstack(bus, link);
+        self.unstack(bus, n, link);
         self.look_up = true;
     }
 
@@ -290,10 +301,15 @@ impl<B: Bus> Core<B> {
         self.deactivate(n);
         self.s.scb.cfsr |= cfsr::INVPC;
         self.pend_fault(USAGE_FAULT);
+        self.tell_return(bus, n, link, None);
         self.take(bus, 0xf000_0000 | link);
     }
 
-    fn unstack(&mut self, bus: &mut B, link: u32) {
+    fn tell_return(&self, bus: &mut B, number: u16, link: u32, to: Option<u32>) {
+        self.tell(bus, Observe::EXCEPTIONS, &Observation::Return { number, link, to });
+    }
+
+    fn unstack(&mut self, bus: &mut B, n: u16, link: u32) {
         let to_thread = link & 0xf != 1;
         let control = self.s.control;
         let on_psp = link & 0xf == 0xd;
@@ -308,6 +324,7 @@ impl<B: Bus> Core<B> {
             };
             if flow == Flow::FAULT {
                 self.derived(self.fault, During::Unstacking);
+                self.tell_return(bus, n, link, None);
                 return self.take(bus, link);
             }
             *word = v;
@@ -318,9 +335,11 @@ impl<B: Bus> Core<B> {
         if to_thread != (ipsr == 0) {
             self.s.scb.cfsr |= cfsr::INVPC;
             self.pend_fault(USAGE_FAULT);
+            self.tell_return(bus, n, link, None);
             return self.take(bus, link);
         }
         self.resume(words, ipsr, on_psp);
+        self.tell_return(bus, n, link, Some(self.s.pc));
         if to_thread && self.s.nvic.active.is_empty() && self.s.scb.scr & scr::SLEEPONEXIT != 0 {
             self.s.sleep = Sleep::Interrupt;
         }

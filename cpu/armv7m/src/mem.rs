@@ -2,6 +2,7 @@
 
 use crate::bus::{Bus, Window};
 use crate::core::{Core, Fault, Flow, slot_of};
+use crate::observe::{Observation, Observe};
 use crate::scs::mpu::{Access, Span};
 use crate::scs::regs;
 use crate::scs::scb::ccr;
@@ -54,16 +55,19 @@ impl<B: Bus> Core<B> {
             return self.read_unaligned(bus, addr, n, privileged);
         }
         if addr >> 20 == 0xe00 {
+            self.watch(addr, n, false, None);
             let now = self.published;
             return regs::read(self, addr, n, privileged, now).or_else(|_| self.data_bus_fault(addr));
         }
-        let span = self.check(addr, Access::Read, privileged)?;
+        let span = self.check(bus, addr, Access::Read, privileged)?;
         if let (target, Some(bit)) = self.bitband(addr, n) {
+            self.watch(addr, n, false, Some(target));
             return match bus.read(target, n) {
                 Ok(v) => Ok(v >> bit & 1),
                 Err(_) => self.data_bus_fault(addr),
             };
         }
+        self.watch(addr, n, false, None);
         if let Some(w) = self.direct(bus, addr, span, privileged)
             && let Some(v) = narrow_read(&w, addr, n)
         {
@@ -78,13 +82,16 @@ impl<B: Bus> Core<B> {
             return self.write_unaligned(bus, addr, n, value, privileged);
         }
         if addr >> 20 == 0xe00 {
+            self.watch(addr, n, true, None);
             let now = self.published;
             return regs::write(self, addr, n, value, privileged, now).or_else(|_| self.data_bus_fault(addr).map(drop));
         }
-        let span = self.check(addr, Access::Write, privileged)?;
+        let span = self.check(bus, addr, Access::Write, privileged)?;
         if let (target, Some(bit)) = self.bitband(addr, n) {
+            self.watch(addr, n, true, Some(target));
             return self.write_bit(bus, target, n, bit, value);
         }
+        self.watch(addr, n, true, None);
         if let Some(w) = self.direct(bus, addr, span, privileged)
             && let Some(code) = narrow_write(&w, addr, n, value)
         {
@@ -137,17 +144,37 @@ impl<B: Bus> Core<B> {
         };
         if privileged == self.s.privileged() {
             let readonly = !self.s.mpu.rights(addr, privileged, self.exempt()).0.write;
-            self.tlb[slot_of(addr)] = w.narrow(span.first, span.last, readonly);
+            let unwatched = self.watch.clear_around(addr, span);
+            self.tlb[slot_of(addr)] = unwatched.and_then(|s| w.narrow(s.first, s.last, readonly));
         }
         Some(w)
     }
 
-    fn check(&mut self, addr: u32, access: Access, privileged: bool) -> Result<Span, Fault> {
+    fn check(&mut self, bus: &mut B, addr: u32, access: Access, privileged: bool) -> Result<Span, Fault> {
         let (rights, span) = self.s.mpu.rights(addr, privileged, self.exempt());
+        if self.observe.contains(Observe::MPU) {
+            self.tell_mpu(bus, addr, access, privileged);
+        }
         if rights.allow(access) {
             Ok(span)
         } else {
             Err(Fault::DataAccess(addr))
+        }
+    }
+
+    /// Every decision beyond the default map: those about memory come once per translation.
+    #[cold]
+    pub(crate) fn tell_mpu(&self, bus: &mut B, addr: u32, access: Access, privileged: bool) {
+        let (rights, _) = self.s.mpu.rights(addr, privileged, self.exempt());
+        if self.s.mpu.applies(self.exempt()) || !rights.allow(access) {
+            let what = Observation::Mpu {
+                addr,
+                access,
+                privileged,
+                region: self.s.mpu.decider(addr, self.exempt()),
+                rights,
+            };
+            self.tell(bus, Observe::MPU, &what);
         }
     }
 

@@ -96,6 +96,18 @@ impl Mpu {
         (rights, span)
     }
 
+    /// The region that decides about `addr`, with its RASR; none when the background (or the default map) does.
+    pub fn decider(&self, addr: u32, negative: bool) -> Option<(u8, u32)> {
+        let mut span = Span {
+            first: 0,
+            last: u32::MAX,
+        };
+        let numbered = (0u8..MAX as u8).zip(&self.regions).rev();
+        let mut all = numbered.filter(|(_, r)| r.rasr & 1 != 0);
+        all.find(|(_, r)| self.applies(negative) && r.covers(addr, &mut span))
+            .map(|(n, r)| (n, r.rasr))
+    }
+
     /// Register read at byte `offset` from MPU_TYPE.
     pub fn read(&self, offset: u32, count: u8) -> u32 {
         let region = self.regions[usize::from(self.number) & (MAX - 1)];
