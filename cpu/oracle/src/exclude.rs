@@ -53,6 +53,10 @@ pub static BY_CONSTRUCTION: &[(&str, &str)] = &[
         "QEMU's trap loses register writes of the same translation block that the division would overwrite",
     ),
     (
+        "SBFX without an ISB before it",
+        "QEMU 10.0.2 shifts zeros in where the operand is a sign-extended byte of the same translation block (seed 0x4ab1f17da386cd3a)",
+    ),
+    (
         "a fault while FAULTMASK is set or HardFault is active",
         "lockup: QEMU ends the whole process",
     ),

@@ -278,8 +278,9 @@ impl Maker {
     /// LDM, STM, PUSH, POP.
     pub(super) fn multiple(&mut self) {
         let load = self.rng.chance(50);
-        match self.rng.below(4) {
+        match self.rng.below(5) {
             0 => self.push_pop(load),
+            4 => self.move_stack(),
             1 => self.multiple16(load),
             _ => self.multiple32(load),
         }
@@ -295,6 +296,14 @@ impl Maker {
         if pop {
             self.forget_list(list);
         }
+    }
+
+    /// ADD and SUB of SP and a small constant.
+    fn move_stack(&mut self) {
+        let Some(sp) = self.stack(64) else { return };
+        let (down, words) = (self.rng.chance(50), self.rng.below(16));
+        self.narrow(if down { 0xb080 } else { 0xb000 } | words);
+        self.known[13] = Some(if down { sp - 4 * words } else { sp + 4 * words });
     }
 
     fn forget_list(&mut self, list: u32) {

@@ -263,7 +263,7 @@ impl Maker {
             return self.data(table);
         };
         let p = form.picture;
-        if self.divides_trapped(p.blank()) {
+        if self.begins_block(p.blank()) {
             if self.in_it {
                 return self.data(NARROW);
             }
@@ -296,10 +296,11 @@ impl Maker {
         }
     }
 
-    /// A division that may trap. QEMU's trap loses register writes that stand before it in the same translation block, because its
-    /// helpers are declared not to need the registers in memory; an ISB ends the block.
-    fn divides_trapped(&self, raw: u32) -> bool {
-        self.div_trap && raw & 0xffd0_f0f0 == 0xfb90_f0f0
+    /// What an ISB must precede, so that it begins a translation block of QEMU's: see `exclude::BY_CONSTRUCTION`.
+    fn begins_block(&self, raw: u32) -> bool {
+        let divides = raw & 0xffd0_f0f0 == 0xfb90_f0f0;
+        let signed_field = raw & 0xfff0_8020 == 0xf340_0000;
+        divides && self.div_trap || signed_field
     }
 
     /// A value for a field: uniform, with some preference for the ends.
@@ -355,7 +356,7 @@ impl Maker {
             } & 0xffff;
             if is_wide(first as u16) {
                 let raw = first << 16 | self.rng.u32() & 0xffff;
-                if exclude::excluded(raw, true).is_none() && !self.divides_trapped(raw) {
+                if exclude::excluded(raw, true).is_none() && !self.begins_block(raw) {
                     self.known = [None; 15];
                     return self.wide(raw);
                 }

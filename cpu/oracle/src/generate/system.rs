@@ -109,8 +109,12 @@ impl Maker {
     /// Something that faults; most end the stream.
     pub(super) fn fault(&mut self) {
         let r = self.register();
-        match self.rng.below(10) {
+        match self.rng.below(11) {
             0 => self.narrow(0xde00),
+            10 => {
+                let op = *self.rng.pick(&[0xf7e0_8000, 0xf7f0_8000]); // HVC, SMC: not on this architecture
+                self.wide(op);
+            }
             1 => self.wide(0xf7f0_a000),
             2 => self.wide(0xee00_0a10 | r << 12), // MCR
             3 => self.wide(0xed90_0b00 | r << 16), // LDC, VLDR
@@ -133,7 +137,7 @@ impl Maker {
             8 => {
                 self.set(r, 0);
                 let d = self.register();
-                self.wide(0xf3bf_8f6f); // ISB: see `divides_trapped`
+                self.wide(0xf3bf_8f6f); // ISB: see `begins_block`
                 self.wide(0xfb90_f0f0 | d << 16 | d << 8 | r); // SDIV by zero
                 self.forget(d);
             }
