@@ -11,9 +11,13 @@ use crate::region::{Access, Region};
 use crate::saved::{LoadError, SavedState};
 use crate::system::{Build, Ctx};
 
-/// A device of a machine: an index into the arena.
+/// A device of a machine: a place in the arena, and how often the place was given away before. A device that is unplugged leaves its
+/// place to the next one, but never its id: what still refers to it finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DeviceId(pub(crate) u32);
+
+/// Bits of the place; the rest counts its tenants.
+const PLACE_BITS: u32 = 16;
 
 impl DeviceId {
     /// The device at an index of the arena; for tests and saved states.
@@ -23,7 +27,12 @@ impl DeviceId {
 
     /// The index in the arena.
     pub const fn index(self) -> usize {
-        self.0 as usize
+        (self.0 & ((1 << PLACE_BITS) - 1)) as usize
+    }
+
+    /// The id of the next device at the same place.
+    pub(crate) const fn successor(self) -> Self {
+        Self(self.0.wrapping_add(1 << PLACE_BITS))
     }
 }
 

@@ -284,6 +284,23 @@ impl Reactor {
         }
     }
 
+    /// Forgets what a back end that is gone has asked for. It closes its descriptors itself.
+    fn forget_backend(&mut self, id: BackendId) {
+        self.wakeups.retain(|_, (b, _)| *b != id);
+        let mut woken = self.shared.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        woken.retain(|b| *b != id);
+        drop(woken);
+        for slot in 0..self.slots.len() {
+            let s = &self.slots[slot];
+            if matches!(&s.target, Some(WatchTarget::Backend { backend, .. }) if *backend == id) {
+                self.release(WatchId {
+                    slot: slot as u32,
+                    generation: s.generation,
+                });
+            }
+        }
+    }
+
     /// Waits until something happens or `timeout` has passed (forever if `None`), and queues what happened.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>, out: &mut Happened) -> io::Result<()> {
         self.shared.attention.store(false, Ordering::Release);
@@ -530,7 +547,19 @@ impl Host {
     pub fn remove(&mut self, id: BackendId) {
         if let Some(mut b) = self.backends.get_mut(id.0 as usize).and_then(Option::take) {
             b.close(&mut self.context(id));
+            drop(b);
+            self.reactor.forget_backend(id);
+            self.happened.backend.retain(|(b, _)| *b != id);
         }
+        while self.backends.last().is_some_and(Option::is_none) {
+            self.backends.pop();
+        }
+    }
+
+    /// Drops what was on its way to a device that is unplugged, and its notifiers.
+    pub(crate) fn forget_device(&mut self, id: DeviceId) {
+        self.reactor.drop_notifiers_of(id);
+        self.happened.completions.retain(|(d, _)| *d != id);
     }
 
     /// Closes all back ends, last made first.

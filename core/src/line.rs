@@ -79,12 +79,17 @@ struct Net {
 #[derive(Debug, Default)]
 pub struct Nets {
     nets: Vec<Net>,
+    /// Wires that nothing hangs on any more.
+    free: Vec<NetId>,
     changed: VecDeque<(NetId, bool)>,
 }
 
 impl Nets {
     /// A new wire with nothing on it.
     pub fn add(&mut self) -> NetId {
+        if let Some(free) = self.free.pop() {
+            return free;
+        }
         self.nets.push(Net::default());
         NetId(self.nets.len() as u32 - 1)
     }
@@ -99,6 +104,22 @@ impl Nets {
         for net in &mut self.nets {
             net.sinks
                 .retain(|(s, _)| !matches!(s, Sink::Device(d, _) if *d == device));
+        }
+    }
+
+    /// Takes a wire away, with all receivers. The caller has checked that nothing drives it.
+    pub(crate) fn remove(&mut self, net: NetId) {
+        if let Some(n) = self.nets.get_mut(net.0 as usize) {
+            *n = Net::default();
+            self.free.push(net);
+        }
+        // Wires at the end go altogether, so that a machine is wired as before when a device has come and gone.
+        while let Some(last) = self.nets.len().checked_sub(1) {
+            let Some(at) = self.free.iter().position(|f| f.0 as usize == last) else {
+                break;
+            };
+            self.free.swap_remove(at);
+            self.nets.pop();
         }
     }
 

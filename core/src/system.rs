@@ -66,6 +66,10 @@ pub struct RegionState {
 
 /// A device's place in the arena.
 pub struct Slot {
+    /// The device's id.
+    pub me: DeviceId,
+    /// It came while the machine ran.
+    pub hotplugged: bool,
     /// Type.
     pub device_type: &'static DeviceType,
     /// Id given by the user or the board, or none.
@@ -138,6 +142,8 @@ pub struct System {
     pub(crate) timers: TimerQueue,
     pub(crate) nets: Nets,
     slots: Vec<Option<Slot>>,
+    /// For each free place, the lowest last: the id of its next device.
+    free: Vec<DeviceId>,
     buses: Vec<Bus>,
     clocks: Vec<ClockNet>,
     clock_changes: Vec<ClockNode>,
@@ -168,6 +174,7 @@ impl System {
             timers: TimerQueue::default(),
             nets: Nets::default(),
             slots: Vec::new(),
+            free: Vec::new(),
             buses: Vec::new(),
             clocks: Vec::new(),
             clock_changes: Vec::new(),
@@ -189,7 +196,7 @@ impl System {
         clocks: &[ClockNode],
     ) -> Result<DeviceId, CreateError> {
         properties.apply_defaults(device_type.properties);
-        let me = DeviceId(self.slots.len() as u32);
+        let me = self.free_place()?;
         let cast = Role::cast::<dyn Mmio>(device_type.roles);
         let region = |decl: &'static Region| RegionState {
             decl,
@@ -200,7 +207,9 @@ impl System {
             cast: cast.filter(|_| decl.kind == RegionKind::Mmio),
         };
         let outputs = usize::from(device_type.line_count(LineDirection::Out));
-        self.slots.push(Some(Slot {
+        self.slots[me.index()] = Some(Slot {
+            me,
+            hotplugged: false,
             device_type,
             id: id.map(str::to_owned),
             properties: properties.clone(),
@@ -210,7 +219,7 @@ impl System {
             clocks: (0..device_type.clocks.len()).map(|i| clocks.get(i).copied()).collect(),
             outputs: vec![(None, false); outputs],
             device: None,
-        }));
+        });
         for (i, node) in clocks.iter().enumerate().take(device_type.clocks.len()) {
             self.clocks[node.0 as usize].listeners.push((me, i));
         }
@@ -244,27 +253,60 @@ impl System {
 
     /// Unplugs a device: its mappings, lines, timers, buses' places and clocks go with it.
     pub fn remove_device(&mut self, id: DeviceId) {
-        let Some(slot) = self.slots.get_mut(id.index()).and_then(Option::take) else {
+        let place = self.slots.get_mut(id.index());
+        let Some(slot) = place.and_then(|p| p.take_if(|s| s.me == id)) else {
             return;
         };
+        self.free.push(id.successor());
+        self.free.sort_by_key(|id| std::cmp::Reverse(id.index()));
         for m in slot.regions.iter().flat_map(|r| &r.mappings) {
             self.memory.unmap(*m);
         }
+        let mut wires: Vec<NetId> = Vec::new();
         for (net, level) in slot.outputs {
             if let (Some(net), true) = (net, level) {
                 self.nets.drive(net, false);
             }
+            wires.extend(net);
         }
         self.nets.disconnect_device(id);
         self.timers.cancel_all(id);
-        self.host.reactor.drop_notifiers_of(id);
+        self.host.forget_device(id);
         for bus in &mut self.buses {
             bus.children.retain(|(c, _)| *c != id);
+        }
+        while self.buses.last().is_some_and(|b| self.slot(b.owner).is_none()) {
+            self.buses.pop();
         }
         for clock in &mut self.clocks {
             clock.listeners.retain(|(d, _)| *d != id);
         }
         self.settle();
+        for net in wires {
+            let driven = |s: &Slot| s.outputs.iter().any(|o| o.0 == Some(net));
+            if !self.slots.iter().flatten().any(driven) {
+                self.nets.remove(net);
+            }
+        }
+    }
+
+    fn free_place(&mut self) -> Result<DeviceId, CreateError> {
+        if let Some(id) = self.free.pop() {
+            return Ok(id);
+        }
+        let id = DeviceId(self.slots.len() as u32);
+        if id.index() != self.slots.len() {
+            return Err(CreateError::Host("the machine has no room for more devices".into()));
+        }
+        self.slots.push(None);
+        Ok(id)
+    }
+
+    /// Notes that a device came while the machine ran.
+    pub fn mark_hotplugged(&mut self, id: DeviceId) {
+        if let Some(s) = self.slot_mut(id) {
+            s.hotplugged = true;
+        }
     }
 
     /// Maps a device's region at an address.
@@ -405,19 +447,16 @@ impl System {
 
     /// A device's place, if it (still) exists.
     pub fn slot(&self, id: DeviceId) -> Option<&Slot> {
-        self.slots.get(id.index())?.as_ref()
+        self.slots.get(id.index())?.as_ref().filter(|s| s.me == id)
     }
 
     fn slot_mut(&mut self, id: DeviceId) -> Option<&mut Slot> {
-        self.slots.get_mut(id.index())?.as_mut()
+        self.slots.get_mut(id.index())?.as_mut().filter(|s| s.me == id)
     }
 
     /// All devices.
     pub fn devices(&self) -> impl Iterator<Item = (DeviceId, &Slot)> {
-        self.slots
-            .iter()
-            .enumerate()
-            .filter_map(|(i, s)| Some((DeviceId(i as u32), s.as_ref()?)))
+        self.slots.iter().flatten().map(|s| (s.me, s))
     }
 
     /// The device with an id.
@@ -688,7 +727,7 @@ impl System {
 
     /// Calls a device: takes it out, hands it the context, puts it back. `None` if it is gone or already out.
     pub fn with_device<R>(&mut self, id: DeviceId, f: impl FnOnce(&mut dyn Device, &mut Ctx<'_>) -> R) -> Option<R> {
-        let mut device = self.slots.get_mut(id.index())?.as_mut()?.device.take()?;
+        let mut device = self.slot_mut(id)?.device.take()?;
         let r = f(&mut *device, &mut Ctx { sys: self, me: id });
         // A device that removed itself while it ran has no slot to go back to.
         if let Some(s) = self.slot_mut(id) {
@@ -926,7 +965,9 @@ impl System {
             self.requests.remove(Requests::RESET);
         }
         for i in 0..self.slots.len() {
-            self.with_device(DeviceId(i as u32), |d, cx| d.reset(phase, cx));
+            if let Some(id) = self.slots[i].as_ref().map(|s| s.me) {
+                self.with_device(id, |d, cx| d.reset(phase, cx));
+            }
         }
         self.settle();
     }

@@ -101,6 +101,9 @@ impl AddressSpace {
     pub fn unmap(&mut self, id: MappingId) {
         if let Some(m) = self.mappings.get_mut(id.0 as usize) {
             *m = None;
+            while self.mappings.last().is_some_and(Option::is_none) {
+                self.mappings.pop();
+            }
             self.rebuild();
         }
     }
