@@ -81,6 +81,65 @@ pub trait Cpu: Any + Send {
 
     /// Where execution goes on.
     fn pc(&self) -> u64;
+
+    /// What the engine offers a debugger, if it offers anything.
+    fn debug(&mut self) -> Option<&mut dyn CpuDebug> {
+        None
+    }
+}
+
+/// Which accesses to data a watchpoint is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatchKind {
+    /// Writes.
+    Write,
+    /// Reads.
+    Read,
+    /// Both.
+    Access,
+}
+
+impl WatchKind {
+    /// Whether an access of that direction is one of those.
+    pub const fn is_for(self, write: bool) -> bool {
+        matches!(
+            (self, write),
+            (Self::Access, _) | (Self::Write, true) | (Self::Read, false)
+        )
+    }
+}
+
+/// Data that a debugger watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watchpoint {
+    /// First byte.
+    pub first: u64,
+    /// Last byte.
+    pub last: u64,
+    /// What touches it.
+    pub kind: WatchKind,
+}
+
+/// The half of an engine that a debugger uses. None of it changes what the guest sees, unless a method says so.
+pub trait CpuDebug {
+    /// From now on `run` ends with [`Exit::Debug`] before the instruction at each of `breakpoints`, and after each instruction that
+    /// touched one of `watchpoints`. What was set before is forgotten. The instruction at which the last run stopped is gone over.
+    fn set_stops(&mut self, breakpoints: &[u64], watchpoints: &[Watchpoint]);
+
+    /// Whether [`CpuDebug::take_watch_hit`] has one.
+    fn has_watch_hit(&mut self) -> bool;
+
+    /// The watchpoint that ended the last run, and the first byte of it that was touched. Once.
+    fn take_watch_hit(&mut self) -> Option<(Watchpoint, u64)>;
+
+    /// What is inside the CPU and in no address space of the machine: inclusive ranges.
+    fn private(&self) -> &'static [(u64, u64)];
+
+    /// Reads 1, 2 or 4 bytes of what is private, as privileged code would, with all effects. `None` where it would fault.
+    fn read_private(&mut self, address: u64, size: u8, sys: &mut System) -> Option<u64>;
+
+    /// Writes there, as privileged code would. `false` where it would fault.
+    fn write_private(&mut self, address: u64, size: u8, value: u64, sys: &mut System) -> bool;
 }
 
 /// How a semihosting call ended.

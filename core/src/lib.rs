@@ -13,6 +13,7 @@ pub mod cpu;
 pub mod device;
 pub mod fault;
 pub mod host;
+pub mod inject;
 pub mod line;
 pub mod log;
 pub mod machine;
@@ -22,9 +23,11 @@ pub mod region;
 pub mod registry;
 pub mod saved;
 pub mod system;
+pub mod trace;
+pub mod tape;
 
 pub use clock::{Clock, ClockRate, VirtualTime};
-pub use cpu::{Cpu, CpuId, Exit};
+pub use cpu::{Cpu, CpuDebug, CpuId, Exit, WatchKind, Watchpoint};
 pub use device::{
     BusDecl, BusKind, Category, CreateError, Device, DeviceId, DeviceType, InterruptWish, Line, LineDirection, Mmio,
     PlaceWish, ResetPhase, Role,

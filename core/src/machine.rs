@@ -18,6 +18,12 @@ use crate::line::Sink;
 use crate::memory::RamBlock;
 use crate::saved::{LoadError, SavedState};
 use crate::system::{Requests, System};
+use crate::tape::Input;
+
+mod history;
+
+use history::History;
+pub use history::{NoPast, Reached};
 
 /// How virtual time and the wall clock go together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -206,6 +212,9 @@ pub struct Machine {
     pub semihosting: Option<Box<dyn SemihostingHost>>,
     /// Whether CPUs execute at all; under qtest virtual time moves only by the protocol.
     pub executes: bool,
+    /// The run ends with [`Outcome::Debug`] when so many instructions have been executed since power-on.
+    pub halt_at: Option<u64>,
+    history: Option<Box<History>>,
     state: RunState,
     attendants: Vec<Option<Box<dyn Attendant>>>,
     call: Arc<AtomicBool>,
@@ -273,6 +282,8 @@ impl Machine {
             start_paused: false,
             semihosting: None,
             executes: true,
+            halt_at: None,
+            history: None,
             state: RunState::Prelaunch,
             attendants: Vec::new(),
             call: Arc::default(),
@@ -354,6 +365,10 @@ impl Machine {
 
     /// Tells every attendant that something happened.
     pub fn emit(&mut self, event: &MachineEvent) {
+        if self.sys.tape.plays() && !matches!(event, MachineEvent::Stop | MachineEvent::Resume) {
+            // It was said when it happened.
+            return;
+        }
         self.each_attendant(|a, machine| a.on_event(event, machine));
     }
 
@@ -448,14 +463,14 @@ impl Machine {
     }
 
     fn turn(&mut self, deadline: VirtualTime) -> Option<Outcome> {
+        // Before what the host did, running or not: the order of what happens at one moment is a fact of the machine.
+        self.sys.fire_timers();
         self.take_host_events();
         if self.call.swap(false, Ordering::AcqRel) {
             self.each_attendant(|a, machine| a.attend(machine));
         }
         self.sys.clear_attention();
-        if self.is_running() {
-            self.sys.fire_timers();
-        }
+        self.look_at_tape();
         if let Some(outcome) = self.requests() {
             return Some(outcome);
         }
@@ -468,7 +483,11 @@ impl Machine {
             }
             return None;
         }
+        if self.has_to_halt() {
+            return Some(Outcome::Debug);
+        }
         let next = self.sys.next_deadline().map_or(deadline, |d| d.min(deadline));
+        let stretch = self.stretch();
         let Some(cpu) = self.cpu.as_mut() else {
             self.idle(next);
             return None;
@@ -478,8 +497,11 @@ impl Machine {
         } else {
             SHORT_SLICE
         };
-        let budget = self.sys.clock.ticks_until(next).clamp(1, slice);
+        let budget = self.sys.clock.ticks_until(next).clamp(1, slice.min(stretch));
         let exit = cpu.run(&mut self.sys, budget);
+        if matches!(exit, Exit::Idle { .. }) && self.has_to_halt() {
+            return Some(Outcome::Debug);
+        }
         self.after(exit, deadline)
     }
 
@@ -558,15 +580,20 @@ impl Machine {
     }
 
     fn semihosting(&mut self, op: u32, arg: u64) -> Option<Outcome> {
+        if self.sys.tape.plays() {
+            return self.replay_semihosting();
+        }
         let Some(host) = &mut self.semihosting else {
             let at = self.cpu.as_ref().map_or(0, |c| c.pc());
             return Some(Outcome::Lockup(format!(
                 "semihosting call {op:#x} at {at:#010x}, but semihosting is off (switch it on with -semihosting)"
             )));
         };
+        self.sys.tape.begin_call();
         match host.call(op, arg, &mut self.sys) {
             SemihostingDone::Exit(status) => Some(Outcome::GuestExit(status)),
             SemihostingDone::Result(result) => {
+                self.sys.tape.end_call(self.sys.moment(), result);
                 if let Some(cpu) = &mut self.cpu {
                     cpu.finish_semihosting(result);
                 }
@@ -578,6 +605,9 @@ impl Machine {
     /// Lets time pass until `next`, or until the host has something.
     fn idle(&mut self, next: VirtualTime) {
         let now = self.sys.clock.now();
+        if self.sys.tape.plays() {
+            return self.replay_idle(next);
+        }
         if next <= now || self.sys.host.has_completions() {
             return;
         }
@@ -607,15 +637,17 @@ impl Machine {
 
     /// Under `Wall`, pulls virtual time and the wall together after each slice.
     fn follow_wall(&mut self) {
-        if self.pacing != Pacing::Wall {
+        if self.pacing != Pacing::Wall || self.sys.tape.plays() {
             return;
         }
+        let before = self.sys.moment();
         let now = self.sys.clock.now();
         let (begin, origin) = *self.wall.get_or_insert((Instant::now(), now));
         let wall = origin.after(begin.elapsed());
         if wall > now {
             let next = self.sys.next_deadline().unwrap_or(wall);
             self.sys.clock.sleep_until(wall.min(next.max(now)));
+            self.sys.tape.hear(before, Input::Ticks(self.sys.clock.ticks()));
         } else if now.0 - wall.0 > 1_000_000 {
             let _ = self.sys.host.wait(Some(Duration::from_nanos(now.0 - wall.0)));
         }
@@ -670,6 +702,13 @@ const SAVE_VERSION: u32 = 1;
 impl Machine {
     /// The whole machine. Fails with the reason of the first device that cannot be saved now.
     pub fn save(&mut self) -> Result<SavedState, String> {
+        let mut saved = self.save_parts()?;
+        saved.ram = self.ram.iter().map(|(name, block)| save_ram(name, block)).collect();
+        Ok(SavedState::of(SAVE_VERSION, &saved))
+    }
+
+    /// Everything but RAM.
+    fn save_parts(&mut self) -> Result<SavedMachine, String> {
         self.flush_lines();
         let mut devices = Vec::new();
         let ids: Vec<_> = self.sys.devices().map(|(id, s)| (id, s.device_type.name)).collect();
@@ -682,19 +721,16 @@ impl Machine {
                 devices.push((id, name.to_owned(), saved?));
             }
         }
-        Ok(SavedState::of(
-            SAVE_VERSION,
-            &SavedMachine {
-                clock: self.sys.clock.clone(),
-                timers: self.sys.timers.list(),
-                nets: self.sys.nets.levels(),
-                outputs: self.sys.output_levels(),
-                clocks: self.sys.clock_frequencies(),
-                devices,
-                cpu: self.cpu.as_ref().map(|c| c.save()),
-                ram: self.ram.iter().map(|(name, block)| save_ram(name, block)).collect(),
-            },
-        ))
+        Ok(SavedMachine {
+            clock: self.sys.clock.clone(),
+            timers: self.sys.timers.list(),
+            nets: self.sys.nets.levels(),
+            outputs: self.sys.output_levels(),
+            clocks: self.sys.clock_frequencies(),
+            devices,
+            cpu: self.cpu.as_ref().map(|c| c.save()),
+            ram: Vec::new(),
+        })
     }
 
     /// Takes a saved machine back into one built by the same command line. On error the machine must be reset before it runs.
@@ -709,6 +745,16 @@ impl Machine {
         for (saved, (name, block)) in s.ram.iter().zip(&self.ram) {
             load_ram(saved, name, block)?;
         }
+        self.load_parts(&s)?;
+        self.started = true;
+        if self.state == RunState::Prelaunch && !self.start_paused {
+            self.state = RunState::Running;
+        }
+        Ok(())
+    }
+
+    /// Everything but RAM.
+    fn load_parts(&mut self, s: &SavedMachine) -> Result<(), LoadError> {
         for (id, name, state) in &s.devices {
             if self.sys.slot(*id).is_none_or(|slot| slot.device_type.name != name) {
                 return Err(LoadError::Damaged(format!(
@@ -726,18 +772,14 @@ impl Machine {
         if !fits {
             return Err(LoadError::Impossible("another wiring"));
         }
-        self.sys.clock = s.clock;
+        self.sys.clock = s.clock.clone();
         self.sys.timers.clear();
-        for (deadline, device, timer) in s.timers {
-            self.sys.timers.set(device, timer, deadline);
+        for (deadline, device, timer) in &s.timers {
+            self.sys.timers.set(*device, *timer, *deadline);
         }
         let _ = self.sys.take_lines(CpuId(0));
         for (id, ..) in &s.devices {
             self.sys.with_device(*id, |d, cx| d.after_load(cx));
-        }
-        self.started = true;
-        if self.state == RunState::Prelaunch && !self.start_paused {
-            self.state = RunState::Running;
         }
         Ok(())
     }

@@ -14,12 +14,15 @@ use crate::device::{
     BusKind, CreateError, Device, DeviceId, DeviceType, LineDirection, Mmio, PlaceWish, ResetPhase, Role,
 };
 use crate::fault::BusError;
-use crate::host::{Backend, BackendId, Host, HostCx, WatchId};
+use crate::host::{Backend, BackendId, Completion, Host, HostCx, WatchId};
+use crate::inject::Faults;
 use crate::line::{LineId, NetId, Nets, Sink, Tap, Tapped};
 use crate::log::{Log, LogItems};
 use crate::memory::{AddressSpace, Mapping, MappingId, RamBlock, RamWindow, Target};
 use crate::property::Properties;
 use crate::region::{Access, Endian, Region, RegionKind, RegisterAccess, RegisterIndex};
+use crate::tape::{Moment, Tape};
+use crate::trace::Trace;
 
 /// A bus that a device offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,6 +103,22 @@ bitflags::bitflags! {
     }
 }
 
+bitflags::bitflags! {
+    /// Places where somebody looks in: tracing or a fault rule. Empty in a plain run, so that each place costs one test.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub(crate) struct Probes: u8 {
+        const MMIO = 1;
+        const LINE = 2;
+        const TIMER = 4;
+        const COMPLETION = 8;
+        /// Clocks and reset.
+        const REST = 16;
+        const CPU = 32;
+        /// Events of device types.
+        const DEVICE = 64;
+    }
+}
+
 /// A store into memory that a CPU may hold decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CodeWrite {
@@ -133,12 +152,18 @@ pub struct System {
     pub host: Host,
     /// The log of `-d`.
     pub log: Log,
+    /// Trace events; see [`System::trace_enable`].
+    pub trace: Trace,
     /// What was asked of the machine.
     pub requests: Requests,
     /// Host things that the start of the machine should wait for a moment (a handshake in progress).
     pub start_holds: u32,
+    /// What came from outside, if it is recorded or played.
+    pub tape: Tape,
     /// Lines that somebody outside listens in on.
     pub tapped: Tapped,
+    pub(crate) faults: Faults,
+    pub(crate) probes: Probes,
     pub(crate) timers: TimerQueue,
     pub(crate) nets: Nets,
     slots: Vec<Option<Slot>>,
@@ -168,8 +193,12 @@ impl System {
             memory: AddressSpace::default(),
             host: Host::new()?,
             log: Log::default(),
+            trace: Trace::default(),
+            faults: Faults::default(),
+            probes: Probes::empty(),
             requests: Requests::empty(),
             start_holds: 0,
+            tape: Tape::default(),
             tapped: Tapped::default(),
             timers: TimerQueue::default(),
             nets: Nets::default(),
@@ -196,6 +225,7 @@ impl System {
         clocks: &[ClockNode],
     ) -> Result<DeviceId, CreateError> {
         properties.apply_defaults(device_type.properties);
+        self.declare_events(device_type.events);
         let me = self.free_place()?;
         let cast = Role::cast::<dyn Mmio>(device_type.roles);
         let region = |decl: &'static Region| RegionState {
@@ -589,6 +619,7 @@ impl System {
                 if !block.write(at, &value.to_le_bytes()[..len]) {
                     return Err(BusError::Unmapped);
                 }
+                self.tape.wrote(address, &value.to_le_bytes()[..len]);
                 if block.code_hit(at, len as u64) {
                     let block = block.id();
                     self.code_written(CodeWrite {
@@ -668,6 +699,7 @@ impl System {
     }
 
     fn copy_in(&mut self, address: u64, data: &[u8], into_rom: bool) -> Result<(), BusError> {
+        self.tape.wrote(address, data);
         let mut done = 0;
         while done < data.len() {
             let at = address.checked_add(done as u64).ok_or(BusError::Unmapped)?;
@@ -747,7 +779,30 @@ impl System {
             .flatten()
     }
 
+    #[inline]
     fn mmio_read(&mut self, id: DeviceId, region: usize, offset: u64, size: u8) -> Result<u64, BusError> {
+        if self.probes.contains(Probes::MMIO) {
+            return self.probed_read(id, region, offset, size);
+        }
+        self.register_read(id, region, offset, size)
+    }
+
+    #[inline]
+    fn mmio_write(&mut self, id: DeviceId, region: usize, offset: u64, size: u8, value: u64) -> Result<(), BusError> {
+        if self.probes.contains(Probes::MMIO) {
+            return self.probed_write(id, region, offset, size, value);
+        }
+        self.register_write(id, region, offset, size, value)
+    }
+
+    #[inline]
+    pub(crate) fn register_read(
+        &mut self,
+        id: DeviceId,
+        region: usize,
+        offset: u64,
+        size: u8,
+    ) -> Result<u64, BusError> {
         let (plan, cast, endian) = self.plan(id, region, offset, size, false)?;
         let value = match plan {
             Plan::Once(access) => {
@@ -771,7 +826,15 @@ impl System {
         })
     }
 
-    fn mmio_write(&mut self, id: DeviceId, region: usize, offset: u64, size: u8, value: u64) -> Result<(), BusError> {
+    #[inline]
+    pub(crate) fn register_write(
+        &mut self,
+        id: DeviceId,
+        region: usize,
+        offset: u64,
+        size: u8,
+        value: u64,
+    ) -> Result<(), BusError> {
         let (plan, cast, endian) = self.plan(id, region, offset, size, true)?;
         if let Plan::Refuse(why) = plan {
             return self.refuse(id, offset, size, &why);
@@ -882,6 +945,9 @@ impl System {
                     self.deliver(sink, level != invert);
                 }
             } else if let Some(node) = self.clock_changes.pop() {
+                if self.probes.contains(Probes::REST) {
+                    self.trace_clock(node.0, self.clocks[node.0 as usize].hz);
+                }
                 let c = &self.clocks[node.0 as usize];
                 let hz = c.hz;
                 for (device, input) in c.listeners.clone() {
@@ -920,8 +986,13 @@ impl System {
     /// Fires every timer that is due now.
     pub(crate) fn fire_timers(&mut self) {
         let now = self.clock.now();
+        while self.fire_deferred(now) {}
         while let Some((device, timer)) = self.timers.pop_due(now) {
-            self.with_device(device, |d, cx| d.on_timer(timer, cx));
+            if self.probes.contains(Probes::TIMER) {
+                self.probed_timer(device, timer);
+            } else {
+                self.with_device(device, |d, cx| d.on_timer(timer, cx));
+            }
             self.settle();
         }
     }
@@ -934,7 +1005,7 @@ impl System {
     /// The same, but gives up after so many timer stops: for fuzzing, where a device may be set to a period of one tick.
     pub fn advance_at_most(&mut self, end: VirtualTime, stops: u64) {
         for _ in 0..stops {
-            match self.timers.next() {
+            match self.next_deadline() {
                 Some(next) if next <= end => {
                     self.clock.sleep_until(next);
                     self.fire_timers();
@@ -946,17 +1017,92 @@ impl System {
         self.fire_timers();
     }
 
-    /// The earliest timer deadline of any device.
+    /// The earliest timer deadline of any device, or moment of something that a fault rule delayed.
     pub fn next_deadline(&self) -> Option<VirtualTime> {
-        self.timers.next()
+        [self.timers.next(), self.faults.queue.next()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    /// Hands waiting completions to their devices.
-    pub fn deliver_completions(&mut self) {
-        while let Some((device, completion)) = self.host.next_completion() {
-            self.with_device(device, |d, cx| d.on_completion(completion, cx));
-            self.settle();
+    /// The rules of fault injection; see [`System::add_fault`].
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    fn declare_events(&mut self, table: &'static [crate::trace::Event]) {
+        if !table.is_empty() {
+            self.trace.declare(table);
+            self.refresh_probes();
         }
+    }
+
+    #[inline]
+    pub(crate) fn traces_devices(&self) -> bool {
+        self.probes.contains(Probes::DEVICE)
+    }
+
+    /// Whether a CPU should report what [`crate::trace::events::cpu`] declares.
+    pub fn traces_cpus(&self) -> bool {
+        self.probes.contains(Probes::CPU)
+    }
+
+    /// Has the run loop look at deadlines again.
+    pub(crate) fn raise_attention(&mut self) {
+        self.attention = true;
+    }
+
+    /// Sets an output; its net follows when the machine settles.
+    #[inline]
+    pub(crate) fn drive_output(&mut self, device: DeviceId, output: LineId, level: bool) {
+        let Some(o) = self
+            .slot_mut(device)
+            .and_then(|s| s.outputs.get_mut(usize::from(output)))
+        else {
+            return;
+        };
+        if o.1 != level {
+            o.1 = level;
+            let net = o.0;
+            if self.tapped.tap != Tap::Off {
+                self.tapped.output(device, output, level);
+            }
+            if let Some(net) = net {
+                self.nets.drive(net, level);
+            }
+        }
+    }
+
+    /// Where the run is.
+    pub fn moment(&self) -> Moment {
+        Moment {
+            executed: self.clock.executed(),
+            ticks: self.clock.ticks(),
+        }
+    }
+
+    /// Hands waiting completions to their devices. While the tape plays they wait for the present.
+    pub fn deliver_completions(&mut self) {
+        if self.tape.plays() {
+            while let Some((device, completion)) = self.host.next_completion() {
+                self.tape.hold(device, completion);
+            }
+            return;
+        }
+        while let Some((device, completion)) = self.tape.take_held().or_else(|| self.host.next_completion()) {
+            self.tape.hear_completion(self.moment(), device, &completion);
+            self.deliver_completion(device, completion);
+        }
+    }
+
+    /// Hands one to its device.
+    pub(crate) fn deliver_completion(&mut self, device: DeviceId, completion: Completion) {
+        if self.probes.contains(Probes::COMPLETION) {
+            self.probed_completion(device, completion);
+        } else {
+            self.with_device(device, |d, cx| d.on_completion(completion, cx));
+        }
+        self.settle();
     }
 
     /// One phase of reset over all devices, in the order of creation.
@@ -964,8 +1110,15 @@ impl System {
         if phase == ResetPhase::Enter {
             self.requests.remove(Requests::RESET);
         }
+        let probed = self.probes.contains(Probes::REST);
+        if probed && phase == ResetPhase::Enter {
+            self.trace_reset(None, "");
+        }
         for i in 0..self.slots.len() {
             if let Some(id) = self.slots[i].as_ref().map(|s| s.me) {
+                if probed {
+                    self.trace_reset(Some(id), phase.name());
+                }
                 self.with_device(id, |d, cx| d.reset(phase, cx));
             }
         }
@@ -1103,24 +1256,21 @@ impl Ctx<'_> {
         self.me
     }
 
+    pub(crate) fn sys(&self) -> &System {
+        self.sys
+    }
+
+    pub(crate) fn sys_mut(&mut self) -> &mut System {
+        self.sys
+    }
+
     /// Sets an output line. The change reaches its sinks when the handler has returned.
+    #[inline]
     pub fn set_line(&mut self, output: LineId, level: bool) {
-        let Some(o) = self
-            .sys
-            .slot_mut(self.me)
-            .and_then(|s| s.outputs.get_mut(usize::from(output)))
-        else {
-            return;
-        };
-        if o.1 != level {
-            o.1 = level;
-            let net = o.0;
-            if self.sys.tapped.tap != Tap::Off {
-                self.sys.tapped.output(self.me, output, level);
-            }
-            if let Some(net) = net {
-                self.sys.nets.drive(net, level);
-            }
+        if self.sys.probes.contains(Probes::LINE) {
+            self.sys.probed_line(self.me, output, level);
+        } else {
+            self.sys.drive_output(self.me, output, level);
         }
     }
 
@@ -1141,6 +1291,9 @@ impl Ctx<'_> {
         let deadline = deadline.max(self.sys.clock.now().after_ns(1));
         let earlier = self.sys.timers.next().is_none_or(|next| deadline < next);
         self.sys.timers.set(self.me, timer, deadline);
+        if self.sys.probes.contains(Probes::TIMER) {
+            self.sys.trace_timer(self.me, timer, Some(deadline));
+        }
         if earlier {
             self.sys.attention = true;
         }
@@ -1148,6 +1301,9 @@ impl Ctx<'_> {
 
     /// Disarms one of this device's timers.
     pub fn cancel_timer(&mut self, timer: TimerIndex) {
+        if self.sys.probes.contains(Probes::TIMER) {
+            self.sys.trace_timer(self.me, timer, None);
+        }
         self.sys.timers.cancel(self.me, timer);
     }
 
@@ -1186,8 +1342,23 @@ impl Ctx<'_> {
         r
     }
 
-    /// A back end as its concrete type, to submit something to it. `None` if it is gone.
+    /// Asks something of the host, to which `usual` is the answer unless something is in the way. A run through the past gets the
+    /// answer of then, and `ask` is not called.
+    pub fn ask_host(&mut self, usual: u64, ask: impl FnOnce(&mut Self) -> u64) -> u64 {
+        if let Some(then) = self.sys.tape.ask(usual) {
+            return then;
+        }
+        let answer = ask(self);
+        let at = self.sys.moment();
+        self.sys.tape.answered(at, usual, answer);
+        answer
+    }
+
+    /// A back end as its concrete type, to submit something to it. `None` if it is gone, or while the machine runs through its past.
     pub fn backend<T: Backend>(&mut self, id: BackendId) -> Option<(&mut T, HostCx<'_>)> {
+        if self.sys.tape.plays() {
+            return None;
+        }
         self.sys.host.get(id)
     }
 

@@ -73,10 +73,12 @@ impl CharFront {
     /// The same with descriptors, which go with the first byte. Only unix sockets pass them on; others close them.
     pub fn write_with_fds(&self, data: &[u8], fds: Vec<OwnedFd>, cx: &mut Ctx<'_>) -> usize {
         let Some(a) = &self.0 else { return data.len() };
-        match cx.backend::<Chardev>(a.backend) {
-            Some((chardev, mut host)) => chardev.front_write(a.front, data, fds, &mut host),
-            None => data.len(),
-        }
+        // How much was taken is news from the host, which a run through the past must get as it was.
+        let taken = cx.ask_host(data.len() as u64, |cx| match cx.backend::<Chardev>(a.backend) {
+            Some((chardev, mut host)) => chardev.front_write(a.front, data, fds, &mut host) as u64,
+            None => data.len() as u64,
+        });
+        usize::try_from(taken).unwrap_or(data.len()).min(data.len())
     }
 
     /// Says how many more input bytes the device can take now. The back end posts at most that many in [`CharEvent::Data`], and what it

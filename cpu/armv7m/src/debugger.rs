@@ -1,7 +1,7 @@
 //! The engine under a debugger: stops, watched data, and the registers of the private peripheral bus.
 
-use southbridge_core::cpu::{CpuDebug, Watchpoint};
 use southbridge_core::System;
+use southbridge_core::cpu::{CpuDebug, Watchpoint};
 
 use crate::bus::Bus;
 use crate::core::Core;
@@ -89,6 +89,10 @@ impl CpuDebug for CortexM {
     fn set_stops(&mut self, breakpoints: &[u64], watchpoints: &[Watchpoint]) {
         let breakpoints = breakpoints.iter().filter_map(|at| u32::try_from(*at).ok());
         self.engine().set_stops(breakpoints, watchpoints);
+    }
+
+    fn has_watch_hit(&mut self) -> bool {
+        self.engine().core.watch.has_hit()
     }
 
     fn take_watch_hit(&mut self) -> Option<(Watchpoint, u64)> {

@@ -387,6 +387,7 @@ impl<B: Bus> Engine<B> {
     /// Goes on from a saved state. Impossible values are made harmless.
     pub fn set_state(&mut self, mut state: State) {
         state.sanitize();
+        self.stopped_at = None;
         self.core.s = state;
         self.core.flush_tlb();
         self.core.rights_changed(true);
