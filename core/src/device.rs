@@ -47,6 +47,17 @@ pub enum ResetPhase {
     Exit,
 }
 
+impl ResetPhase {
+    /// Its name in traces.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enter => "enter",
+            Self::Hold => "hold",
+            Self::Exit => "exit",
+        }
+    }
+}
+
 /// A device front end. Owned by the machine, never locked, never shared; [`Ctx`] is the only way out.
 ///
 /// What a device *is* on a bus (registers, SSI target, …) are separate traits that it has or has not; see [`Role`].
@@ -336,6 +347,8 @@ pub struct DeviceType {
     pub buses: &'static [BusDecl],
     /// What it is on buses.
     pub roles: &'static [Role],
+    /// Its own trace events ([`crate::trace_events!`]), beyond those that every device has.
+    pub events: &'static [crate::trace::Event],
     /// Makes a finished device or an error; never a half-built one.
     pub create: CreateFn,
 }
@@ -354,6 +367,7 @@ impl DeviceType {
         clocks: &[],
         buses: &[],
         roles: &[],
+        events: &[],
         create: |_, _| Err(CreateError::Host(String::new())),
     };
 
