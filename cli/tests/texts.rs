@@ -26,11 +26,7 @@ fn help_lists_the_options() {
 #[test]
 fn help_of_single_things() {
     let show = |topic| help::text(&topic, &called("southbridge")).unwrap();
-    let topics = [
-        HelpTopic::Option("icount"),
-        HelpTopic::LogItems,
-        HelpTopic::Accels,
-    ];
+    let topics = [HelpTopic::Option("icount"), HelpTopic::LogItems, HelpTopic::Accels];
     insta::assert_snapshot!("help_topics", topics.map(show).join("\n"));
 }
 

@@ -13,6 +13,8 @@ pub use path::{Lines, find_lines};
 use southbridge_backend_chardev::{CharEvent, CharHandle};
 use southbridge_core::line::Tap;
 use southbridge_core::{Attendant, ClockRate, CpuId, Machine, System, VirtualTime};
+use std::collections::VecDeque;
+
 use southbridge_protocol_qtest::{Lines as Splitter, MAX_DATA, Refusal, Request, answer, parse};
 
 /// Board parts by name, for object paths that speak of the board's own names.
@@ -22,6 +24,8 @@ pub type Parts = Vec<(String, southbridge_core::DeviceId)>;
 pub struct Qtest {
     channel: CharHandle,
     lines: Splitter,
+    requests: VecDeque<String>,
+    out: Vec<u8>,
     log: Log,
     session: Session,
 }
@@ -39,52 +43,65 @@ impl Qtest {
         Self {
             channel,
             lines: Splitter::default(),
+            requests: VecDeque::new(),
+            out: Vec::new(),
             log,
             session: Session::new(parts),
         }
     }
 
-    fn send(&mut self, text: &str) {
-        self.log.sent(text);
-        let mut rest = text.as_bytes();
-        // The channel takes as much as it has room for; a client that never reads loses the rest instead of stalling the machine.
-        while !rest.is_empty() {
-            match self.channel.write(rest) {
-                0 => break,
-                n => rest = &rest[n..],
-            }
+    /// Hands over what the channel takes; the rest waits until it has room again.
+    fn flush(&mut self) {
+        while !self.out.is_empty() {
+            match self.channel.write(&self.out) {
+                0 => return,
+                n => self.out.drain(..n),
+            };
         }
     }
 
-    fn line(&mut self, line: &str, machine: &mut Machine) {
-        self.log.received(line);
-        let mut out = self.session.execute(line, machine).join("\n");
-        out.push('\n');
-        self.send(&out);
+    /// Carries out what waits, one request after the other. An answer that the client has not taken yet holds up the next request, so
+    /// that a client which never reads costs the memory of one answer.
+    fn work(&mut self, machine: &mut Machine) {
+        self.flush();
+        while self.out.is_empty()
+            && let Some(line) = self.requests.pop_front()
+        {
+            self.log.received(&line);
+            let mut text = self.session.execute(&line, machine).join("\n");
+            text.push('\n');
+            self.log.sent(&text);
+            self.out = text.into_bytes();
+            self.flush();
+        }
+    }
+
+    fn on_event(&mut self, event: CharEvent, machine: &mut Machine) {
+        match event {
+            CharEvent::Data { bytes, .. } => self.requests.extend(self.lines.feed(&bytes)),
+            CharEvent::Opened => {
+                self.session.levels.clear();
+                self.log.opened();
+            }
+            CharEvent::Closed => {
+                self.lines = Splitter::default();
+                self.requests.clear();
+                self.out.clear();
+                machine.sys.tapped.tap = Tap::Off;
+                self.log.closed();
+            }
+            CharEvent::Writable | CharEvent::Break => {}
+        }
     }
 }
 
 impl Attendant for Qtest {
     fn attend(&mut self, machine: &mut Machine) {
         while let Some(event) = self.channel.next() {
-            match event {
-                CharEvent::Data { bytes, .. } => {
-                    for line in self.lines.feed(&bytes) {
-                        self.line(&line, machine);
-                    }
-                }
-                CharEvent::Opened => {
-                    self.session.levels.clear();
-                    self.log.opened();
-                }
-                CharEvent::Closed => {
-                    self.lines = Splitter::default();
-                    machine.sys.tapped.tap = Tap::Off;
-                    self.log.closed();
-                }
-                CharEvent::Writable | CharEvent::Break => {}
-            }
+            self.on_event(event, machine);
+            self.work(machine);
         }
+        self.work(machine);
     }
 }
 

@@ -229,7 +229,9 @@ impl Mailbox {
         let rest = s.out.split_off(n);
         s.backend_full = !rest.is_empty();
         let out = std::mem::replace(&mut s.out, rest);
-        let freed = std::mem::take(&mut s.starved) && s.out.len() < LIMIT;
+        // A back end that takes nothing now leaves the wish standing.
+        let freed = s.starved && s.out.len() < LIMIT;
+        s.starved &= !freed;
         let break_out = std::mem::take(&mut s.break_out);
         drop(s);
         if freed {

@@ -107,12 +107,12 @@ pub struct AccelOpt {
 }
 
 impl AccelOpt {
-    /// The engines that this program has. `tcg` is QEMU's name for execution in software, whatever the engine.
-    pub const NAMES: [&str; 2] = ["interp", "tcg"];
+    /// The engines that this program has. `tcg` is QEMU's name for execution in software, whatever the engine; `qtest` executes nothing.
+    pub const NAMES: [&str; 3] = ["interp", "tcg", "qtest"];
 }
 
 /// Engines of QEMU that are not here.
-const LATER_ACCELS: &[&str] = &["kvm", "xen", "hvf", "nvmm", "whpx", "qtest"];
+const LATER_ACCELS: &[&str] = &["kvm", "xen", "hvf", "nvmm", "whpx"];
 
 fn accel_name(name: &str, at: Location) -> Result<Located<String>, OptError> {
     if LATER_ACCELS.contains(&name) {

@@ -84,6 +84,10 @@ pub struct Config {
     pub semihosting: SemihostingOpt,
     /// `-d` and `-D`.
     pub log: LogOpt,
+    /// `-qtest`.
+    pub qtest: Option<SerialOpt>,
+    /// `-qtest-log`.
+    pub qtest_log: Option<Located<String>>,
     /// `-name`.
     pub name: NameOpt,
     /// `-uuid`.
@@ -104,6 +108,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether no processor shall execute: the first engine asked for is `qtest`.
+    pub fn only_tests(&self) -> bool {
+        self.accels.first().is_some_and(|a| a.name.value == "qtest")
+    }
+
     /// From the arguments of a program, its name first; `-readconfig` is refused with this short form.
     ///
     /// # Errors
@@ -167,6 +176,8 @@ impl Config {
             Handler::WriteConfig => self.write_config = Some(text()),
             Handler::LogFile => self.log.file = Some(text()),
             Handler::LogItems => log::parse(option, self)?,
+            Handler::Qtest => self.qtest = Some(serial::channel(&option.source, "qtest")?),
+            Handler::QtestLog => self.qtest_log = Some(text()),
             Handler::Uuid => self.uuid = Some(run::uuid(option)?),
             Handler::Seed => self.seed = Some(run::seed(option)?),
             Handler::Pace => self.pace = Some(time::pace(option)?),

@@ -37,7 +37,7 @@ impl SerialOpt {
     /// # Errors
     /// None for the short forms that this crate uses itself; as for `-serial` otherwise.
     fn implied(option: &str, short: &str, index: usize) -> Result<Self, OptError> {
-        short_form(&Source::implied(option, short), index)
+        channel(&Source::implied(option, short), &format!("serial{index}"))
     }
 }
 
@@ -62,10 +62,11 @@ impl Config {
 
 /// `-serial`, for the port of that index.
 pub(super) fn parse(option: &RawOption, index: usize) -> Result<SerialOpt, OptError> {
-    short_form(&option.source, index)
+    channel(&option.source, &format!("serial{index}"))
 }
 
-fn short_form(source: &Arc<Source>, index: usize) -> Result<SerialOpt, OptError> {
+/// A channel in the short forms of `-serial`, which other options take too; one of its own is called `own_id`.
+pub(super) fn channel(source: &Arc<Source>, own_id: &str) -> Result<SerialOpt, OptError> {
     let text = source.text.as_str();
     let whole = Location::argument(source);
     if text == "none" {
@@ -94,7 +95,7 @@ fn short_form(source: &Arc<Source>, index: usize) -> Result<SerialOpt, OptError>
             props.push("signal", "off", &whole);
         }
     }
-    let id = Located::new(format!("serial{index}"), whole);
+    let id = Located::new(own_id.to_owned(), whole);
     let own = chardev::parse(id, props)?;
     Ok(SerialOpt {
         backend: SerialBackend::Own(Box::new(own)),

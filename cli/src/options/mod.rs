@@ -126,6 +126,8 @@ pub enum Handler {
     SemihostingConfig,
     LogItems,
     LogFile,
+    Qtest,
+    QtestLog,
     Name,
     Uuid,
     Pidfile,

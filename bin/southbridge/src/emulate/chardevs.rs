@@ -2,7 +2,7 @@
 
 use southbridge_backend_chardev as chardev;
 use southbridge_backend_chardev::{CharError, Message};
-use southbridge_cli::config::{ChardevOpt, SerialBackend};
+use southbridge_cli::config::{ChardevOpt, SerialBackend, SerialOpt};
 use southbridge_cli::error::ErrorKind;
 use southbridge_cli::keyval::Entry;
 use southbridge_cli::{Config, Located, Location, OptError};
@@ -44,11 +44,7 @@ pub(crate) fn open(
         config.serial_ports()
     };
     for (port, serial) in ports.iter().enumerate() {
-        let backend = match &serial.backend {
-            SerialBackend::None => None,
-            SerialBackend::Existing(id) => Some(this.named(id)?),
-            SerialBackend::Own(option) => Some(this.open_one(option, machine)?),
-        };
+        let backend = this.channel(serial, machine)?;
         if port >= board.serial_ports {
             let why = format!("machine '{}' has {} serial ports", board.name, board.serial_ports);
             return Err(OptError::nowhere(ErrorKind::Refused { why })
@@ -92,6 +88,18 @@ impl Chardevs {
         self.all
             .get(&id.value)
             .ok_or_else(|| OptError::no_such("chardev", &id.value, known(), id.at.clone()))
+    }
+
+    /// Opens the channel of an option that takes the short forms of `-serial`; `None` for `none`.
+    ///
+    /// # Errors
+    /// When it names no channel, or the host refuses.
+    pub(crate) fn channel(&mut self, option: &SerialOpt, machine: &mut Machine) -> Result<Option<BackendId>, OptError> {
+        match &option.backend {
+            SerialBackend::None => Ok(None),
+            SerialBackend::Existing(id) => self.named(id).map(Some),
+            SerialBackend::Own(option) => self.open_one(option, machine).map(Some),
+        }
     }
 
     /// The back end that a device's property names.

@@ -7,6 +7,7 @@ pub(crate) mod devices;
 mod load;
 mod log;
 pub(crate) mod objects;
+mod qtest;
 mod semihosting;
 mod signals;
 mod time;
@@ -37,12 +38,13 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     machine.sys.log = log::open(config)?;
     let signals = signals::Signals::catch(&machine).map_err(board::no_host)?;
     let servers = objects::start(config)?;
-    let chardevs = chardevs::open(config, board, &mut machine, &signals)?;
+    let mut chardevs = chardevs::open(config, board, &mut machine, &signals)?;
     let mut built = board::build(machine, board, config, &board_options, &chardevs)?;
     devices::add(config, &mut built, &chardevs)?;
     load::kernel_and_images(config, &mut built)?;
     semihosting::attach(config, &mut built, &chardevs)?;
     time::apply(config, &mut built.machine);
+    qtest::attach(config, &mut built, &mut chardevs)?;
     apply_policy(config, &mut built.machine);
     daemon::ready(config);
     let status = if chardevs.wait(&mut built.machine, &signals) {

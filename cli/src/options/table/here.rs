@@ -29,10 +29,11 @@ pub(super) const TABLE: &[OptionDef] = &[
         .arg("[accel=]NAME[,PROPERTY=VALUE]...")
         .list(Grammar::list("accel"), "accel")
         .adds()
-        .complete(C::Words(&["help", "interp", "tcg"]))
+        .complete(C::Words(&["help", "interp", "tcg", "qtest"]))
         .detail(
             "'interp' is the reference interpreter. 'tcg' asks, as in QEMU, for execution in software and means the \
-             fastest such engine that this program has. The first one that can run is taken.",
+             fastest such engine that this program has. With 'qtest' nothing is executed: a test program drives the \
+             devices. The first one that can run is taken.",
         ),
     opt("smp", Machine, H::Smp, "number and arrangement of processors")
         .arg("[cpus=]N[,maxcpus=N][,sockets=N][,cores=N][,threads=N]...")
@@ -266,6 +267,20 @@ pub(super) const TABLE: &[OptionDef] = &[
     )
     .arg("FILE")
     .complete(C::File),
+    opt(
+        "qtest",
+        Debug,
+        H::Qtest,
+        "let a test program drive devices over a channel",
+    )
+    .arg("DEV")
+    .detail(
+        "DEV is a channel in the short forms of -serial. With '-accel qtest' no processor runs and time moves only by \
+             the protocol.",
+    ),
+    opt("qtest-log", Debug, H::QtestLog, "log the qtest protocol")
+        .arg("FILE")
+        .complete(C::File),
     opt("object", Program, H::Object, "create an object")
         .arg("TYPE,id=ID[,PROPERTY=VALUE]...")
         .list(Grammar::list("qom-type").or_json(), "object")

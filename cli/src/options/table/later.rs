@@ -116,14 +116,6 @@ pub(super) const TABLE: &[OptionDef] = &[
     later("jitdump", Debug, "write generated code for perf", JIT),
     later("dump-vmstate", Debug, "write the layout of saved states", SNAPSHOT).arg("FILE"),
     later("enable-sync-profile", Debug, "profile locks", "a lock worth profiling"),
-    later(
-        "qtest",
-        Debug,
-        "speak the qtest protocol on a channel",
-        "the qtest protocol",
-    )
-    .arg("DEV"),
-    later("qtest-log", Debug, "log the qtest protocol", "the qtest protocol").arg("FILE"),
     // Program
     later("msg", Program, "time and guest name before messages", "a later version")
         .arg("[timestamp=on|off][,guest-name=on|off]"),
