@@ -9,6 +9,7 @@ mod echo;
 mod memory;
 mod mips;
 mod mmio;
+mod place;
 mod program;
 mod report;
 mod start;

@@ -17,6 +17,8 @@ const ACCESSES: u32 = 2_000_000;
 /// A register of each sort: constant, computed from virtual time, and written.
 const SCC_ID: u64 = 0x4002_fffc;
 const TIMER_VALUE: u64 = 0x4000_0004;
+const TIMER1_RELOAD: u64 = 0x4000_1008;
+const SCC_CFG1: u64 = 0x4002_f004;
 const GPIO_DATAOUT: u64 = 0x4001_0004;
 
 /// Rows for the bus, rows for guest code.
@@ -28,12 +30,14 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
     sys.write(TIMER_VALUE, 4, 1_000_000).map_err(|e| format!("{e:?}"))?;
     let mut slot = Slot(Some(Box::new(Adder(0))));
     let mut call = Series::default();
-    let [mut id, mut value, mut write] = [Series::default(), Series::default(), Series::default()];
+    let [mut id, mut value, mut write, mut scc, mut gpio] = std::array::from_fn(|_| Series::default());
     for _ in 0..RUNS {
         call.push(ns_each(|i| slot.call(i)));
         id.push(ns_each(|_| sys.read(keep(SCC_ID), 4).unwrap_or(0)));
         value.push(ns_each(|_| sys.read(keep(TIMER_VALUE), 4).unwrap_or(0)));
-        write.push(ns_each(|i| u64::from(sys.write(keep(GPIO_DATAOUT), 4, i).is_ok())));
+        write.push(ns_each(|i| u64::from(sys.write(keep(TIMER1_RELOAD), 4, i).is_ok())));
+        scc.push(ns_each(|i| u64::from(sys.write(keep(SCC_CFG1), 4, i).is_ok())));
+        gpio.push(ns_each(|i| u64::from(sys.write(keep(GPIO_DATAOUT), 4, i).is_ok())));
     }
     let limit = "virtual call, out of a slot and back";
     let row = |what: &str, s| {
@@ -44,7 +48,9 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
     let mut rows = vec![
         row("MMIO read, constant register (SCC ID), through the bus", id),
         row("MMIO read, running timer (CMSDK VALUE), through the bus", value),
-        row("MMIO write (GPIO DATAOUT), through the bus", write),
+        row("MMIO write, one output (CMSDK RELOAD, stopped), through the bus", write),
+        row("MMIO write that sets 9 outputs (SCC CFG1)", scc).goal(Goal::None),
+        row("MMIO write that sets 17 outputs (GPIO DATAOUT)", gpio).goal(Goal::None),
     ];
     rows.push(from_guest()?);
     Ok(rows)
