@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::{Deref, DerefMut};
 
 use southbridge_core::cpu::SemihostingHost;
 use southbridge_core::line::Sink;
@@ -57,12 +58,32 @@ pub enum BuildError {
 pub struct Built {
     /// The machine.
     pub machine: Machine,
+    /// What stands where.
+    pub layout: Layout,
+}
+
+impl Deref for Built {
+    type Target = Layout;
+
+    fn deref(&self) -> &Layout {
+        &self.layout
+    }
+}
+
+impl DerefMut for Built {
+    fn deref_mut(&mut self) -> &mut Layout {
+        &mut self.layout
+    }
+}
+
+/// What stands where on a machine's board.
+pub struct Layout {
     /// The board it was made from.
     pub board: &'static Board,
     /// Parts by their names on the board.
     pub parts: BTreeMap<&'static str, DeviceId>,
-    /// Interrupts that something drives.
-    pub used_irqs: Vec<u16>,
+    /// Interrupts that something drives, and what.
+    pub used_irqs: Vec<(u16, DeviceId)>,
     /// First address behind the program and its zeroed data, if its file says so.
     pub program_end: Option<u64>,
 }
@@ -79,10 +100,12 @@ pub fn build(
 ) -> Result<Built, BuildError> {
     let mut built = Built {
         machine,
-        board,
-        parts: BTreeMap::new(),
-        used_irqs: Vec::new(),
-        program_end: None,
+        layout: Layout {
+            board,
+            parts: BTreeMap::new(),
+            used_irqs: Vec::new(),
+            program_end: None,
+        },
     };
     let clocks = add_clocks(&mut built);
     add_cpu(&mut built);
@@ -105,12 +128,13 @@ type Clocks = BTreeMap<&'static str, ClockNode>;
 fn add_clocks(built: &mut Built) -> Clocks {
     let sys = &mut built.machine.sys;
     let clocks: Clocks = built
+        .layout
         .board
         .clocks
         .iter()
         .map(|(name, hz)| (*name, sys.add_clock(*hz)))
         .collect();
-    if let Some((first, _)) = built.board.clocks.first() {
+    if let Some((first, _)) = built.layout.board.clocks.first() {
         sys.drive_cpu_clock(clocks[first]);
     }
     clocks
@@ -122,20 +146,20 @@ fn add_cpu(built: &mut Built) {
         priority_bits,
         systick_reference,
         ..
-    }) = built.board.cpu
+    }) = built.layout.board.cpu
     else {
         return;
     };
     let mut config = armv7m::Config::new(&armv7m::CORTEX_M3, irqs);
     config.priority_bits = priority_bits;
     config.ref_hz = systick_reference;
-    config.cpu_hz = built.board.clocks.first().map_or(config.cpu_hz, |c| c.1);
+    config.cpu_hz = built.layout.board.clocks.first().map_or(config.cpu_hz, |c| c.1);
     built.machine.set_cpu(Box::new(armv7m::CortexM::new(config)));
 }
 
 fn add_memory(built: &mut Built) -> Result<(), BuildError> {
     let mut blocks: BTreeMap<&str, (RamBlock, bool)> = BTreeMap::new();
-    for Memory { name, start, len, kind } in built.board.memory {
+    for Memory { name, start, len, kind } in built.layout.board.memory {
         let (block, readonly) = match kind {
             MemoryKind::MirrorOf(of) => blocks
                 .get(of)
@@ -191,7 +215,7 @@ fn add_part(
             device: part.device,
             error,
         })?;
-    built.parts.insert(part.name, id);
+    built.layout.parts.insert(part.name, id);
     if let Some(at) = part.at {
         built.machine.sys.map_device(id, 0, at, 0);
     }
@@ -199,10 +223,10 @@ fn add_part(
         let output = device_type
             .line(LineDirection::Out, line, *index)
             .ok_or_else(|| BuildError::Description(format!("{} has no output {line}[{index}]", part.name)))?;
-        let sink = built.irq_sink(*irq);
+        let sink = irq_sink(*irq);
         built.machine.sys.wire(id, output, sink);
         if let Irq::Line(n) = irq {
-            built.used_irqs.push(*n);
+            built.layout.used_irqs.push((*n, id));
         }
     }
     Ok(())
@@ -245,8 +269,12 @@ fn connect(built: &mut Built, wire: &Wire) -> Result<(), BuildError> {
 
 fn plug_in(built: &mut Built, plug: &Plug) -> Result<(), BuildError> {
     let missing = |what: &str| BuildError::Description(format!("plug: no {what}"));
-    let owner = *built.parts.get(plug.bus_of).ok_or_else(|| missing(plug.bus_of))?;
-    let child = *built.parts.get(plug.part).ok_or_else(|| missing(plug.part))?;
+    let owner = *built
+        .layout
+        .parts
+        .get(plug.bus_of)
+        .ok_or_else(|| missing(plug.bus_of))?;
+    let child = *built.layout.parts.get(plug.part).ok_or_else(|| missing(plug.part))?;
     let bus = built
         .machine
         .sys
@@ -268,7 +296,7 @@ fn add_unimplemented(built: &mut Built, unassigned: Unassigned) {
             target: Target::Unimplemented,
         });
     };
-    for (name, start, len) in built.board.unimplemented {
+    for (name, start, len) in built.layout.board.unimplemented {
         map(name, *start, *len, -1000);
     }
     if unassigned == Unassigned::Ignored {
@@ -276,18 +304,18 @@ fn add_unimplemented(built: &mut Built, unassigned: Unassigned) {
     }
 }
 
-impl Built {
-    /// The receiver for an interrupt.
-    pub fn irq_sink(&self, irq: Irq) -> Sink {
-        Sink::Cpu(
-            BOOT_CPU,
-            match irq {
-                Irq::Line(n) => n.into(),
-                Irq::Nmi => armv7m::NMI_LINE,
-            },
-        )
-    }
+/// The receiver for an interrupt.
+pub fn irq_sink(irq: Irq) -> Sink {
+    Sink::Cpu(
+        BOOT_CPU,
+        match irq {
+            Irq::Line(n) => n.into(),
+            Irq::Nmi => armv7m::NMI_LINE,
+        },
+    )
+}
 
+impl Built {
     /// Lets the guest call the host.
     pub fn enable_semihosting(&mut self, host: Box<dyn SemihostingHost>) {
         self.machine.semihosting = Some(host);
@@ -302,6 +330,7 @@ impl Built {
         let vectors = self.machine.images.iter().find(|i| i.address == 0)?;
         let sp = u64::from(u32::from_le_bytes(vectors.data.get(..4)?.try_into().ok()?));
         let ram = self
+            .layout
             .board
             .memory
             .iter()

@@ -1,15 +1,18 @@
 //! Machines: boards described as data, and the builder that makes a [`southbridge_core::Machine`] out of one.
 //!
 //! A board file says what stands where and what is wired to what, read top to bottom; it implements nothing. [`build`] turns it into a
-//! machine, [`place`] finds a place for devices that the user adds, [`load`] puts programs into memory.
+//! machine, [`add`] creates devices that the user adds and [`place`] finds a place for them, [`load`] puts programs into memory.
 
+pub mod add;
 pub mod board;
 pub mod build;
 pub mod load;
+pub mod objects;
 pub mod place;
 
+pub use add::{AddError, Added, Spec, add_device, remove_device};
 pub use board::{BOARDS, Board};
-pub use build::{BuildError, Built, Options};
+pub use build::{BuildError, Built, Layout, Options};
 
 use southbridge_core::Registry;
 

@@ -1,11 +1,11 @@
 //! Finds a place on a board for a device that the user adds: on the system bus windows for its regions and an interrupt, on another
 //! bus an address.
 
-use southbridge_core::{BusKind, DeviceId, InterruptWish, LineDirection, RegionKind};
+use southbridge_core::{BusKind, DeviceId, InterruptWish, LineDirection, Machine, RegionKind};
 use thiserror::Error;
 
 use crate::board::Irq;
-use crate::build::Built;
+use crate::build::{Layout, irq_sink};
 
 /// The place that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,11 +68,11 @@ pub enum PlaceError {
 ///
 /// # Errors
 /// When there is no place as wished; the device is then not mapped anywhere.
-pub fn place(built: &mut Built, device: DeviceId) -> Result<Place, PlaceError> {
-    if built.board.cpu.is_none() {
+pub fn place(machine: &mut Machine, layout: &mut Layout, device: DeviceId) -> Result<Place, PlaceError> {
+    if layout.board.cpu.is_none() {
         return Err(PlaceError::NoBus);
     }
-    let slot = built.machine.sys.slot(device).ok_or(PlaceError::NoBus)?;
+    let slot = machine.sys.slot(device).ok_or(PlaceError::NoBus)?;
     let device_type = slot.device_type;
     let regions: Vec<_> = slot
         .regions
@@ -84,23 +84,23 @@ pub fn place(built: &mut Built, device: DeviceId) -> Result<Place, PlaceError> {
     let mut chosen: Vec<(&'static str, u64, u64)> = Vec::new();
     for (i, (name, kind, size)) in regions.iter().enumerate() {
         let at = match wish.addresses.get(i).copied().flatten() {
-            Some(at) => check_address(built, name, at, *size, &chosen)?,
-            None => find_window(built, name, *kind, *size, &chosen)?,
+            Some(at) => check_address(machine, name, at, *size, &chosen)?,
+            None => find_window(machine, layout, name, *kind, *size, &chosen)?,
         };
         chosen.push((name, at, *size));
     }
     let irq = if has_irq {
-        choose_irq(built, wish.interrupt)?
+        choose_irq(layout, wish.interrupt)?
     } else {
         None
     };
     for (i, (_, at, _)) in chosen.iter().enumerate() {
-        built.machine.sys.map_device(device, i, *at, 10);
+        machine.sys.map_device(device, i, *at, 10);
     }
     if let Some(n) = irq {
-        let sink = built.irq_sink(Irq::Line(n));
-        built.machine.sys.wire(device, 0, sink);
-        built.used_irqs.push(n);
+        let sink = irq_sink(Irq::Line(n));
+        machine.sys.wire(device, 0, sink);
+        layout.used_irqs.push((n, device));
     }
     Ok(Place { regions: chosen, irq })
 }
@@ -138,12 +138,12 @@ pub enum PlugError {
 /// # Errors
 /// When there is no such bus, or no room on it.
 pub fn plug(
-    built: &mut Built,
+    machine: &mut Machine,
     device: DeviceId,
     bus: Option<&str>,
     address: Option<u32>,
 ) -> Result<(String, u32), PlugError> {
-    let sys = &mut built.machine.sys;
+    let sys = &mut machine.sys;
     let kind = sys.slot(device).map_or(BusKind::None, |s| s.device_type.bus);
     let live: Vec<_> = sys
         .buses()
@@ -205,18 +205,18 @@ fn overlaps(taken: &[(&'static str, u64, u64)], at: u64, size: u64) -> bool {
 }
 
 /// Who stands at `at..at+size` with more than a note that it is not modelled.
-fn occupant(built: &Built, at: u64, size: u64) -> Option<String> {
+fn occupant(machine: &Machine, at: u64, size: u64) -> Option<String> {
     let last = at.saturating_add(size.saturating_sub(1));
-    let flat = built.machine.sys.memory.flat();
+    let flat = machine.sys.memory.flat();
     let hits = flat.iter().filter(|r| r.start <= last && at <= r.last);
     let taken = hits
-        .filter_map(|r| built.machine.sys.memory.mapping(r.mapping))
+        .filter_map(|r| machine.sys.memory.mapping(r.mapping))
         .find(|m| m.priority > -1000)?;
     Some(taken.name.clone())
 }
 
 fn check_address(
-    built: &Built,
+    machine: &Machine,
     region: &'static str,
     at: u64,
     size: u64,
@@ -230,7 +230,7 @@ fn check_address(
             align,
         });
     }
-    if let Some(occupant) = occupant(built, at, size) {
+    if let Some(occupant) = occupant(machine, at, size) {
         return Err(PlaceError::Occupied {
             region,
             address: at,
@@ -248,21 +248,22 @@ fn check_address(
 }
 
 fn find_window(
-    built: &Built,
+    machine: &Machine,
+    layout: &Layout,
     region: &'static str,
     kind: RegionKind,
     size: u64,
     chosen: &[(&'static str, u64, u64)],
 ) -> Result<u64, PlaceError> {
     let windows = match kind {
-        RegionKind::Mmio => built.board.expansion.mmio,
-        RegionKind::Ram => built.board.expansion.ram,
+        RegionKind::Mmio => layout.board.expansion.mmio,
+        RegionKind::Ram => layout.board.expansion.ram,
     };
     let align = alignment(size);
     for (start, len) in windows {
         let mut at = start.next_multiple_of(align);
         while at + size <= start + len {
-            if occupant(built, at, size).is_none() && !overlaps(chosen, at, size) {
+            if occupant(machine, at, size).is_none() && !overlaps(chosen, at, size) {
                 return Ok(at);
             }
             // Boards have few devices: stepping by the size reaches every gap that matters.
@@ -278,24 +279,28 @@ fn find_window(
     Err(PlaceError::NoWindow { region, size, hint })
 }
 
-fn choose_irq(built: &Built, wish: InterruptWish) -> Result<Option<u16>, PlaceError> {
-    let free: Vec<u16> = built
+fn is_used(layout: &Layout, irq: u16) -> bool {
+    layout.used_irqs.iter().any(|(n, _)| *n == irq)
+}
+
+fn choose_irq(layout: &Layout, wish: InterruptWish) -> Result<Option<u16>, PlaceError> {
+    let free: Vec<u16> = layout
         .board
         .expansion
         .irqs
         .iter()
         .copied()
-        .filter(|n| !built.used_irqs.contains(n))
+        .filter(|n| !is_used(layout, *n))
         .collect();
     let irq = match wish {
         InterruptWish::Off => return Ok(None),
         InterruptWish::Auto => return Ok(free.first().copied()),
         InterruptWish::Input(n) => n,
     };
-    let lines = built.board.cpu.as_ref().map_or(0, |c| c.irqs);
+    let lines = layout.board.cpu.as_ref().map_or(0, |c| c.irqs);
     let why = if irq >= lines {
         "does not exist on this machine"
-    } else if built.used_irqs.contains(&irq) {
+    } else if is_used(layout, irq) {
         "is taken"
     } else {
         return Ok(Some(irq));

@@ -48,10 +48,10 @@ fn ivshmem_flat_finds_its_place_on_both_boards() {
         let p1 = Properties::default().with("chardev", ivshmem_socket(&mut b));
         let p2 = Properties::default().with("chardev", ivshmem_socket(&mut b));
         let d = b.machine.sys.add_device(t, Some("iv"), p1, &[]).unwrap();
-        let p = place(&mut b, d).unwrap();
+        let p = place(&mut b.machine, &mut b.layout, d).unwrap();
         assert_eq!((p.regions[0].1, p.regions[1].1, p.irq), (regs, shmem, Some(irq)));
         let second = b.machine.sys.add_device(t, Some("iv2"), p2, &[]).unwrap();
-        let q = place(&mut b, second).unwrap();
+        let q = place(&mut b.machine, &mut b.layout, second).unwrap();
         assert!(
             q.regions
                 .iter()
@@ -63,7 +63,7 @@ fn ivshmem_flat_finds_its_place_on_both_boards() {
                 .with("chardev", ivshmem_socket(&mut b))
                 .with(name, value);
             let d = b.machine.sys.add_device(t, None, p, &[]).unwrap();
-            place(&mut b, d)
+            place(&mut b.machine, &mut b.layout, d)
         };
         let taken = PropValue::Str(irq.to_string());
         assert!(matches!(third("irq", taken), Err(PlaceError::Irq { .. })));

@@ -110,6 +110,11 @@ impl Chardevs {
         self.named(&entry.located())
     }
 
+    /// The back end of an id.
+    pub(crate) fn get(&self, id: &str) -> Option<BackendId> {
+        self.all.get(id)
+    }
+
     /// The back end of an id from an option of its own.
     ///
     /// # Errors

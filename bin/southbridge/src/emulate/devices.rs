@@ -4,11 +4,12 @@ use southbridge_cli::config::{DeviceOpt, LoaderOpt};
 use southbridge_cli::error::ErrorKind;
 use southbridge_cli::keyval::Entry;
 use southbridge_cli::{Config, Location, OptError};
-use southbridge_core::device::{BusKind, DeviceType};
+use southbridge_core::device::DeviceType;
 use southbridge_core::property::parse_value;
-use southbridge_core::{CreateError, LineDirection, LogItems, PropKind, PropValue, Properties, Property, Registry};
-use southbridge_machine::board::{BOARDS, Board};
-use southbridge_machine::place::{PlaceError, PlugError, place, plug};
+use southbridge_core::{CreateError, LineDirection, LogItems, PropKind, PropValue, Property, Registry};
+use southbridge_machine::add::{self, AddError, Spec, Surroundings, expectation};
+use southbridge_machine::board::Board;
+use southbridge_machine::place::{Place, PlaceError, PlugError};
 use southbridge_machine::{Built, registry};
 
 use super::chardevs::Chardevs;
@@ -29,14 +30,16 @@ pub(crate) fn find_type(name: &str, config: &Config) -> Result<&'static DeviceTy
 }
 
 fn type_named(registry: &Registry, name: &str, at: Location) -> Result<&'static DeviceType, OptError> {
-    registry.get(name).ok_or_else(|| {
-        let creatable = registry
-            .iter()
-            .filter(|t| t.user_creatable)
-            .map(|t| t.name)
-            .chain([LoaderOpt::DRIVER]);
-        OptError::no_such("device type", name, creatable, at)
-    })
+    registry.get(name).ok_or_else(|| type_error(registry, name, at))
+}
+
+fn type_error(registry: &Registry, name: &str, at: Location) -> OptError {
+    let creatable = registry
+        .iter()
+        .filter(|t| t.user_creatable)
+        .map(|t| t.name)
+        .chain([LoaderOpt::DRIVER]);
+    OptError::no_such("device type", name, creatable, at)
 }
 
 /// Checks all `-device` words that can be checked before anything is opened.
@@ -67,77 +70,9 @@ fn devices(config: &Config) -> impl Iterator<Item = &DeviceOpt> {
 }
 
 /// Whether the board has a bus for the device, and the user may plug it in at all.
-fn check_bus(device: &DeviceOpt, t: &DeviceType, board: &Board, registry: &Registry) -> Result<(), OptError> {
-    if !t.user_creatable {
-        let boards: Vec<_> = BOARDS
-            .iter()
-            .filter(|b| b.parts.iter().any(|p| p.device == t.name))
-            .map(|b| b.name)
-            .collect();
-        let why = format!("device '{}' is part of a board and cannot be added", t.name);
-        let error = OptError::new(ErrorKind::Refused { why }, device.driver.at.clone());
-        return Err(error.with_help(format!("it is on {}", boards.join(", "))));
-    }
-    if t.bus == BusKind::System && board.cpu.is_some() {
-        return match &device.bus {
-            Some(bus) if !matches!(bus.value.as_str(), "main-system-bus" | "sysbus" | "/sysbus") => Err(
-                OptError::no_such("bus", &bus.value, ["main-system-bus"], bus.at.clone()),
-            ),
-            _ => Ok(()),
-        };
-    }
-    let has = |kind| {
-        board.parts.iter().any(|p| {
-            registry
-                .get(p.device)
-                .is_some_and(|t| t.buses.iter().any(|b| b.kind == kind))
-        })
-    };
-    if t.bus != BusKind::System && has(t.bus) {
-        return Ok(());
-    }
-    let why = format!(
-        "device '{}' needs a {} bus, and machine '{}' has none",
-        t.name,
-        t.bus.name(),
-        board.name
-    );
-    let error = OptError::new(ErrorKind::Refused { why }, device.driver.at.clone());
-    let fits = sibling(t, board, registry);
-    Err(match fits {
-        Some(s) => error.with_help(format!("on this machine '{s}' does the same")),
-        None => error.with_help(format!(
-            "this machine takes devices on: {}",
-            buses(board, registry).join(", ")
-        )),
-    })
-}
-
-/// A device of the same family (the part of the name before the first dash) that the board can take.
-fn sibling(t: &DeviceType, board: &Board, registry: &Registry) -> Option<&'static str> {
-    let family = t.name.split('-').next()?;
-    let fits = |s: &&DeviceType| s.user_creatable && s.bus == BusKind::System && board.cpu.is_some();
-    let same = |s: &&DeviceType| s.name != t.name && s.name.split('-').next() == Some(family);
-    registry.iter().filter(same).find(fits).map(|s| s.name)
-}
-
-fn buses(board: &Board, registry: &Registry) -> Vec<&'static str> {
-    let mut kinds: Vec<_> = board
-        .parts
-        .iter()
-        .filter_map(|p| registry.get(p.device))
-        .flat_map(|t| t.buses)
-        .map(|b| b.kind.name())
-        .collect();
-    if board.cpu.is_some() {
-        kinds.push(BusKind::System.name());
-    }
-    kinds.sort_unstable();
-    kinds.dedup();
-    if kinds.is_empty() {
-        kinds.push("no bus at all");
-    }
-    kinds
+fn check_bus(device: &DeviceOpt, t: &'static DeviceType, board: &Board, registry: &Registry) -> Result<(), OptError> {
+    let bus = device.bus.as_ref().map(|b| b.value.as_str());
+    add::check_bus(t, bus, board, registry).map_err(|e| marked(device, &e))
 }
 
 fn property<'t>(t: &'t DeviceType, owner: &str, entry: &Entry) -> Result<&'t Property, OptError> {
@@ -147,20 +82,6 @@ fn property<'t>(t: &'t DeviceType, owner: &str, entry: &Entry) -> Result<&'t Pro
 
 fn value(p: &Property, entry: &Entry) -> Result<PropValue, OptError> {
     parse_value(p.kind, &entry.value).ok_or_else(|| entry.bad_value(expectation(p.kind)))
-}
-
-/// What a kind of property takes, to be read after "it takes".
-fn expectation(kind: PropKind) -> String {
-    match kind {
-        PropKind::Bool => "on or off".into(),
-        PropKind::OnOffAuto => "on, off or auto".into(),
-        PropKind::Uint(64) => "a number".into(),
-        PropKind::Uint(bits) => format!("a number from 0 to {}", (1u64 << bits) - 1),
-        PropKind::Size => "a size in bytes, such as 64K or 4M".into(),
-        PropKind::Str => "a text".into(),
-        PropKind::Enum(words) => southbridge_cli::error::alternatives(words),
-        PropKind::Backend(kind) => format!("the id of a {kind}"),
-    }
 }
 
 /// `-global`, with values read by the type's table.
@@ -197,49 +118,103 @@ pub(crate) fn globals(config: &Config) -> Result<Vec<(String, String, PropValue)
 pub(crate) fn add(config: &Config, built: &mut Built, chardevs: &Chardevs) -> Result<(), OptError> {
     let registry = registry();
     let globals = globals(config)?;
+    let around = Surroundings {
+        registry: &registry,
+        globals: &globals,
+        chardev: &|id| chardevs.get(id),
+    };
     for device in devices(config) {
-        let t = type_named(&registry, &device.driver.value, device.driver.at.clone())?;
-        let mut properties = Properties::default();
-        for (driver, name, value) in &globals {
-            if driver == t.name {
-                properties.set(name, value.clone());
-            }
-        }
         for entry in device.props.entries() {
-            let p = property(t, &format!("device '{}'", t.name), entry)?;
-            let v = match p.kind {
-                PropKind::Backend("chardev") => PropValue::Backend(entry.value.clone(), chardevs.find(entry)?),
-                PropKind::Backend(kind) => {
-                    return Err(OptError::not_yet(
-                        format!("a back end of kind '{kind}'"),
-                        entry.value_at.clone(),
-                    ));
-                }
-                _ => value(p, entry)?,
-            };
-            properties.set(p.name, v);
+            check_chardev(&registry, device, entry, chardevs)?;
         }
-        let id = device.id.as_ref().map(|i| i.value.as_str());
-        let made = built
-            .machine
-            .sys
-            .add_device(t, id, properties, &[])
-            .map_err(|e| refused(device, t, &e))?;
-        if t.bus == BusKind::System {
-            place_on_board(built, device, t, made)?;
-        } else {
-            plug_in(built, device, made)?;
+        let spec = Spec {
+            driver: &device.driver.value,
+            id: device.id.as_ref().map(|i| i.value.as_str()),
+            bus: device.bus.as_ref().map(|b| b.value.as_str()),
+            properties: device
+                .props
+                .entries()
+                .iter()
+                .map(|e| (e.key.as_str(), e.value.as_str()))
+                .collect(),
+        };
+        let added = add::add_device(&mut built.machine, &mut built.layout, &around, &spec);
+        let added = added.map_err(|e| marked(device, &e))?;
+        if let Some(place) = &added.place {
+            tell_place(built, device, place);
         }
     }
     Ok(())
 }
 
-fn refused(device: &DeviceOpt, t: &DeviceType, error: &CreateError) -> OptError {
+/// A back end that is not there is told with those that are.
+fn check_chardev(registry: &Registry, device: &DeviceOpt, entry: &Entry, chardevs: &Chardevs) -> Result<(), OptError> {
+    let t = registry.get(&device.driver.value);
+    let p = t.and_then(|t| t.properties.iter().find(|p| p.name == entry.key));
+    match p.map(|p| p.kind) {
+        Some(PropKind::Backend("chardev")) => chardevs.find(entry).map(|_| ()),
+        _ => Ok(()),
+    }
+}
+
+/// The error at the word that caused it.
+fn marked(device: &DeviceOpt, error: &AddError) -> OptError {
+    let why = || ErrorKind::Refused { why: error.to_string() };
+    let word = |name: &str| device.props.get(name);
+    let bus = || device.bus.as_ref().map(|b| b.at.clone());
     match error {
-        CreateError::Missing { property, expected } => {
-            OptError::missing(&format!("device '{}'", t.name), format!("'{property}'"), device.at())
-                .with_help(format!("add {property}={expected}"))
+        AddError::NoType(name) => type_error(&registry(), name, device.driver.at.clone()),
+        AddError::OnBoard { boards, .. } => {
+            OptError::new(why(), device.driver.at.clone()).with_help(format!("it is on {}", boards.join(", ")))
         }
+        AddError::NoSuchBus { sibling, kinds, .. } => {
+            let error = OptError::new(why(), device.driver.at.clone());
+            match sibling {
+                Some(s) => error.with_help(format!("on this machine '{s}' does the same")),
+                None if kinds.is_empty() => error.with_help("this machine takes devices on: no bus at all"),
+                None => error.with_help(format!("this machine takes devices on: {}", kinds.join(", "))),
+            }
+        }
+        AddError::NoBus { name, live } => OptError::no_such("bus", name, live, bus().unwrap_or_else(|| device.at())),
+        AddError::NoProperty { name, valid, .. } => match word(name) {
+            Some(e) => e.unknown_key(&format!("device '{}'", device.driver.value), valid),
+            None => OptError::new(why(), device.at()),
+        },
+        AddError::BadValue { property, expected, .. } => match word(property) {
+            Some(e) => e.bad_value(expected),
+            None => OptError::new(why(), device.at()),
+        },
+        AddError::NoBackendKind { property, kind } => {
+            let at = word(property).map_or_else(|| device.at(), |e| e.value_at.clone());
+            OptError::not_yet(format!("a back end of kind '{kind}'"), at)
+        }
+        AddError::NoBackend { property, .. } => OptError::new(
+            why(),
+            word(property).map_or_else(|| device.at(), |e| e.value_at.clone()),
+        ),
+        AddError::DuplicateId(_) => {
+            OptError::new(why(), device.id.as_ref().map_or_else(|| device.at(), |i| i.at.clone()))
+        }
+        AddError::Refused { error, .. } => refused(device, error),
+        AddError::Misplaced(e) => misplaced(device, e),
+        AddError::Unplugged(PlugError::NoBus { name, live, .. }) => {
+            OptError::no_such("bus", name, live, bus().unwrap_or_else(|| device.at()))
+        }
+        AddError::Unplugged(taken) => {
+            let at = bus().unwrap_or_else(|| device.driver.at.clone());
+            OptError::new(ErrorKind::Refused { why: taken.to_string() }, at)
+        }
+    }
+}
+
+fn refused(device: &DeviceOpt, error: &CreateError) -> OptError {
+    match error {
+        CreateError::Missing { property, expected } => OptError::missing(
+            &format!("device '{}'", device.driver.value),
+            format!("'{property}'"),
+            device.at(),
+        )
+        .with_help(format!("add {property}={expected}")),
         CreateError::BadValue {
             property,
             value,
@@ -255,32 +230,9 @@ fn refused(device: &DeviceOpt, t: &DeviceType, error: &CreateError) -> OptError 
     }
 }
 
-fn plug_in(built: &mut Built, device: &DeviceOpt, made: southbridge_core::DeviceId) -> Result<(), OptError> {
-    let bus = device.bus.as_ref().map(|b| b.value.as_str());
-    match plug(built, made, bus, None) {
-        Ok(_) => Ok(()),
-        Err(PlugError::NoBus { name, live, .. }) => {
-            let at = device.bus.as_ref().map_or_else(|| device.at(), |b| b.at.clone());
-            Err(OptError::no_such("bus", &name, live, at))
-        }
-        Err(taken) => {
-            let at = device
-                .bus
-                .as_ref()
-                .map_or_else(|| device.driver.at.clone(), |b| b.at.clone());
-            Err(OptError::new(ErrorKind::Refused { why: taken.to_string() }, at))
-        }
-    }
-}
-
-fn place_on_board(
-    built: &mut Built,
-    device: &DeviceOpt,
-    t: &'static DeviceType,
-    made: southbridge_core::DeviceId,
-) -> Result<(), OptError> {
-    let found = place(built, made).map_err(|e| misplaced(device, &e))?;
-    let name = device.id.as_ref().map_or(t.name, |i| &i.value);
+/// Says where a device came to stand, and warns where it has no interrupt although it wants one.
+fn tell_place(built: &mut Built, device: &DeviceOpt, found: &Place) {
+    let name = device.id.as_ref().map_or(&device.driver.value, |i| &i.value);
     let mut text = format!("{name}:");
     for (region, at, size) in &found.regions {
         text += &format!(" {region} at {at:#010x} ({size:#x} bytes),");
@@ -292,10 +244,10 @@ fn place_on_board(
     if built.machine.sys.log.on(LogItems::GUEST_ERRORS | LogItems::UNIMP) {
         built.machine.sys.log.line(format_args!("{text}"));
     }
-    if found.irq.is_none() && t.line_count(LineDirection::Out) > 0 {
+    let wants = |t: &DeviceType| t.line_count(LineDirection::Out) > 0;
+    if found.irq.is_none() && registry().get(&device.driver.value).is_some_and(wants) {
         eprintln!("warning: {name} has no interrupt and works without");
     }
-    Ok(())
 }
 
 fn misplaced(device: &DeviceOpt, error: &PlaceError) -> OptError {

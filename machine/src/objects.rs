@@ -1,0 +1,276 @@
+//! Objects: things that live beside a machine, made by `-object` and `object-add` alike.
+
+use southbridge_backend_ivshmem::{Memory, Server, ServerConfig, ServerHandle, ServerNotice};
+use southbridge_core::property::parse_value;
+use southbridge_core::{PropKind, PropValue, Properties, Property};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+use crate::add::expectation;
+
+/// A type of objects.
+pub struct ObjectType {
+    /// Name.
+    pub name: &'static str,
+    /// One line for people.
+    pub summary: &'static str,
+    /// Properties.
+    pub properties: &'static [Property],
+    start: fn(&str, &Properties) -> Result<Running, ObjectError>,
+}
+
+/// An object at work; dropping it ends it and removes its files.
+pub type Running = ServerHandle;
+
+/// Why an object was not made.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ObjectError {
+    /// No type has this name.
+    #[error("there is no object type '{0}'")]
+    NoType(String),
+    /// The type is QEMU's and not here yet.
+    #[error("QEMU has the object type '{0}'; this program does not have it yet")]
+    NotYet(String),
+    /// There is one of this name.
+    #[error("there is an object '{0}' already")]
+    DuplicateId(String),
+    /// The type has no such property.
+    #[error("object '{type_name}' has no property '{name}'")]
+    NoProperty {
+        /// Type.
+        type_name: &'static str,
+        /// As written.
+        name: String,
+        /// What it has.
+        valid: Vec<&'static str>,
+    },
+    /// A property that must be given was not.
+    #[error("object '{type_name}' needs '{property}'")]
+    Missing {
+        /// Type.
+        type_name: &'static str,
+        /// Property.
+        property: &'static str,
+    },
+    /// The property does not take this.
+    #[error("'{property}' cannot be '{value}'; it takes {expected}")]
+    BadValue {
+        /// The property.
+        property: &'static str,
+        /// As written.
+        value: String,
+        /// What it takes.
+        expected: String,
+    },
+    /// The host refused.
+    #[error("{why}")]
+    Host {
+        /// The property that named it.
+        property: &'static str,
+        /// Why.
+        why: String,
+    },
+}
+
+const fn property(name: &'static str, kind: PropKind, default: Option<&'static str>, help: &'static str) -> Property {
+    Property {
+        name,
+        kind,
+        default,
+        help,
+    }
+}
+
+/// Every type.
+pub static TYPES: &[ObjectType] = &[ObjectType {
+    name: "ivshmem-server",
+    summary: "Server for shared memory and interrupts among machines, inside this process",
+    properties: &[
+        property("path", PropKind::Str, None, "Socket file to which devices connect"),
+        property("size", PropKind::Size, Some("4M"), "Shared memory, at least this size"),
+        property(
+            "vectors",
+            PropKind::Uint(16),
+            Some("1"),
+            "Interrupt vectors of each peer",
+        ),
+        property(
+            "shm",
+            PropKind::Str,
+            None,
+            "Name of a POSIX shared memory object to use",
+        ),
+        property(
+            "verbose",
+            PropKind::Bool,
+            Some("off"),
+            "Tell on standard error who comes and goes",
+        ),
+    ],
+    start: ivshmem_server,
+}];
+
+/// Types that QEMU has and this program does not have yet.
+static LATER: &[&str] = &[
+    "authz-list",
+    "authz-list-file",
+    "authz-pam",
+    "authz-simple",
+    "can-bus",
+    "can-host-socketcan",
+    "colo-compare",
+    "cryptodev-backend",
+    "cryptodev-backend-builtin",
+    "cryptodev-vhost-user",
+    "dbus-vmstate",
+    "filter-buffer",
+    "filter-dump",
+    "filter-mirror",
+    "filter-redirector",
+    "filter-replay",
+    "filter-rewriter",
+    "input-barrier",
+    "input-linux",
+    "iothread",
+    "main-loop",
+    "memory-backend-epc",
+    "memory-backend-file",
+    "memory-backend-memfd",
+    "memory-backend-ram",
+    "memory-backend-shm",
+    "pr-manager-helper",
+    "qtest",
+    "rng-builtin",
+    "rng-egd",
+    "rng-random",
+    "secret",
+    "secret_keyring",
+    "thread-context",
+    "throttle-group",
+    "tls-cipher-suites",
+    "tls-creds-anon",
+    "tls-creds-psk",
+    "tls-creds-x509",
+    "x-remote-object",
+    "x-vfio-user-server",
+];
+
+/// The type of that name.
+///
+/// # Errors
+/// When there is none.
+pub fn find(name: &str) -> Result<&'static ObjectType, ObjectError> {
+    match TYPES.iter().find(|t| t.name == name) {
+        Some(t) => Ok(t),
+        None if LATER.contains(&name) => Err(ObjectError::NotYet(name.to_owned())),
+        None => Err(ObjectError::NoType(name.to_owned())),
+    }
+}
+
+/// An object of a machine.
+pub struct Object {
+    /// Type.
+    pub object_type: &'static ObjectType,
+    /// Property values in force.
+    pub properties: Properties,
+    _running: Running,
+}
+
+/// The objects of a machine, by id.
+#[derive(Default)]
+pub struct Objects(BTreeMap<String, Object>);
+
+impl Objects {
+    /// Makes one from properties as the command line spells them.
+    ///
+    /// # Errors
+    /// When a word is wrong or the host refuses; nothing stays.
+    pub fn add<'t>(
+        &mut self,
+        type_name: &str,
+        id: &str,
+        given: impl IntoIterator<Item = (&'t str, &'t str)>,
+    ) -> Result<(), ObjectError> {
+        let t = find(type_name)?;
+        if self.0.contains_key(id) {
+            return Err(ObjectError::DuplicateId(id.to_owned()));
+        }
+        let mut properties = Properties::default();
+        for (name, text) in given {
+            let p = t.properties.iter().find(|p| p.name == name);
+            let p = p.ok_or_else(|| ObjectError::NoProperty {
+                type_name: t.name,
+                name: name.to_owned(),
+                valid: t.properties.iter().map(|p| p.name).collect(),
+            })?;
+            let value = parse_value(p.kind, text).ok_or_else(|| bad(p.name, text, expectation(p.kind)))?;
+            properties.set(p.name, value);
+        }
+        properties.apply_defaults(t.properties);
+        let running = (t.start)(id, &properties)?;
+        let object = Object {
+            object_type: t,
+            properties,
+            _running: running,
+        };
+        self.0.insert(id.to_owned(), object);
+        Ok(())
+    }
+
+    /// Ends one; `false` if there is none of that id.
+    pub fn remove(&mut self, id: &str) -> bool {
+        self.0.remove(id).is_some()
+    }
+
+    /// One by its id.
+    pub fn get(&self, id: &str) -> Option<&Object> {
+        self.0.get(id)
+    }
+
+    /// All, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Object)> {
+        self.0.iter().map(|(id, o)| (id.as_str(), o))
+    }
+}
+
+fn bad(property: &'static str, value: &str, expected: String) -> ObjectError {
+    ObjectError::BadValue {
+        property,
+        value: value.to_owned(),
+        expected,
+    }
+}
+
+fn ivshmem_server(id: &str, p: &Properties) -> Result<Running, ObjectError> {
+    let path = p.str("path").ok_or(ObjectError::Missing {
+        type_name: "ivshmem-server",
+        property: "path",
+    })?;
+    let mut config = ServerConfig::new(path);
+    config.size = p.uint("size");
+    let vectors = p.uint("vectors");
+    config.vectors = u16::try_from(vectors)
+        .ok()
+        .filter(|n| (1..=64).contains(n))
+        .ok_or_else(|| bad("vectors", &vectors.to_string(), "a number from 1 to 64".into()))?;
+    if let Some(PropValue::Str(name)) = p.get("shm") {
+        config.memory = Memory::Named(name.clone());
+    }
+    let (verbose, id) = (p.bool("verbose"), id.to_owned());
+    let refused = |e: String| ObjectError::Host {
+        property: "path",
+        why: e,
+    };
+    let server = Server::bind(&config).map_err(|e| refused(e.to_string()))?;
+    let say = move |notice: ServerNotice| {
+        let text = match notice {
+            ServerNotice::Failed(why) => format!("failed: {why}"),
+            _ if !verbose => return,
+            ServerNotice::Joined(peer) => format!("peer {peer} joined"),
+            ServerNotice::Left { peer, why } => format!("peer {peer} left: {why}"),
+            ServerNotice::Refused(why) => format!("a client was refused: {why}"),
+        };
+        eprintln!("{id}: {text}");
+    };
+    server.spawn(say).map_err(|e| refused(e.to_string()))
+}
