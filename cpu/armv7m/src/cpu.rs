@@ -2,11 +2,12 @@
 
 use southbridge_core::cpu::{Cpu, CpuDebug, CpuId, Exit as CpuExit, RegisterValue};
 use southbridge_core::system::CodeWrite;
+use southbridge_core::trace::{Source, events::cpu as events};
 use southbridge_core::{LoadError, LogItems, RamWindow, SavedState, System};
 
 use crate::bus::{Bus, BusFault, CODE_GRANULE, Window};
 use crate::engine::{Engine, Exit};
-use crate::observe::{Observation, Observe};
+use crate::observe::{Observation, Observe, exception_name};
 use crate::state::State;
 use crate::variant::Config;
 
@@ -114,11 +115,73 @@ impl Bus for System {
             (LogItems::MMU, Observe::MPU),
         ];
         let on = wants.iter().filter(|(item, _)| self.log.on(*item));
-        on.fold(Observe::empty(), |all, (_, kind)| all | *kind)
+        let traced = match self.traces_cpus() {
+            true => Observe::EXCEPTIONS | Observe::RESET | Observe::SLEEP,
+            false => Observe::empty(),
+        };
+        on.fold(traced, |all, (_, kind)| all | *kind)
     }
     #[cold]
     fn observed(&mut self, cpu: u8, what: &Observation<'_>) {
-        self.log.line(format_args!("CPU {cpu}: {what}"));
+        if self.traces_cpus() {
+            trace(self, cpu, what);
+        }
+        let item = match what {
+            Observation::Entry { .. } | Observation::Return { .. } | Observation::Lockup { .. } => LogItems::INT,
+            Observation::Reset(_) => LogItems::CPU_RESET,
+            Observation::Decoded(_) => LogItems::IN_ASM,
+            Observation::Block { .. } => LogItems::EXEC,
+            Observation::Mpu { .. } => LogItems::MMU,
+            Observation::Sleep(_) | Observation::Wake => return,
+        };
+        if self.log.on(item) {
+            self.log.line(format_args!("CPU {cpu}: {what}"));
+        }
+    }
+}
+
+/// The same as a trace event.
+fn trace(sys: &mut System, cpu: u8, what: &Observation<'_>) {
+    let name = format!("cpu{cpu}");
+    let mut to = Source { sys, name: &name };
+    let to = &mut to;
+    match *what {
+        Observation::Entry {
+            number,
+            priority,
+            from,
+            handler,
+        } => events::cpu_exception_enter(
+            to,
+            number.into(),
+            &numbered(number),
+            priority.into(),
+            from.into(),
+            handler.into(),
+        ),
+        Observation::Return { number, link, to: pc } => events::cpu_exception_exit(
+            to,
+            number.into(),
+            &numbered(number),
+            pc.is_none(),
+            pc.unwrap_or(link).into(),
+        ),
+        Observation::Lockup { .. } => events::cpu_lockup(to),
+        Observation::Reset(registers) => {
+            let value = |name| registers.iter().find(|(n, _)| *n == name).map_or(0, |(_, v)| *v);
+            events::cpu_reset(to, value("pc").into(), value("sp").into());
+        }
+        Observation::Sleep(event) => events::cpu_sleep(to, event),
+        Observation::Wake => events::cpu_wake(to),
+        Observation::Block { .. } | Observation::Decoded(_) | Observation::Mpu { .. } => {}
+    }
+}
+
+/// `SysTick`, `IRQ5`.
+fn numbered(number: u16) -> String {
+    match number {
+        n if n >= 16 => format!("IRQ{}", n - 16),
+        n => exception_name(n).to_owned(),
     }
 }
 

@@ -59,9 +59,24 @@ pub static TYPE: DeviceType = DeviceType {
     ],
     lines: &[Line::out("irq")],
     roles: &[role!(IvshmemFlat as dyn Mmio)],
+    events: events::EVENTS,
     create: IvshmemFlat::create,
     ..DeviceType::BASE
 };
+
+southbridge_core::trace_events! {
+    /// What happens between this device, its peers and the server.
+    mod events {
+        ivshmem_flat_doorbell_out(peer: uint, vector: uint) "a doorbell of a peer was rung";
+        ivshmem_flat_doorbell_lost(peer: uint, vector: uint) "a doorbell was written for a peer or vector that is not there";
+        ivshmem_flat_doorbell_in() "somebody rang this device";
+        ivshmem_flat_own_id(id: uint) "the server told the device its id";
+        ivshmem_flat_memory(bytes: uint) "the server handed out the shared memory";
+        ivshmem_flat_peer_joined(peer: uint, vector: uint) "a peer introduced one of its vectors";
+        ivshmem_flat_peer_left(peer: uint) "a peer is gone";
+        ivshmem_flat_server_gone() "the connection to the server ended";
+    }
+}
 
 const fn property(name: &'static str, kind: PropKind, default: Option<&'static str>, help: &'static str) -> Property {
     Property {
@@ -180,6 +195,7 @@ impl IvshmemFlat {
 
     /// A peer rings us.
     fn rung(&mut self, cx: &mut Ctx<'_>) {
+        events::ivshmem_flat_doorbell_in(cx);
         match self.state.ring() {
             Ring::Pulse => cx.pulse_line(IRQ),
             Ring::Level => self.sync(cx),
@@ -192,10 +208,15 @@ impl IvshmemFlat {
         if rung == Rung::NoPeer && self.connection.client.own_id() == Some(doorbell.peer()) {
             rung = Rung::NoVector;
             if usize::from(doorbell.vector()) < self.connection.own.len() {
+                events::ivshmem_flat_doorbell_out(cx, doorbell.peer().into(), doorbell.vector().into());
                 return self.rung(cx);
             }
         }
         let (peer, vector) = (doorbell.peer(), doorbell.vector());
+        match rung {
+            Rung::Yes => events::ivshmem_flat_doorbell_out(cx, peer.into(), vector.into()),
+            _ => events::ivshmem_flat_doorbell_lost(cx, peer.into(), vector.into()),
+        }
         match rung {
             Rung::Yes => {}
             Rung::NoPeer => cx.guest_error(format_args!("doorbell for peer {peer}, which is not there")),
@@ -249,15 +270,20 @@ impl IvshmemFlat {
 
     fn take(&mut self, event: Event<OwnedFd>, cx: &mut Ctx<'_>) {
         match event {
-            Event::OwnId(_) | Event::Surplus(_) => {}
+            Event::OwnId(id) => events::ivshmem_flat_own_id(cx, id.into()),
+            Event::Surplus(_) => {}
             Event::SharedMemory(fd) => self.map(fd, cx),
             Event::PeerVector { peer, vector, fd } => {
+                events::ivshmem_flat_peer_joined(cx, peer.into(), vector.into());
                 if let Err(e) = self.connection.peers.add(peer, fd) {
                     cx.warning(format_args!("vector {vector} of peer {peer} cannot be used: {e}"));
                 }
             }
             Event::OwnVector { vector, fd } => self.listen_on(vector, fd, cx),
-            Event::PeerGone(peer) => self.connection.peers.remove(peer),
+            Event::PeerGone(peer) => {
+                events::ivshmem_flat_peer_left(cx, peer.into());
+                self.connection.peers.remove(peer);
+            }
         }
     }
 
@@ -273,6 +299,9 @@ impl IvshmemFlat {
         if let Err(e) = &block {
             cx.warning(format_args!("the server's memory cannot be used: {e}"));
         }
+        if block.is_ok() {
+            events::ivshmem_flat_memory(cx, need);
+        }
         cx.back_region(SHMEM, block.ok());
     }
 
@@ -287,6 +316,7 @@ impl IvshmemFlat {
 
     /// The server went away. After a complete greeting that is allowed: peers that know each other go on ringing.
     fn closed(&mut self, cx: &mut Ctx<'_>) {
+        events::ivshmem_flat_server_gone(cx);
         match self.connection.client.finish() {
             _ if self.connection.ended => {}
             Err(violation) => self.fail(format_args!("{violation}"), cx),
