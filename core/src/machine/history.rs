@@ -59,6 +59,8 @@ struct Snapshot {
 pub(super) struct History {
     snapshots: Vec<Snapshot>,
     blocked: Option<String>,
+    /// Whether the tape is ours.
+    has_tape: bool,
     /// Executed instructions at which the next snapshot is due.
     due: u64,
 }
@@ -70,17 +72,22 @@ impl Machine {
             return;
         }
         if !on {
-            self.history = None;
-            self.sys.tape.stop();
+            if self.history.take().is_some_and(|h| h.has_tape) {
+                self.sys.tape.stop();
+            }
             return;
         }
-        self.sys.tape.record();
+        let has_tape = self.sys.tape.mode() == crate::tape::Mode::Off;
         self.history = Some(Box::new(History {
             snapshots: Vec::new(),
-            blocked: None,
+            blocked: (!has_tape).then(|| "the run is being recorded or replayed already".to_owned()),
+            has_tape,
             due: 0,
         }));
-        self.take_snapshot();
+        if has_tape {
+            self.sys.tape.record();
+            self.take_snapshot();
+        }
     }
 
     /// Whether history is recorded and can be gone back to.
@@ -401,6 +408,12 @@ impl Machine {
 
     fn take_snapshot(&mut self) {
         let Some(mut history) = self.history.take() else { return };
+        if history.blocked.is_some() {
+            // What cannot be saved once will not be saved later.
+            history.due = u64::MAX;
+            self.history = Some(history);
+            return;
+        }
         let last = history.snapshots.last();
         // Pages that did not change since the last one are shared with it.
         let ram = self.ram.iter().enumerate();

@@ -1,0 +1,39 @@
+//! The memory map that gdb reads ("Memory Map Format", E.15).
+
+use southbridge_core::Machine;
+use southbridge_core::memory::Target;
+use std::fmt::Write;
+
+/// Erase blocks of what gdb sees as flash, in bytes. ROM of any kind is one that a debugger can write.
+const BLOCK: u64 = 0x400;
+
+/// The map as XML. Devices are RAM to gdb, which knows nothing better for them and would refuse what stands nowhere.
+pub(crate) fn memory_map(machine: &mut Machine) -> String {
+    let mut out = String::from(
+        "<?xml version=\"1.0\"?><!DOCTYPE memory-map PUBLIC \"+//IDN gnu.org//DTD GDB Memory Map V1.0//EN\" \
+         \"http://sourceware.org/gdb/gdb-memory-map.dtd\"><memory-map>",
+    );
+    for range in machine.sys.memory.flat() {
+        let flash = matches!(range.target, Target::Ram { readonly: true, .. });
+        one(&mut out, range.start, range.last, flash);
+    }
+    let debug = machine.cpu.as_mut().and_then(|c| c.debug());
+    for (first, last) in debug.map_or(&[][..], |d| d.private()) {
+        one(&mut out, *first, *last, false);
+    }
+    out.push_str("</memory-map>");
+    out
+}
+
+fn one(out: &mut String, first: u64, last: u64, flash: bool) {
+    let len = (last - first).saturating_add(1);
+    let place = format!("start=\"{first:#x}\" length=\"{len:#x}\"");
+    let _ = match flash {
+        true if len.is_multiple_of(BLOCK) => write!(
+            out,
+            "<memory type=\"flash\" {place}><property name=\"blocksize\">{BLOCK:#x}</property></memory>"
+        ),
+        true => write!(out, "<memory type=\"rom\" {place}/>"),
+        false => write!(out, "<memory type=\"ram\" {place}/>"),
+    };
+}
