@@ -23,7 +23,10 @@ impl System {
         let faults = &self.faults;
         let mut probes = Probes::empty();
         probes.set(Probes::MMIO, on(0, 2) || faults.looks_at(&[Read, Write]));
-        probes.set(Probes::LINE, on(2, 1) || faults.looks_at(&[Line]) || faults.holds_back());
+        probes.set(
+            Probes::LINE,
+            on(2, 1) || faults.looks_at(&[Line]) || faults.holds_back(),
+        );
         probes.set(Probes::TIMER, on(3, 3) || faults.looks_at(&[Timer]));
         probes.set(Probes::COMPLETION, on(6, 1) || faults.looks_at(&[Completion, Message]));
         probes.set(Probes::REST, on(7, 3));
@@ -33,7 +36,14 @@ impl System {
     }
 
     /// The first rule that strikes decides; all that match count.
-    fn fault(&mut self, kind: FaultKind, device: DeviceId, label: &str, name: &str, number: u32) -> Option<FaultAction> {
+    fn fault(
+        &mut self,
+        kind: FaultKind,
+        device: DeviceId,
+        label: &str,
+        name: &str,
+        number: u32,
+    ) -> Option<FaultAction> {
         let slot = self.slot(device)?;
         let (type_name, id) = (slot.device_type.name, slot.id.clone());
         let mut struck = None;
@@ -114,7 +124,10 @@ impl System {
             Some(FaultAction::Fail) => return Err(BusError::Target),
             action => corrupt(self.register_read(id, region, offset, size)?, action),
         };
-        let mut to = Source { sys: self, name: &label };
+        let mut to = Source {
+            sys: self,
+            name: &label,
+        };
         events::mmio_read(&mut to, region_name, &register, offset, size.into(), value);
         Ok(value)
     }
@@ -133,7 +146,10 @@ impl System {
         let (region_name, register) = self.names(id, region, offset);
         let action = self.fault(FaultKind::Write, id, &label, &register, 0);
         let value = corrupt(value, action);
-        let mut to = Source { sys: self, name: &label };
+        let mut to = Source {
+            sys: self,
+            name: &label,
+        };
         events::mmio_write(&mut to, region_name, &register, offset, size.into(), value);
         match action {
             Some(FaultAction::Drop) => Ok(()),
@@ -182,7 +198,10 @@ impl System {
 
     fn change_line(&mut self, device: DeviceId, line: LineId, level: bool) {
         let (label, name) = (self.label(device), self.line_name(device, line));
-        let mut to = Source { sys: self, name: &label };
+        let mut to = Source {
+            sys: self,
+            name: &label,
+        };
         events::line_set(&mut to, &name, level);
         self.drive_output(device, line, level);
     }
@@ -202,7 +221,10 @@ impl System {
 
     fn tell_timer(&mut self, device: DeviceId, timer: TimerIndex) {
         let label = self.label(device);
-        let mut to = Source { sys: self, name: &label };
+        let mut to = Source {
+            sys: self,
+            name: &label,
+        };
         events::timer_fire(&mut to, timer.into());
         self.with_device(device, |d, cx| d.on_timer(timer, cx));
     }
@@ -212,7 +234,10 @@ impl System {
     #[inline(never)]
     pub(crate) fn trace_timer(&mut self, device: DeviceId, timer: TimerIndex, deadline: Option<VirtualTime>) {
         let label = self.label(device);
-        let mut to = Source { sys: self, name: &label };
+        let mut to = Source {
+            sys: self,
+            name: &label,
+        };
         match deadline {
             Some(at) => events::timer_set(&mut to, timer.into(), at.0),
             None => events::timer_cancel(&mut to, timer.into()),
@@ -232,6 +257,7 @@ impl System {
                 Some(FaultAction::Drop) => {
                     c.data.clear();
                     c.fds.clear();
+                    c.result = 0;
                     None
                 }
                 other => other,
@@ -252,7 +278,10 @@ impl System {
 
     fn tell_completion(&mut self, device: DeviceId, c: Completion) {
         let label = self.label(device);
-        let mut to = Source { sys: self, name: &label };
+        let mut to = Source {
+            sys: self,
+            name: &label,
+        };
         events::completion(&mut to, c.port.into(), c.token, c.result, c.data.len() as u64);
         self.with_device(device, |d, cx| d.on_completion(c, cx));
     }
@@ -271,7 +300,10 @@ impl System {
     #[cold]
     pub(crate) fn trace_reset(&mut self, device: Option<DeviceId>, phase: &str) {
         let label = device.map_or_else(|| "machine".to_owned(), |d| self.label(d));
-        let mut to = Source { sys: self, name: &label };
+        let mut to = Source {
+            sys: self,
+            name: &label,
+        };
         match device {
             Some(_) => events::device_reset(&mut to, phase),
             None => events::system_reset(&mut to),

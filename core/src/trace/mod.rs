@@ -110,7 +110,8 @@ macro_rules! trace_events {
         $(#[$meta])*
         $vis mod $module {
             /// The table.
-            pub static EVENTS: &[$crate::trace::Event] = &[$(
+            // A static of the array itself: its address is what names the table in a machine.
+            pub static EVENTS: [$crate::trace::Event; [$(stringify!($name)),*].len()] = [$(
                 $crate::trace::Event { name: stringify!($name), fields: &[$(stringify!($field)),*], help: $help }
             ),*];
 
@@ -121,8 +122,8 @@ macro_rules! trace_events {
                 #[doc = concat!("Event: ", $help, ".")]
                 #[inline]
                 pub fn $name(to: &mut impl $crate::trace::Tracer $(, $field: $crate::trace_events!(@type $kind))*) {
-                    if to.traces(EVENTS, Index::$name as usize) {
-                        to.trace(EVENTS, Index::$name as usize, &[$($crate::trace_events!(@value $kind $field)),*]);
+                    if to.traces(&EVENTS, Index::$name as usize) {
+                        to.trace(&EVENTS, Index::$name as usize, &[$($crate::trace_events!(@value $kind $field)),*]);
                     }
                 }
             )*
@@ -155,10 +156,10 @@ pub(crate) const CPU: FamilyId = FamilyId(1);
 
 impl Default for Trace {
     fn default() -> Self {
-        let family = |table| Family { table, mask: 0 };
+        let family = |table: &'static [Event]| Family { table, mask: 0 };
         Self {
             rules: Vec::new(),
-            families: vec![family(events::core::EVENTS), family(events::cpu::EVENTS)],
+            families: vec![family(&events::core::EVENTS), family(&events::cpu::EVENTS)],
             sinks: Vec::new(),
             to_log: false,
         }
@@ -207,7 +208,11 @@ impl Trace {
     pub fn events(&self) -> impl Iterator<Item = (&'static Event, bool)> {
         let each = |f: &Family| {
             let (table, mask) = (f.table, f.mask);
-            table.iter().take(64).enumerate().map(move |(i, e)| (e, mask >> i & 1 != 0))
+            table
+                .iter()
+                .take(64)
+                .enumerate()
+                .map(move |(i, e)| (e, mask >> i & 1 != 0))
         };
         self.families.iter().flat_map(each)
     }
@@ -223,7 +228,8 @@ impl Trace {
     }
 
     fn on(&self, table: &'static [Event], index: usize) -> bool {
-        self.family(table).is_some_and(|f| self.family_mask(f) >> index & 1 != 0)
+        self.family(table)
+            .is_some_and(|f| self.family_mask(f) >> index & 1 != 0)
     }
 
     /// Adds a place to which records go.

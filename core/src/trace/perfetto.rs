@@ -29,11 +29,20 @@ struct Track {
 
 /// How an event shows.
 enum Shape {
-    Instant { name: String },
-    Begin { name: String, key: String },
-    End { key: String },
+    Instant {
+        name: String,
+    },
+    Begin {
+        name: String,
+        key: String,
+    },
+    End {
+        key: String,
+    },
     /// Ends all slices of the track.
-    Restart { name: String },
+    Restart {
+        name: String,
+    },
 }
 
 impl PerfettoSink {

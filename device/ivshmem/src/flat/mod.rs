@@ -59,7 +59,7 @@ pub static TYPE: DeviceType = DeviceType {
     ],
     lines: &[Line::out("irq")],
     roles: &[role!(IvshmemFlat as dyn Mmio)],
-    events: events::EVENTS,
+    events: &events::EVENTS,
     create: IvshmemFlat::create,
     ..DeviceType::BASE
 };
