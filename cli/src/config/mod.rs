@@ -19,7 +19,7 @@ use crate::error::OptError;
 use crate::ini;
 use crate::keyval::Props;
 use crate::keyval::value::{EXPECT_ID, is_id};
-use crate::location::{Located, Location};
+use crate::location::{Located, Location, Source};
 use crate::options::Handler;
 
 pub use chardev::ChardevOpt;
@@ -84,6 +84,8 @@ pub struct Config {
     pub semihosting: SemihostingOpt,
     /// `-d` and `-D`.
     pub log: LogOpt,
+    /// `-gdb` and `-s`.
+    pub gdb: Option<SerialOpt>,
     /// `-qtest`.
     pub qtest: Option<SerialOpt>,
     /// `-qtest-log`.
@@ -176,6 +178,8 @@ impl Config {
             Handler::WriteConfig => self.write_config = Some(text()),
             Handler::LogFile => self.log.file = Some(text()),
             Handler::LogItems => log::parse(option, self)?,
+            Handler::Gdb => self.gdb = Some(serial::gdb(&option.source)?),
+            Handler::GdbDefault => self.gdb = Some(serial::gdb(&Source::implied("-s", "tcp::1234"))?),
             Handler::Qtest => self.qtest = Some(serial::channel(&option.source, "qtest")?),
             Handler::QtestLog => self.qtest_log = Some(text()),
             Handler::Uuid => self.uuid = Some(run::uuid(option)?),

@@ -103,6 +103,22 @@ pub(super) fn channel(source: &Arc<Source>, own_id: &str) -> Result<SerialOpt, O
     })
 }
 
+/// The channel of `-gdb`: over TCP it serves and waits for nobody, as far as it does not say otherwise.
+pub(super) fn gdb(source: &Arc<Source>) -> Result<SerialOpt, OptError> {
+    let mut option = channel(source, "gdb")?;
+    if let SerialBackend::Own(own) = &mut option.backend
+        && source.text.starts_with("tcp:")
+    {
+        let whole = Location::argument(source);
+        for (key, value) in [("server", "on"), ("wait", "off"), ("nodelay", "on")] {
+            if own.props.get(key).is_none() {
+                own.props.push(key, value, &whole);
+            }
+        }
+    }
+    Ok(option)
+}
+
 /// The list that a short form stands for. `start` is where it begins in the argument.
 fn long_form(source: &Arc<Source>, start: usize) -> Result<Props, OptError> {
     let text = &source.text[start..];

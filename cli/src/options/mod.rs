@@ -126,6 +126,8 @@ pub enum Handler {
     SemihostingConfig,
     LogItems,
     LogFile,
+    Gdb,
+    GdbDefault,
     Qtest,
     QtestLog,
     Name,

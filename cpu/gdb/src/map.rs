@@ -13,13 +13,28 @@ pub(crate) fn memory_map(machine: &mut Machine) -> String {
         "<?xml version=\"1.0\"?><!DOCTYPE memory-map PUBLIC \"+//IDN gnu.org//DTD GDB Memory Map V1.0//EN\" \
          \"http://sourceware.org/gdb/gdb-memory-map.dtd\"><memory-map>",
     );
-    for range in machine.sys.memory.flat() {
-        let flash = matches!(range.target, Target::Ram { readonly: true, .. });
-        one(&mut out, range.start, range.last, flash);
-    }
+    let flat = machine.sys.memory.flat().iter();
+    let mut ranges: Vec<(u64, u64, bool)> = flat
+        .map(|r| (r.start, r.last, matches!(r.target, Target::Ram { readonly: true, .. })))
+        .collect();
     let debug = machine.cpu.as_mut().and_then(|c| c.debug());
-    for (first, last) in debug.map_or(&[][..], |d| d.private()) {
-        one(&mut out, *first, *last, false);
+    ranges.extend(
+        debug
+            .map_or(&[][..], |d| d.private())
+            .iter()
+            .map(|(f, l)| (*f, *l, false)),
+    );
+    ranges.sort_unstable();
+    // What touches and is alike is one.
+    ranges.dedup_by(|next, before| {
+        let joins = before.1.checked_add(1) == Some(next.0) && before.2 == next.2;
+        if joins {
+            before.1 = next.1;
+        }
+        joins
+    });
+    for (first, last, flash) in ranges {
+        one(&mut out, first, last, flash);
     }
     out.push_str("</memory-map>");
     out

@@ -4,6 +4,7 @@ pub(crate) mod board;
 pub(crate) mod chardevs;
 mod daemon;
 pub(crate) mod devices;
+mod gdb;
 mod load;
 mod log;
 pub(crate) mod objects;
@@ -45,6 +46,7 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     semihosting::attach(config, &mut built, &chardevs)?;
     time::apply(config, &mut built.machine);
     qtest::attach(config, &mut built, &mut chardevs)?;
+    gdb::attach(config, &mut built, &mut chardevs)?;
     apply_policy(config, &mut built.machine);
     daemon::ready(config);
     let status = if chardevs.wait(&mut built.machine, &signals) {

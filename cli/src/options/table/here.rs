@@ -267,6 +267,15 @@ pub(super) const TABLE: &[OptionDef] = &[
     )
     .arg("FILE")
     .complete(C::File),
+    opt("gdb", Debug, H::Gdb, "let gdb debug the guest over a channel")
+        .arg("DEV")
+        .complete(C::Words(&["tcp::1234", "unix:", "stdio", "chardev:", "none"]))
+        .detail(
+            "DEV is a channel in the short forms of -serial. tcp:[HOST]:PORT serves and does not wait unless it says \
+             otherwise. With -S the guest waits for gdb's 'continue'. gdb can also run the guest backwards, to the moment \
+             at which it connected.",
+        ),
+    opt("s", Debug, H::GdbDefault, "the same as -gdb tcp::1234"),
     opt(
         "qtest",
         Debug,

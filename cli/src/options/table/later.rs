@@ -101,8 +101,6 @@ pub(super) const TABLE: &[OptionDef] = &[
     )
     .arg("[async-teardown=on|off][,chroot=DIR][,user=NAME]"),
     // Debug
-    later("gdb", Debug, "wait for a debugger on a channel", "the gdb stub").arg("DEV"),
-    later("s", Debug, "wait for a debugger on TCP port 1234", "the gdb stub"),
     later("dfilter", Debug, "log only these addresses", "address filters").arg("RANGE[,...]"),
     later(
         "trace",
