@@ -1,0 +1,275 @@
+//! A device's only ways out: [`Ctx`] while it runs, [`Build`] while it is made.
+
+use super::*;
+
+/// A device's only way out, while one of its methods runs.
+pub struct Ctx<'a> {
+    pub(super) sys: &'a mut System,
+    pub(super) me: DeviceId,
+}
+
+impl Ctx<'_> {
+    /// This device.
+    pub fn me(&self) -> DeviceId {
+        self.me
+    }
+
+    pub(crate) fn sys(&self) -> &System {
+        self.sys
+    }
+
+    pub(crate) fn sys_mut(&mut self) -> &mut System {
+        self.sys
+    }
+
+    /// Sets an output line. The change reaches its sinks when the handler has returned.
+    #[inline]
+    pub fn set_line(&mut self, output: LineId, level: bool) {
+        if self.sys.probes.contains(Probes::LINE) {
+            self.sys.probed_line(self.me, output, level);
+        } else {
+            self.sys.drive_output(self.me, output, level);
+        }
+    }
+
+    /// Pulses an output: up and down again, as an edge for receivers that latch.
+    pub fn pulse_line(&mut self, output: LineId) {
+        self.set_line(output, true);
+        self.set_line(output, false);
+    }
+
+    /// Now, in virtual time.
+    pub fn now(&self) -> VirtualTime {
+        self.sys.clock.now()
+    }
+
+    /// Arms (or moves) one of this device's timers. A deadline that has passed fires as soon as the handler has returned and the CPU
+    /// is between two instructions, at least one nanosecond from now.
+    pub fn set_timer(&mut self, timer: TimerIndex, deadline: VirtualTime) {
+        let deadline = deadline.max(self.sys.clock.now().after_ns(1));
+        let earlier = self.sys.timers.next().is_none_or(|next| deadline < next);
+        self.sys.timers.set(self.me, timer, deadline);
+        if self.sys.probes.contains(Probes::TIMER) {
+            self.sys.trace_timer(self.me, timer, Some(deadline));
+        }
+        if earlier {
+            self.sys.attention = true;
+        }
+    }
+
+    /// Disarms one of this device's timers.
+    pub fn cancel_timer(&mut self, timer: TimerIndex) {
+        if self.sys.probes.contains(Probes::TIMER) {
+            self.sys.trace_timer(self.me, timer, None);
+        }
+        self.sys.timers.cancel(self.me, timer);
+    }
+
+    /// When one of this device's timers is due.
+    pub fn timer_deadline(&self, timer: TimerIndex) -> Option<VirtualTime> {
+        self.sys.timers.deadline(self.me, timer)
+    }
+
+    /// Frequency of an input clock in Hz; 0 if the board left it open.
+    pub fn clock_hz(&self, input: usize) -> u64 {
+        let node = self
+            .sys
+            .slot(self.me)
+            .and_then(|s| s.clocks.get(input).copied().flatten());
+        node.map_or(0, |n| self.sys.clock_hz(n))
+    }
+
+    /// Changes the frequency of a clock that this device generates (it holds the node from `Build`).
+    pub fn set_clock(&mut self, node: ClockNode, hz: u64) {
+        self.sys.set_clock_hz(node, hz);
+    }
+
+    /// DMA out of the system's address space.
+    pub fn dma_read(&mut self, address: u64, out: &mut [u8]) -> Result<(), BusError> {
+        self.sys.depth += 1;
+        let r = self.sys.read_bytes(address, out);
+        self.sys.depth -= 1;
+        r
+    }
+
+    /// DMA into the system's address space.
+    pub fn dma_write(&mut self, address: u64, data: &[u8]) -> Result<(), BusError> {
+        self.sys.depth += 1;
+        let r = self.sys.write_bytes(address, data);
+        self.sys.depth -= 1;
+        r
+    }
+
+    /// Asks something of the host, to which `usual` is the answer unless something is in the way. A run through the past gets the
+    /// answer of then, and `ask` is not called.
+    pub fn ask_host(&mut self, usual: u64, ask: impl FnOnce(&mut Self) -> u64) -> u64 {
+        if let Some(then) = self.sys.tape.ask(usual) {
+            return then;
+        }
+        let answer = ask(self);
+        let at = self.sys.moment();
+        self.sys.tape.answered(at, usual, answer);
+        answer
+    }
+
+    /// A back end as its concrete type, to submit something to it. `None` if it is gone, or while the machine runs through its past.
+    pub fn backend<T: Backend>(&mut self, id: BackendId) -> Option<(&mut T, HostCx<'_>)> {
+        if self.sys.tape.plays() {
+            return None;
+        }
+        self.sys.host.get(id)
+    }
+
+    /// Has each signal of an eventfd delivered as a completion (`port`, `token`).
+    pub fn watch_notifier(&mut self, fd: rustix::fd::OwnedFd, port: u32, token: u64) -> io::Result<WatchId> {
+        self.sys.host.reactor.watch_notifier(fd, self.me, port, token)
+    }
+
+    /// Stops that.
+    pub fn drop_notifier(&mut self, id: WatchId) {
+        self.sys.host.reactor.drop_notifier(id);
+    }
+
+    /// Puts memory behind one of this device's `Ram` regions, or takes it away. All places where the region is mapped follow.
+    pub fn back_region(&mut self, region: usize, block: Option<RamBlock>) {
+        let Some(r) = self.sys.slot_mut(self.me).and_then(|s| s.regions.get_mut(region)) else {
+            return;
+        };
+        r.backing = block.clone();
+        let (size, mappings) = (r.size, r.mappings.clone());
+        for m in mappings {
+            let target = match &block {
+                Some(b) if b.len() >= size => Target::Ram {
+                    block: b.clone(),
+                    offset: 0,
+                    readonly: false,
+                },
+                _ => Target::Empty,
+            };
+            self.sys.memory.retarget(m, target);
+        }
+        self.sys.attention = true;
+    }
+
+    /// Devices on one of the buses that this device offers, with their addresses.
+    pub fn children(&self, bus: usize) -> SmallVec<[(DeviceId, u32); 4]> {
+        let id = self.sys.slot(self.me).and_then(|s| s.buses.get(bus).copied());
+        id.map(|b| self.sys.buses[b.0 as usize].children.clone())
+            .unwrap_or_default()
+    }
+
+    /// Calls another device in a role (a child on this device's bus). `None` if it is gone, busy, or has no such role.
+    pub fn with_role<R: ?Sized + 'static, T>(
+        &mut self,
+        id: DeviceId,
+        f: impl FnOnce(&mut R, &mut Ctx<'_>) -> T,
+    ) -> Option<T> {
+        if self.sys.depth >= 2 * MAX_DEPTH {
+            return None;
+        }
+        self.sys.depth += 1;
+        let r = self.sys.with_role(id, f);
+        self.sys.depth -= 1;
+        r
+    }
+
+    /// Asks for a reset of the whole system (a watchdog, a reset controller).
+    pub fn request_reset(&mut self) {
+        self.sys.requests |= Requests::RESET;
+        self.sys.attention = true;
+    }
+
+    /// Asks for power-off.
+    pub fn request_shutdown(&mut self) {
+        self.sys.requests |= Requests::SHUTDOWN;
+        self.sys.attention = true;
+    }
+
+    /// The moment that this device asked for with `Build::hold_start` has come.
+    pub fn release_start(&mut self) {
+        self.sys.start_holds = self.sys.start_holds.saturating_sub(1);
+    }
+
+    /// Whether anybody reads guest errors; test before building an expensive text.
+    pub fn logs(&self, items: LogItems) -> bool {
+        self.sys.log.on(items)
+    }
+
+    /// Logs a mistake of the guest (`-d guest_errors`).
+    pub fn guest_error(&mut self, text: std::fmt::Arguments<'_>) {
+        self.log_as(LogItems::GUEST_ERRORS, text);
+    }
+
+    /// Tells the user that something on the host's side of this device fails, whatever `-d` says. Callers say a thing once.
+    pub fn warning(&mut self, text: std::fmt::Arguments<'_>) {
+        let (name, id) = match self.sys.slot(self.me) {
+            Some(s) => (s.device_type.name, s.id.clone().map(|id| format!(" '{id}'"))),
+            None => ("device", None),
+        };
+        let id = id.unwrap_or_default();
+        self.sys.log.warning(format_args!("{name}{id}: {text}"));
+    }
+
+    /// Logs the use of something that is not modelled (`-d unimp`).
+    pub fn unimplemented(&mut self, text: std::fmt::Arguments<'_>) {
+        self.log_as(LogItems::UNIMP, text);
+    }
+
+    fn log_as(&mut self, items: LogItems, text: std::fmt::Arguments<'_>) {
+        if self.sys.log.on(items) {
+            let name = self.sys.slot(self.me).map_or("device", |s| s.device_type.name);
+            self.sys.log.line(format_args!("{name}: {text}"));
+        }
+    }
+}
+
+/// What `create` may do beyond reading properties.
+pub struct Build<'a> {
+    pub(super) sys: &'a mut System,
+    pub(super) me: DeviceId,
+}
+
+impl Build<'_> {
+    /// The id that the device will have.
+    pub fn me(&self) -> DeviceId {
+        self.me
+    }
+
+    /// Chooses another size for a region than the declared one.
+    pub fn region_size(&mut self, region: usize, bytes: u64) {
+        if let Some(r) = self.sys.slot_mut(self.me).and_then(|s| s.regions.get_mut(region)) {
+            r.size = bytes;
+        }
+    }
+
+    /// Says where the device's properties want it on the board.
+    pub fn place_wish(&mut self, wish: PlaceWish) {
+        if let Some(s) = self.sys.slot_mut(self.me) {
+            s.wish = wish;
+        }
+    }
+
+    /// A back end as its concrete type, to attach to it. `None` if it is gone or of another kind.
+    pub fn backend<T: Backend>(&mut self, id: BackendId) -> Option<(&mut T, HostCx<'_>)> {
+        self.sys.host.get(id)
+    }
+
+    /// Frequency of an input clock in Hz; 0 if open.
+    pub fn clock_hz(&self, input: usize) -> u64 {
+        let node = self
+            .sys
+            .slot(self.me)
+            .and_then(|s| s.clocks.get(input).copied().flatten());
+        node.map_or(0, |n| self.sys.clock_hz(n))
+    }
+
+    /// The node of an input clock, for a device that also drives it (a system controller).
+    pub fn clock_node(&self, input: usize) -> Option<ClockNode> {
+        self.sys.slot(self.me)?.clocks.get(input).copied().flatten()
+    }
+
+    /// Asks the machine to wait a moment at its start for something that the host is about to do; `Ctx::release_start` ends it.
+    pub fn hold_start(&mut self) {
+        self.sys.start_holds += 1;
+    }
+}
