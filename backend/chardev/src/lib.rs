@@ -23,6 +23,7 @@ pub use error::CharError;
 pub use front::{CharEvent, CharFront, CharHandle};
 pub use kind::stdio::restore_terminal;
 pub use kind::{COMMON, KINDS, Kind, find, help, kind_help, parse};
+pub use link::LentListeners;
 pub use mux::{DEFAULT_ESCAPE, Key, Menu};
 pub use program::{Message, Messages, QuitRequest};
 

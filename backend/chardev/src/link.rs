@@ -8,6 +8,8 @@ use southbridge_core::host::{HostCx, HostEvent, Interest, WatchId};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Most bytes that one read takes from the host.
 pub(crate) const READ_CHUNK: usize = 4096;
@@ -50,6 +52,21 @@ impl LinkCx<'_, '_> {
     }
 }
 
+/// The sockets of a server that somebody else accepts on. The server keeps its name, its file and its `wait=on`.
+#[derive(Debug)]
+pub struct LentListeners {
+    /// They do not block.
+    pub sockets: Vec<OwnedFd>,
+    pub(crate) came: Arc<AtomicBool>,
+}
+
+impl LentListeners {
+    /// To be called for every client: the first ends the waiting of `wait=on`.
+    pub fn somebody_came(&self) {
+        self.came.store(true, Ordering::Relaxed);
+    }
+}
+
 /// The host's half of a back end. Runs on the machine's thread and never blocks.
 pub(crate) trait Link: Any + Send {
     /// Starts to watch. Called once, before anything else.
@@ -80,6 +97,11 @@ pub(crate) trait Link: Any + Send {
 
     /// What this link wants waited for before the machine starts, for people; `None` if nothing (any more).
     fn awaits(&self) -> Option<String> {
+        None
+    }
+
+    /// Gives the accepting of clients away, to somebody who takes many at once. `None` if this is no plain server.
+    fn lend_listeners(&mut self, _cx: &mut LinkCx<'_, '_>) -> Option<LentListeners> {
         None
     }
 

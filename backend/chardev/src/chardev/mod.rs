@@ -14,7 +14,7 @@ pub use self::fronts::AttachError;
 use self::fronts::Front;
 pub(crate) use self::fronts::{FrontId, Sink};
 use self::output::{LIMIT, Output};
-use crate::link::{Link, LinkEvent};
+use crate::link::{LentListeners, Link, LinkEvent};
 use crate::mux::Menu;
 use crate::program::{Messages, QuitRequest};
 
@@ -96,6 +96,19 @@ impl Chardev {
     /// Whether there is another side.
     pub fn is_open(&self) -> bool {
         self.link.is_open()
+    }
+
+    /// Gives the accepting of clients away to the one front end that is attached. `None` if this is no plain socket server.
+    pub fn lend_listeners(&mut self, host: &mut HostCx<'_>) -> Option<LentListeners> {
+        if self.is_shared() {
+            return None;
+        }
+        self.with_link(host, |link, cx| link.lend_listeners(cx))
+    }
+
+    /// Sends a break, on behalf of nobody.
+    pub fn send_break(&mut self, host: &mut HostCx<'_>) {
+        self.break_out(host);
     }
 
     /// Whether a front end is attached.

@@ -14,6 +14,7 @@ use southbridge_core::host::HostEvent;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use self::connection::Connection;
 pub(super) use self::options::make;
 use self::telnet::Telnet;
 use super::address::{Address, Attempt, Inet, Listeners, Resolving, connect_inet, connect_unix};
-use crate::link::{Link, LinkCx, LinkEvent, Ready, Watch};
+use crate::link::{LentListeners, Link, LinkCx, LinkEvent, Ready, Watch};
 
 const WAKE_CONNECT: u64 = 1;
 const WAKE_LISTEN: u64 = 2;
@@ -54,6 +55,8 @@ struct Socket {
     listen_paused: bool,
     state: State,
     next_token: u64,
+    /// Somebody else accepts; this says whether anybody came.
+    lent: Option<Arc<AtomicBool>>,
     /// The machine is not to start before the first peer.
     waiting: bool,
     complained: bool,
@@ -72,7 +75,7 @@ impl Socket {
             State::Connected(c) => c.dying,
             _ => true,
         };
-        let on = free && !self.listen_paused;
+        let on = free && !self.listen_paused && self.lent.is_none();
         if let Some(l) = &self.listeners {
             for (fd, watch) in l.sockets.iter().zip(&mut self.listen_watches) {
                 watch.want_read(on, fd, cx.host);
@@ -384,12 +387,26 @@ impl Link for Socket {
                 _ => format!("{}{server}", self.address),
             },
             State::Connected(_) => format!("{}{server}", self.address),
+            _ if self.lent.is_some() => format!("{}{server}", self.address),
             _ => format!("disconnected:{}{server}", self.address),
         }
     }
 
     fn awaits(&self) -> Option<String> {
-        self.waiting.then(|| self.describe())
+        let came = self.lent.as_ref().is_some_and(|came| came.load(Ordering::Relaxed));
+        (self.waiting && !came).then(|| self.describe())
+    }
+
+    fn lend_listeners(&mut self, cx: &mut LinkCx<'_, '_>) -> Option<LentListeners> {
+        if self.telnet || self.tn3270 || !matches!(self.state, State::Idle) {
+            return None;
+        }
+        let copies = self.listeners.as_ref()?.sockets.iter().map(OwnedFd::try_clone);
+        let sockets = copies.collect::<io::Result<_>>().ok()?;
+        let came = Arc::new(AtomicBool::new(false));
+        self.lent = Some(came.clone());
+        self.arm_listeners(cx);
+        Some(LentListeners { sockets, came })
     }
 
     fn output_fd(&self) -> Option<BorrowedFd<'_>> {

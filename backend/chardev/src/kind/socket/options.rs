@@ -148,6 +148,7 @@ pub(in crate::kind) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, CharEr
         listeners: None,
         listen_watches: Vec::new(),
         listen_paused: false,
+        lent: None,
         state: State::Idle,
         next_token: FIRST_TOKEN,
         waiting: server && said_bool(options, "wait") != Some(false),
