@@ -543,6 +543,12 @@ impl Host {
         ))
     }
 
+    /// The same, to look only.
+    pub fn peek<T: Backend>(&self, id: BackendId) -> Option<&T> {
+        let any: &dyn Any = self.backends.get(id.0 as usize)?.as_deref()?;
+        any.downcast_ref()
+    }
+
     /// Closes and drops a back end.
     pub fn remove(&mut self, id: BackendId) {
         if let Some(mut b) = self.backends.get_mut(id.0 as usize).and_then(Option::take) {

@@ -179,6 +179,21 @@ impl System {
         self.settle();
     }
 
+    /// Up and down again on an interrupt input of a CPU, from outside (a monitor's NMI).
+    pub fn pulse(&mut self, sink: Sink) {
+        self.deliver(sink, true);
+        self.deliver(sink, false);
+        self.settle();
+    }
+
+    /// All phases of reset for one device: one that was plugged into a running machine.
+    pub fn reset_device(&mut self, id: DeviceId) {
+        for phase in [ResetPhase::Enter, ResetPhase::Hold, ResetPhase::Exit] {
+            self.with_device(id, |d, cx| d.reset(phase, cx));
+        }
+        self.settle();
+    }
+
     /// One phase of reset over all devices, in the order of creation.
     pub fn reset_phase(&mut self, phase: ResetPhase) {
         if phase == ResetPhase::Enter {
