@@ -16,6 +16,7 @@ pub const TOOLS: &[&str] = &[
     "completion",
     "ivshmem-server",
     "ivshmem-client",
+    "trace2perfetto",
     "help",
     "version",
 ];
@@ -60,7 +61,7 @@ pub enum HelpTopic {
     Objects,
     /// `-object TYPE,help` (machine layer).
     ObjectProperties(String),
-    /// `-d trace:help` (machine layer).
+    /// `-trace help` and `-d trace:help` (machine layer).
     TraceEvents,
 }
 
@@ -93,6 +94,13 @@ pub enum Command {
     IvshmemServer(Vec<OsString>),
     /// Run the test client for shared memory with these arguments (without its name).
     IvshmemClient(Vec<OsString>),
+    /// Turn a trace in text form into a file for the Perfetto viewer.
+    TraceToPerfetto {
+        /// File to read; `-` is standard input.
+        input: OsString,
+        /// File to write; `-` is standard output.
+        output: OsString,
+    },
 }
 
 impl Command {
@@ -133,7 +141,25 @@ fn southbridge(args: &[OsString], read: impl FnMut(&str) -> std::io::Result<Stri
         Some("version") => no_arguments(args, Command::Version),
         Some("help") => no_arguments(args, Command::Help(HelpTopic::Usage, Box::default())),
         Some("completion") => completion(args),
+        Some("trace2perfetto") => trace_to_perfetto(args),
         _ => emulate(args, read),
+    }
+}
+
+fn trace_to_perfetto(args: &[OsString]) -> Result<Command, OptError> {
+    if args.len() > 4 {
+        let why = "one argument too many".to_owned();
+        return Err(OptError::new(ErrorKind::Refused { why }, tool_place(args, 4)));
+    }
+    match args {
+        [_, _, input, output] => Ok(Command::TraceToPerfetto {
+            input: input.clone(),
+            output: output.clone(),
+        }),
+        _ => Err(OptError::nowhere(ErrorKind::MissingArgument {
+            option: "trace2perfetto".to_owned(),
+            shape: "IN OUT".to_owned(),
+        })),
     }
 }
 

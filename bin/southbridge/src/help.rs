@@ -7,7 +7,7 @@ use southbridge_core::device::DeviceType;
 use southbridge_core::{PropKind, Property};
 use std::fmt::Write;
 
-use crate::emulate::{board, chardevs, devices, objects};
+use crate::emulate::{board, chardevs, devices, objects, trace};
 
 /// The text for a topic.
 ///
@@ -33,7 +33,7 @@ pub(crate) fn text(topic: &HelpTopic, config: &Config, personality: &Personality
             let object = objects::find(name, config)?;
             properties(&format!("{name} options:"), object.properties, &[])
         }
-        HelpTopic::TraceEvents => "No trace events exist yet.\n".to_owned(),
+        HelpTopic::TraceEvents => trace::list(),
         topic => help::text(topic, personality).unwrap_or_default(),
     })
 }

@@ -36,6 +36,10 @@ fn main() -> ExitCode {
         },
         Command::Man => show(&man::page()),
         Command::Completion(shell) => show(&completion::script(shell)),
+        Command::TraceToPerfetto { input, output } => match emulate::trace::to_perfetto(&input, &output) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&personality, &error),
+        },
         Command::IvshmemServer(args) => southbridge_backend_ivshmem::server_main(&args),
         Command::IvshmemClient(args) => southbridge_backend_ivshmem::client_main(&args),
     }

@@ -167,7 +167,7 @@ pub fn help_text() -> String {
         out.push_str(&format!("{:<15} {}\n", w.name, w.summary));
     }
     out.push_str("all             all of these\n");
-    out.push_str("trace:PATTERN   trace events that match; -d trace:help lists them\n");
+    out.push_str("trace:PATTERN   trace events that match, into the log; -d trace:help lists them\n");
     let missing: Vec<&str> = LOG_WORDS.iter().filter(|w| w.item.is_none()).map(|w| w.name).collect();
     out.push_str(&format!("\n(in QEMU, not here yet: {})\n", missing.join(", ")));
     out

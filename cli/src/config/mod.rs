@@ -12,6 +12,7 @@ pub mod serial;
 #[cfg(test)]
 mod tests;
 pub mod time;
+pub mod trace;
 
 use crate::argv::{CommandLine, RawOption};
 use crate::command::HelpTopic;
@@ -28,6 +29,7 @@ pub use log::{LogItem, LogOpt};
 pub use machine::{AccelOpt, CpuOpt, MachineOpt, MemoryOpt, SmpOpt};
 pub use run::{ActionOpt, NameOpt, PanicAction, RebootAction, SemihostingOpt, ShutdownAction, WatchdogAction};
 pub use serial::{SerialBackend, SerialOpt};
+pub use trace::{TraceFormat, TraceOpt};
 pub use time::{IcountOpt, Pace, RtcBase, RtcClock, RtcOpt, Shift};
 
 /// Something to show instead of running.
@@ -84,6 +86,8 @@ pub struct Config {
     pub semihosting: SemihostingOpt,
     /// `-d` and `-D`.
     pub log: LogOpt,
+    /// `-trace`, in order.
+    pub traces: Vec<TraceOpt>,
     /// `-gdb` and `-s`.
     pub gdb: Option<SerialOpt>,
     /// `-qtest`.
@@ -205,6 +209,7 @@ impl Config {
             Handler::Device => device::device(props, self)?,
             Handler::Object => device::object(props, self)?,
             Handler::Chardev => chardev::option(props, self)?,
+            Handler::Trace => trace::parse(&props, self)?,
             _ if asked => self.show(Info::Help(HelpTopic::of(option.def))),
             Handler::Smp => merge(&mut lists.smp, props),
             Handler::Memory => merge(&mut lists.memory, props),

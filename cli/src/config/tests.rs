@@ -209,6 +209,7 @@ fn help_may_be_asked_for_nearly_everything() {
         ("-accel help", T::Accels),
         ("-d help", T::LogItems),
         ("-d trace:help", T::TraceEvents),
+        ("-trace help", T::TraceEvents),
         ("-display help", T::Displays),
         ("-icount help", T::Option("icount")),
         ("-rtc help", T::Option("rtc")),
@@ -447,5 +448,33 @@ proptest! {
     #[test]
     fn no_file_panics(text in "([\\[\\]a-z \"=#.]{0,20}\n){0,6}") {
         let _ = with_file("-readconfig f", &text);
+    }
+}
+
+#[test]
+fn trace_takes_patterns_and_files() {
+    use super::TraceFormat;
+    let c = Config::from_args(&[
+        "x",
+        "-trace",
+        "pl011_*",
+        "-trace",
+        "enable=-mmio_*,events=e,file=f,format=perfetto",
+    ]);
+    let traces = c.expect("a configuration").traces;
+    let word = |w: &Option<crate::Located<String>>| w.as_ref().map(|w| w.value.clone()).unwrap_or_default();
+    assert_eq!(traces.len(), 2);
+    assert_eq!(
+        (word(&traces[0].enable), traces[0].format),
+        ("pl011_*".into(), TraceFormat::Text)
+    );
+    assert_eq!(word(&traces[1].enable), "-mmio_*");
+    assert_eq!(
+        (word(&traces[1].events), word(&traces[1].file)),
+        ("e".into(), "f".into())
+    );
+    assert_eq!(traces[1].format, TraceFormat::Perfetto);
+    for wrong in ["format=perfetto", "format=xml,file=f", "patern=x"] {
+        assert!(Config::from_args(&["x", "-trace", wrong]).is_err(), "{wrong}");
     }
 }

@@ -126,6 +126,7 @@ pub enum Handler {
     SemihostingConfig,
     LogItems,
     LogFile,
+    Trace,
     Gdb,
     GdbDefault,
     Qtest,

@@ -12,6 +12,7 @@ mod qtest;
 mod semihosting;
 mod signals;
 mod time;
+pub(crate) mod trace;
 
 use southbridge_cli::config::{RebootAction, ShutdownAction};
 use southbridge_cli::{Config, OptError, Personality};
@@ -37,6 +38,7 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     let pid_file = daemon::PidFile::create(config)?;
     let mut machine = Machine::empty(ClockRate::Hz(1)).map_err(board::no_host)?;
     machine.sys.log = log::open(config)?;
+    trace::attach(config, &mut machine, personality)?;
     let signals = signals::Signals::catch(&machine).map_err(board::no_host)?;
     let servers = objects::start(config)?;
     let mut chardevs = chardevs::open(config, board, &mut machine, &signals)?;

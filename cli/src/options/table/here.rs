@@ -267,6 +267,17 @@ pub(super) const TABLE: &[OptionDef] = &[
     )
     .arg("FILE")
     .complete(C::File),
+    opt("trace", Debug, H::Trace, "record trace events")
+        .arg("[[enable=]PATTERN][,events=FILE][,file=FILE][,format=text|perfetto]")
+        .list(Grammar::list("enable"), "trace")
+        .adds()
+        .complete(C::HelpOf("trace"))
+        .detail(
+            "'help' lists the events. PATTERN is an event's name in which * stands for any text; with a - before it it \
+             turns events off. FILE of events= has one pattern on each line. Without file= events go into the log. \
+             format=perfetto writes a file for the viewer at ui.perfetto.dev; 'southbridge trace2perfetto IN OUT' makes \
+             one from a trace in text form.",
+        ),
     opt("gdb", Debug, H::Gdb, "let gdb debug the guest over a channel")
         .arg("DEV")
         .complete(C::Words(&["tcp::1234", "unix:", "stdio", "chardev:", "none"]))

@@ -102,13 +102,6 @@ pub(super) const TABLE: &[OptionDef] = &[
     .arg("[async-teardown=on|off][,chroot=DIR][,user=NAME]"),
     // Debug
     later("dfilter", Debug, "log only these addresses", "address filters").arg("RANGE[,...]"),
-    later(
-        "trace",
-        Debug,
-        "choose trace events",
-        "trace files: use -d trace:PATTERN",
-    )
-    .arg("[[enable=]PATTERN][,events=FILE][,file=FILE]"),
     later("plugin", Debug, "load a TCG plugin", JIT).arg("[file=]FILE[,KEY=VALUE]..."),
     later("perfmap", Debug, "write a map of generated code for perf", JIT),
     later("jitdump", Debug, "write generated code for perf", JIT),
