@@ -316,4 +316,4 @@ impl crate::System {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
