@@ -6,6 +6,7 @@
 pub mod add;
 pub mod board;
 pub mod build;
+mod fault;
 pub mod load;
 pub mod objects;
 pub mod place;
@@ -13,6 +14,7 @@ pub mod place;
 pub use add::{AddError, Added, Spec, add_device, remove_device};
 pub use board::{BOARDS, Board};
 pub use build::{BuildError, Built, Layout, Options};
+pub use objects::Objects;
 
 use southbridge_core::Registry;
 

@@ -2,7 +2,7 @@
 
 use southbridge_backend_ivshmem::{Memory, Server, ServerConfig, ServerHandle, ServerNotice};
 use southbridge_core::property::parse_value;
-use southbridge_core::{PropKind, PropValue, Properties, Property};
+use southbridge_core::{PropKind, PropValue, Properties, Property, System};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -16,11 +16,15 @@ pub struct ObjectType {
     pub summary: &'static str,
     /// Properties.
     pub properties: &'static [Property],
-    start: fn(&str, &Properties) -> Result<Running, ObjectError>,
+    start: fn(&str, &Properties, &mut System) -> Result<Running, ObjectError>,
 }
 
 /// An object at work; dropping it ends it and removes its files.
-pub type Running = ServerHandle;
+pub(crate) enum Running {
+    Server(#[expect(dead_code, reason = "held until it is dropped")] ServerHandle),
+    /// A rule in the machine.
+    Fault,
+}
 
 /// Why an object was not made.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -72,7 +76,12 @@ pub enum ObjectError {
     },
 }
 
-const fn property(name: &'static str, kind: PropKind, default: Option<&'static str>, help: &'static str) -> Property {
+pub(crate) const fn property(
+    name: &'static str,
+    kind: PropKind,
+    default: Option<&'static str>,
+    help: &'static str,
+) -> Property {
     Property {
         name,
         kind,
@@ -82,7 +91,16 @@ const fn property(name: &'static str, kind: PropKind, default: Option<&'static s
 }
 
 /// Every type.
-pub static TYPES: &[ObjectType] = &[ObjectType {
+pub static TYPES: &[ObjectType] = &[FAULT, SERVER];
+
+const FAULT: ObjectType = ObjectType {
+    name: "fault",
+    summary: "Drops, delays, corrupts or fails what happens to devices",
+    properties: crate::fault::PROPERTIES,
+    start: crate::fault::start,
+};
+
+const SERVER: ObjectType = ObjectType {
     name: "ivshmem-server",
     summary: "Server for shared memory and interrupts among machines, inside this process",
     properties: &[
@@ -108,7 +126,7 @@ pub static TYPES: &[ObjectType] = &[ObjectType {
         ),
     ],
     start: ivshmem_server,
-}];
+};
 
 /// Types that QEMU has and this program does not have yet.
 static LATER: &[&str] = &[
@@ -173,7 +191,7 @@ pub struct Object {
     pub object_type: &'static ObjectType,
     /// Property values in force.
     pub properties: Properties,
-    _running: Running,
+    running: Running,
 }
 
 /// The objects of a machine, by id.
@@ -187,6 +205,7 @@ impl Objects {
     /// When a word is wrong or the host refuses; nothing stays.
     pub fn add<'t>(
         &mut self,
+        sys: &mut System,
         type_name: &str,
         id: &str,
         given: impl IntoIterator<Item = (&'t str, &'t str)>,
@@ -207,19 +226,25 @@ impl Objects {
             properties.set(p.name, value);
         }
         properties.apply_defaults(t.properties);
-        let running = (t.start)(id, &properties)?;
+        let running = (t.start)(id, &properties, sys)?;
         let object = Object {
             object_type: t,
             properties,
-            _running: running,
+            running,
         };
         self.0.insert(id.to_owned(), object);
         Ok(())
     }
 
     /// Ends one; `false` if there is none of that id.
-    pub fn remove(&mut self, id: &str) -> bool {
-        self.0.remove(id).is_some()
+    pub fn remove(&mut self, sys: &mut System, id: &str) -> bool {
+        match self.0.remove(id) {
+            Some(Object {
+                running: Running::Fault,
+                ..
+            }) => sys.remove_fault(id),
+            other => other.is_some(),
+        }
     }
 
     /// One by its id.
@@ -241,7 +266,7 @@ fn bad(property: &'static str, value: &str, expected: String) -> ObjectError {
     }
 }
 
-fn ivshmem_server(id: &str, p: &Properties) -> Result<Running, ObjectError> {
+fn ivshmem_server(id: &str, p: &Properties, _: &mut System) -> Result<Running, ObjectError> {
     let path = p.str("path").ok_or(ObjectError::Missing {
         type_name: "ivshmem-server",
         property: "path",
@@ -272,5 +297,6 @@ fn ivshmem_server(id: &str, p: &Properties) -> Result<Running, ObjectError> {
         };
         eprintln!("{id}: {text}");
     };
-    server.spawn(say).map_err(|e| refused(e.to_string()))
+    let running = server.spawn(say).map_err(|e| refused(e.to_string()))?;
+    Ok(Running::Server(running))
 }

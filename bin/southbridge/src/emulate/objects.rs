@@ -3,6 +3,7 @@
 use southbridge_cli::config::ObjectOpt;
 use southbridge_cli::error::ErrorKind;
 use southbridge_cli::{Config, Location, OptError};
+use southbridge_core::Machine;
 use southbridge_machine::objects::{self, ObjectError, ObjectType, Objects, TYPES};
 
 /// The type by name, for help.
@@ -38,7 +39,7 @@ pub(crate) fn list() -> String {
 ///
 /// # Errors
 /// When one is wrong or the host refuses; those made before are ended again.
-pub(crate) fn start(config: &Config) -> Result<Objects, OptError> {
+pub(crate) fn start(config: &Config, machine: &mut Machine) -> Result<Objects, OptError> {
     let mut made = Objects::default();
     for object in &config.objects {
         let given = object
@@ -46,7 +47,7 @@ pub(crate) fn start(config: &Config) -> Result<Objects, OptError> {
             .entries()
             .iter()
             .map(|e| (e.key.as_str(), e.value.as_str()));
-        let added = made.add(&object.type_name.value, &object.id.value, given);
+        let added = made.add(&mut machine.sys, &object.type_name.value, &object.id.value, given);
         added.map_err(|e| marked(object, &e))?;
     }
     Ok(made)
