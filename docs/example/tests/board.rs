@@ -134,7 +134,7 @@ fn a_user_can_plug_it_into_a_board() {
     let device = sys
         .add_device(t, Some("m"), Properties::default(), &[])
         .expect("created");
-    let place = place(&mut built, device).expect("there is room");
+    let place = place(&mut built.machine, &mut built.layout, device).expect("there is room");
     assert_eq!((place.regions[0].1, place.irq), (0x4003_0000, Some(31)));
 }
 // ANCHOR_END: plug
