@@ -155,4 +155,23 @@ pub enum SemihostingDone {
 pub trait SemihostingHost: Send {
     /// One call. Guest memory is reached through `sys`; whatever the guest passes is answered, never trusted.
     fn call(&mut self, op: u32, arg: u64, sys: &mut System) -> SemihostingDone;
+
+    /// A call that was answered with `result` when a run was recorded comes again: only what it says to people is done again.
+    fn repeat(&mut self, _op: u32, _arg: u64, _result: u64, _sys: &mut System) {}
+
+    /// What the guest's next calls depend on, if anything.
+    ///
+    /// # Errors
+    /// It stands outside and cannot be saved (an open file): why.
+    fn save(&self) -> Result<Option<SavedState>, String> {
+        Ok(None)
+    }
+
+    /// Takes a saved state back; hostile input; unchanged on error.
+    ///
+    /// # Errors
+    /// The state does not fit.
+    fn load(&mut self, _state: &SavedState) -> Result<(), LoadError> {
+        Ok(())
+    }
 }

@@ -21,9 +21,11 @@ use crate::system::{Requests, System};
 use crate::tape::Input;
 
 mod history;
+mod whole;
 
 use history::History;
 pub use history::{NoPast, Reached};
+pub use whole::{MAX_RUN, RamImage, RestoreError, SavedDevice, Whole};
 
 /// How virtual time and the wall clock go together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,6 +100,8 @@ pub enum RunState {
     GuestPanicked,
     /// Waits for a state from elsewhere (`-incoming`).
     Inmigrate,
+    /// The state is on its way elsewhere.
+    FinishMigrate,
     /// The state has gone elsewhere.
     Postmigrate,
 }
@@ -114,6 +118,7 @@ impl RunState {
             Self::InternalError => "internal-error",
             Self::GuestPanicked => "guest-panicked",
             Self::Inmigrate => "inmigrate",
+            Self::FinishMigrate => "finish-migrate",
             Self::Postmigrate => "postmigrate",
         }
     }
@@ -220,6 +225,7 @@ pub struct Machine {
     call: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     started: bool,
+    launched: bool,
     look: Look,
     oversleep: Duration,
     wall: Option<(Instant, VirtualTime)>,
@@ -289,6 +295,7 @@ impl Machine {
             call: Arc::default(),
             stop: Arc::default(),
             started: false,
+            launched: false,
             look: Look::default(),
             oversleep: Duration::ZERO,
             wall: None,
@@ -424,11 +431,10 @@ impl Machine {
         if !self.started {
             self.reset();
             self.wait_for_start();
-            self.state = if self.start_paused {
-                RunState::Prelaunch
-            } else {
-                RunState::Running
-            };
+        }
+        // Once: a machine that somebody paused later stays so.
+        if !std::mem::replace(&mut self.launched, true) && !self.start_paused {
+            self.state = RunState::Running;
         }
     }
 
@@ -581,7 +587,7 @@ impl Machine {
 
     fn semihosting(&mut self, op: u32, arg: u64) -> Option<Outcome> {
         if self.sys.tape.plays() {
-            return self.replay_semihosting();
+            return self.replay_semihosting(op, arg);
         }
         let Some(host) = &mut self.semihosting else {
             let at = self.cpu.as_ref().map_or(0, |c| c.pc());
@@ -747,9 +753,6 @@ impl Machine {
         }
         self.load_parts(&s)?;
         self.started = true;
-        if self.state == RunState::Prelaunch && !self.start_paused {
-            self.state = RunState::Running;
-        }
         Ok(())
     }
 

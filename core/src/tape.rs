@@ -142,6 +142,8 @@ pub struct Tape {
     /// Writes of the semihosting call in progress.
     writes: Option<Vec<(u64, Vec<u8>)>>,
     broken: Option<String>,
+    /// While playing: what the machine says goes out all the same.
+    aloud: bool,
 }
 
 /// A place on a tape: with a saved machine, all that a replay needs.
@@ -182,6 +184,18 @@ impl Tape {
             end,
             ..Self::default()
         };
+    }
+
+    /// Lets out what the machine says while the tape plays, for the replay of a run that another process recorded. What the host
+    /// does meanwhile is dropped.
+    pub fn play_aloud(&mut self) {
+        self.aloud = true;
+    }
+
+    /// Whether what the machine says now goes out.
+    #[inline]
+    pub fn lets_out(&self) -> bool {
+        self.mode != Mode::Play || self.aloud
     }
 
     /// Neither hears nor says anything more.
@@ -372,7 +386,9 @@ impl Tape {
 
     /// Keeps what the host did until the machine is back in the present.
     pub(crate) fn hold(&mut self, device: DeviceId, done: Completion) {
-        self.held.push_back((device, done));
+        if !self.aloud {
+            self.held.push_back((device, done));
+        }
     }
 
     pub(crate) fn take_held(&mut self) -> Option<(DeviceId, Completion)> {

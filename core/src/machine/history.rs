@@ -71,6 +71,10 @@ impl Machine {
         if on == self.history.is_some() {
             return;
         }
+        if on && self.sys.tape.mode() != crate::tape::Mode::Off {
+            // The tape is somebody else's: a recording to a file, or its replay.
+            return;
+        }
         if !on {
             if self.history.take().is_some_and(|h| h.has_tape) {
                 self.sys.tape.stop();
@@ -352,7 +356,10 @@ impl Machine {
                 }
             }
             // Asked for by the machine itself; one that it did not ask for means that the run has become another.
-            Input::Semihosting { .. } | Input::Answer { .. } => {}
+            Input::Semihosting { .. } | Input::Answer { .. } => self
+                .sys
+                .tape
+                .break_off("the guest did not ask for something that it asked for then"),
         }
     }
 
@@ -392,11 +399,14 @@ impl Machine {
         }
     }
 
-    pub(super) fn replay_semihosting(&mut self) -> Option<Outcome> {
+    pub(super) fn replay_semihosting(&mut self, op: u32, arg: u64) -> Option<Outcome> {
         let Ok((result, writes)) = self.sys.tape.semihosting() else {
             // The call that ended the run, or a run that has become another.
             return Some(Outcome::GuestExit(0));
         };
+        if let Some(host) = self.semihosting.as_mut().filter(|_| self.sys.tape.lets_out()) {
+            host.repeat(op, arg, result, &mut self.sys);
+        }
         for (address, data) in writes {
             let _ = self.sys.write_bytes(address, &data);
         }

@@ -104,6 +104,10 @@ impl Ctx<'_> {
     /// answer of then, and `ask` is not called.
     pub fn ask_host(&mut self, usual: u64, ask: impl FnOnce(&mut Self) -> u64) -> u64 {
         if let Some(then) = self.sys.tape.ask(usual) {
+            if self.sys.tape.lets_out() {
+                // The answer of now is no news: the tape has the one of then.
+                let _ = ask(self);
+            }
             return then;
         }
         let answer = ask(self);
@@ -114,7 +118,7 @@ impl Ctx<'_> {
 
     /// A back end as its concrete type, to submit something to it. `None` if it is gone, or while the machine runs through its past.
     pub fn backend<T: Backend>(&mut self, id: BackendId) -> Option<(&mut T, HostCx<'_>)> {
-        if self.sys.tape.plays() {
+        if !self.sys.tape.lets_out() {
             return None;
         }
         self.sys.host.get(id)

@@ -1,5 +1,6 @@
 //! The guest's open files.
 
+use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -22,11 +23,42 @@ enum Open {
 #[derive(Default)]
 pub(crate) struct Files(Vec<Option<Open>>);
 
+/// An open file as a saved state has it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum SavedFile {
+    Console,
+    Features { at: u64 },
+}
+
 fn bad_handle() -> io::Error {
     io::Error::from_raw_os_error(9)
 }
 
 impl Files {
+    /// The open files by slot; `None` if one is a file of the host.
+    pub(crate) fn save(&self) -> Option<Vec<Option<SavedFile>>> {
+        let saved = |open: &Open| match open {
+            Open::Console => Some(SavedFile::Console),
+            Open::Features { at } => Some(SavedFile::Features { at: *at }),
+            Open::Host(_) => None,
+        };
+        let slots = self.0.iter();
+        slots
+            .map(|s| s.as_ref().map(saved).map_or(Some(None), |f| f.map(Some)))
+            .collect()
+    }
+
+    /// The same files again; `None` if there are too many.
+    pub(crate) fn load(saved: &[Option<SavedFile>]) -> Option<Self> {
+        let open = |f: &SavedFile| match *f {
+            SavedFile::Console => Open::Console,
+            SavedFile::Features { at } => Open::Features {
+                at: at.min(FEATURE_BYTES.len() as u64),
+            },
+        };
+        (saved.len() <= MAX_OPEN).then(|| Self(saved.iter().map(|f| f.as_ref().map(open)).collect()))
+    }
+
     /// Opens by the mode numbers 0 to 11, those of `fopen` from `r` to `a+b`.
     pub(crate) fn open(&mut self, name: &str, mode: u64) -> io::Result<u64> {
         if mode > 11 {
@@ -48,6 +80,17 @@ impl Files {
         };
         self.0[slot] = Some(open);
         Ok(slot as u64 + 1)
+    }
+
+    /// A replay: the file got this handle when the run was recorded. Only the console opens again.
+    pub(crate) fn opened_before(&mut self, name: Option<&str>, handle: u64) {
+        let slot = handle.checked_sub(1).and_then(|i| usize::try_from(i).ok());
+        if let Some(slot) = slot.filter(|i| *i < MAX_OPEN) {
+            if self.0.len() <= slot {
+                self.0.resize_with(slot + 1, || None);
+            }
+            self.0[slot] = (name == Some(CONSOLE)).then_some(Open::Console);
+        }
     }
 
     fn slot(&mut self, handle: u64) -> io::Result<&mut Option<Open>> {

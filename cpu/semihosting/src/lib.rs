@@ -6,9 +6,10 @@
 
 mod files;
 
-use files::Files;
+use files::{Files, SavedFile};
+use serde::{Deserialize, Serialize};
 use southbridge_core::cpu::{SemihostingDone, SemihostingHost};
-use southbridge_core::{BusError, LogItems, System};
+use southbridge_core::{BusError, LoadError, LogItems, SavedState, System};
 use std::io::Write;
 
 /// Operation numbers (section "Semihosting operations").
@@ -127,6 +128,47 @@ impl SemihostingHost for Semihosting {
             }
         })
     }
+
+    fn repeat(&mut self, op: u32, arg: u64, result: u64, sys: &mut System) {
+        match op {
+            op::WRITEC | op::WRITE0 | op::WRITE => {
+                let _ = self.dispatch(op, arg, sys);
+            }
+            op::CLOSE => {
+                let _ = self.argument(sys, arg, 0).map(|handle| self.files.close(handle));
+            }
+            op::OPEN => {
+                let name = self
+                    .argument(sys, arg, 0)
+                    .and_then(|p| Ok((p, self.argument(sys, arg, 2)?)));
+                let name = name.ok().and_then(|(pointer, len)| self.name(sys, pointer, len).ok());
+                self.files.opened_before(name.as_deref(), result);
+            }
+            _ => {}
+        }
+    }
+
+    fn save(&self) -> Result<Option<SavedState>, String> {
+        let why = "the guest has a file of the host open (semihosting)";
+        let files = self.files.save().ok_or(why)?;
+        let errno = self.errno;
+        Ok(Some(SavedState::of(STATE_VERSION, &State { errno, files })))
+    }
+
+    fn load(&mut self, state: &SavedState) -> Result<(), LoadError> {
+        let state: State = state.read(STATE_VERSION)?;
+        let files = Files::load(&state.files).ok_or(LoadError::Impossible("too many open files"))?;
+        (self.files, self.errno) = (files, state.errno);
+        Ok(())
+    }
+}
+
+const STATE_VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    errno: i32,
+    files: Vec<Option<SavedFile>>,
 }
 
 fn exit(reason: u64, status: u64) -> SemihostingDone {

@@ -1,0 +1,334 @@
+//! The whole state of a machine in its parts, for files and streams.
+//!
+//! Whoever writes it decides how; here is what belongs to it, how it is checked against the machine that shall take it, and that a
+//! machine which does not take it stays as it was. What it is not: a format.
+
+use rustix::fs::{SeekFrom, seek};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{History, Machine, PAGE, SAVE_VERSION, SavedMachine};
+use crate::clock::{Clock, TimerIndex, VirtualTime};
+use crate::device::DeviceId;
+use crate::memory::RamBlock;
+use crate::saved::{LoadError, SavedState};
+
+/// A machine's state in its parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// Clock, timers and wires.
+    pub board: SavedState,
+    /// Devices in the order of their places.
+    pub devices: Vec<SavedDevice>,
+    /// The processor, if the board has one that executes.
+    pub cpu: Option<SavedState>,
+    /// Who answers semihosting calls, if there is one with a state.
+    pub semihosting: Option<SavedState>,
+    /// RAM of the board, in its order.
+    pub ram: Vec<RamImage>,
+}
+
+/// A device's part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedDevice {
+    /// Which one.
+    pub id: DeviceId,
+    /// Its type.
+    pub type_name: String,
+    /// Its state.
+    pub state: SavedState,
+}
+
+/// Contents of a block of RAM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RamImage {
+    /// Name of the block.
+    pub name: String,
+    /// Bytes of the block.
+    pub len: u64,
+    /// Stretches that are not all zero, ascending, in whole pages: byte offset and contents.
+    pub runs: Vec<(u64, Vec<u8>)>,
+}
+
+/// Longest stretch in one piece, in bytes.
+pub const MAX_RUN: usize = 256 * PAGE;
+
+/// Why a machine does not take a state. It is as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RestoreError {
+    /// It cannot be saved itself now, so there would be no way back.
+    #[error("this machine's own state cannot be put aside: {0}")]
+    Blocked(String),
+    /// The state is of a machine that is built otherwise.
+    #[error("the state is of another machine: {0}")]
+    Foreign(String),
+    /// A part does not take its state.
+    #[error("{part}: {error}")]
+    Part {
+        /// Which part.
+        part: String,
+        /// Why.
+        error: LoadError,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedBoard {
+    clock: Clock,
+    timers: Vec<(VirtualTime, DeviceId, TimerIndex)>,
+    nets: Vec<u32>,
+    outputs: Vec<Vec<bool>>,
+    clocks: Vec<u64>,
+}
+
+impl Machine {
+    /// Everything, RAM included.
+    ///
+    /// # Errors
+    /// The reason of the first part that cannot be saved now.
+    pub fn save_whole(&mut self) -> Result<Whole, String> {
+        let mut whole = self.outline()?;
+        let blocks = whole.ram.iter_mut().zip(&self.ram);
+        for (image, (_, block)) in blocks {
+            image.runs = runs_of(block);
+        }
+        Ok(whole)
+    }
+
+    /// Everything but the contents of RAM.
+    ///
+    /// # Errors
+    /// As [`Machine::save_whole`].
+    pub fn outline(&mut self) -> Result<Whole, String> {
+        // What the host has said already must not be lost between here and there.
+        self.sys.deliver_completions();
+        if self.sys.faults.holds_back() {
+            return Err("a fault rule holds something back that has not come yet".into());
+        }
+        let parts = self.save_parts()?;
+        let semihosting = match &self.semihosting {
+            Some(host) => host.save()?,
+            None => None,
+        };
+        let board = SavedBoard {
+            clock: parts.clock,
+            timers: parts.timers,
+            nets: parts.nets,
+            outputs: parts.outputs,
+            clocks: parts.clocks,
+        };
+        let devices = parts
+            .devices
+            .into_iter()
+            .map(|(id, type_name, state)| SavedDevice { id, type_name, state });
+        let ram = self.ram.iter().map(|(name, block)| RamImage {
+            name: name.clone(),
+            len: block.len(),
+            runs: Vec::new(),
+        });
+        Ok(Whole {
+            board: SavedState::of(SAVE_VERSION, &board),
+            devices: devices.collect(),
+            cpu: parts.cpu,
+            semihosting,
+            ram: ram.collect(),
+        })
+    }
+
+    /// Takes a state of a machine that was built alike. Where something is refused, everything is put back as it was.
+    ///
+    /// # Errors
+    /// When the state does not fit, or a part refuses it.
+    pub fn load_whole(&mut self, whole: &Whole) -> Result<(), RestoreError> {
+        let before = self.outline().map_err(RestoreError::Blocked)?;
+        compare(&before, whole)?;
+        check_ram(whole)?;
+        if let Err(e) = self.load_all_but_ram(whole) {
+            // What was saved a moment ago loads again.
+            let back = self.load_all_but_ram(&before);
+            debug_assert_eq!(back, Ok(()));
+            return Err(e);
+        }
+        for (image, (_, block)) in whole.ram.iter().zip(&self.ram) {
+            put_runs(image, block);
+        }
+        self.after_whole();
+        Ok(())
+    }
+
+    fn after_whole(&mut self) {
+        self.started = true;
+        self.sys.requests = crate::system::Requests::empty();
+        self.wall = None;
+        // What was recorded leads to another present.
+        if self.history.take().is_some_and(|_: Box<History>| true) {
+            self.sys.tape.stop();
+            self.keep_history(true);
+        }
+    }
+
+    fn load_all_but_ram(&mut self, whole: &Whole) -> Result<(), RestoreError> {
+        let part = |part: &str| {
+            let part = part.to_owned();
+            move |error| RestoreError::Part { part, error }
+        };
+        let board: SavedBoard = whole.board.read(SAVE_VERSION).map_err(part("board"))?;
+        if !board.clock.is_possible() {
+            let error = LoadError::Impossible("a clock that no machine has");
+            return Err(part("board")(error));
+        }
+        for d in &whole.devices {
+            let loaded = self.sys.with_device(d.id, |device, _| device.load(&d.state));
+            loaded.unwrap_or(Ok(())).map_err(part(&d.type_name))?;
+        }
+        if let (Some(host), Some(state)) = (&mut self.semihosting, &whole.semihosting) {
+            host.load(state).map_err(part("semihosting"))?;
+        }
+        // The rest without devices: they have their states.
+        let rest = SavedMachine {
+            clock: board.clock,
+            timers: board.timers,
+            nets: board.nets,
+            outputs: board.outputs,
+            clocks: board.clocks,
+            devices: Vec::new(),
+            cpu: whole.cpu.clone(),
+            ram: Vec::new(),
+        };
+        self.load_parts(&rest).map_err(part("board"))?;
+        for d in &whole.devices {
+            self.sys.with_device(d.id, |device, cx| device.after_load(cx));
+        }
+        Ok(())
+    }
+}
+
+/// Whether both are states of machines that are built alike.
+fn compare(here: &Whole, there: &Whole) -> Result<(), RestoreError> {
+    let foreign = |text: String| Err(RestoreError::Foreign(text));
+    if here.devices.len() != there.devices.len() {
+        let (here, there) = (here.devices.len(), there.devices.len());
+        return foreign(format!("it has {there} devices, this one has {here}"));
+    }
+    for (i, (h, t)) in here.devices.iter().zip(&there.devices).enumerate() {
+        if (h.id, &h.type_name) != (t.id, &t.type_name) {
+            return foreign(format!("its device {i} is {}, here it is {}", t.type_name, h.type_name));
+        }
+        if h.state.version != t.state.version {
+            let error = LoadError::Version {
+                found: t.state.version,
+                expected: h.state.version,
+            };
+            let part = h.type_name.clone();
+            return Err(RestoreError::Part { part, error });
+        }
+    }
+    if here.cpu.is_some() != there.cpu.is_some() {
+        return foreign("one has a processor and one has none".into());
+    }
+    if there.semihosting.is_some() && here.semihosting.is_none() {
+        return foreign("it has semihosting, this one has none".into());
+    }
+    let memory = |w: &Whole| w.ram.iter().map(|r| (r.name.clone(), r.len)).collect::<Vec<_>>();
+    if memory(here) != memory(there) {
+        return foreign("its memory is of other blocks or sizes".into());
+    }
+    Ok(())
+}
+
+fn check_ram(whole: &Whole) -> Result<(), RestoreError> {
+    for image in &whole.ram {
+        let mut end = 0;
+        for (offset, data) in &image.runs {
+            let after = offset.checked_add(data.len() as u64);
+            let whole_pages = |a: u64| a == image.len || a < image.len && a.is_multiple_of(PAGE as u64);
+            let fits = *offset >= end
+                && offset.is_multiple_of(PAGE as u64)
+                && !data.is_empty()
+                && after.is_some_and(whole_pages);
+            if !fits {
+                let error = LoadError::Impossible("a page outside RAM");
+                let part = image.name.clone();
+                return Err(RestoreError::Part { part, error });
+            }
+            end = after.unwrap_or(image.len);
+        }
+    }
+    Ok(())
+}
+
+/// Stretches of a block that the host has memory for; the rest was never touched and is zero. Reading it would only fill it.
+fn touched(block: &RamBlock) -> Vec<(u64, u64)> {
+    let len = block.len();
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < len {
+        let start = match seek(block.fd(), SeekFrom::Data(at)) {
+            Ok(start) => start,
+            Err(rustix::io::Errno::NXIO) => break,
+            // A file system that knows no holes.
+            Err(_) => return vec![(0, len)],
+        };
+        let end = seek(block.fd(), SeekFrom::Hole(start)).unwrap_or(len).min(len);
+        if start >= end {
+            break;
+        }
+        let first = start - start % PAGE as u64;
+        out.push((first, end));
+        at = end;
+    }
+    out
+}
+
+static ZERO: [u8; PAGE] = [0; PAGE];
+
+fn runs_of(block: &RamBlock) -> Vec<(u64, Vec<u8>)> {
+    let mut runs: Vec<(u64, Vec<u8>)> = Vec::new();
+    let mut buffer = vec![0; MAX_RUN];
+    for (start, end) in touched(block) {
+        let mut at = start;
+        while at < end {
+            let n = (end - at).min(MAX_RUN as u64) as usize;
+            if !block.read(at, &mut buffer[..n]) {
+                break;
+            }
+            for (i, page) in buffer[..n].chunks(PAGE).enumerate() {
+                if page != &ZERO[..page.len()] {
+                    append(&mut runs, at + (i * PAGE) as u64, page);
+                }
+            }
+            at += n as u64;
+        }
+    }
+    runs
+}
+
+fn append(runs: &mut Vec<(u64, Vec<u8>)>, offset: u64, page: &[u8]) {
+    match runs.last_mut() {
+        Some((start, data)) if *start + data.len() as u64 == offset && data.len() + page.len() <= MAX_RUN => {
+            data.extend_from_slice(page);
+        }
+        _ => runs.push((offset, page.to_vec())),
+    }
+}
+
+/// The runs, and zero wherever there is none. They have been checked.
+fn put_runs(image: &RamImage, block: &RamBlock) {
+    let covers = |at: u64| {
+        let i = image.runs.partition_point(|(offset, _)| *offset <= at);
+        let run = i.checked_sub(1).and_then(|i| image.runs.get(i));
+        run.is_some_and(|(offset, data)| at < offset + data.len() as u64)
+    };
+    let mut now = [0; PAGE];
+    for (start, end) in touched(block) {
+        for at in (start..end).step_by(PAGE) {
+            let n = (end - at).min(PAGE as u64) as usize;
+            if !covers(at) && block.read(at, &mut now[..n]) && now[..n] != ZERO[..n] {
+                let _ = block.write(at, &ZERO[..n]);
+            }
+        }
+    }
+    for (offset, data) in &image.runs {
+        let _ = block.write(*offset, data);
+    }
+}
