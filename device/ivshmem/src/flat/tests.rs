@@ -437,3 +437,41 @@ fn whatever_a_server_says_is_survived() {
         assert!(s.bench.sys.start_holds <= 1);
     }
 }
+
+#[test]
+fn doorbells_are_traced_and_can_get_lost() {
+    use southbridge_core::inject::{FaultAction, FaultKind, FaultRule};
+    let (mut s, _) = Setup::greeted();
+    s.bench.sys.trace_enable("ivshmem_flat_*", true);
+    s.log.take();
+    let (peer, own) = (event(), event());
+    s.say(3, Some(&peer));
+    s.say(5, Some(&own));
+    let mut lost = FaultRule::new("lost", FaultKind::Completion, FaultAction::Drop);
+    lost.number = Some(VECTORS);
+    s.bench.sys.add_fault(lost).unwrap();
+    for (rings, status) in [(1, 0), (2, 1)] {
+        rustix::io::write(&own, &1u64.to_ne_bytes()).unwrap();
+        s.bench.poll_host();
+        assert_eq!(s.bench.read32(STATUS), status, "ring {rings}");
+    }
+    s.bench.write32(DOORBELL, ring(3, 0));
+    s.bench.write32(DOORBELL, ring(9, 0));
+    s.say(3, None);
+    let names: Vec<_> = s
+        .log
+        .take()
+        .lines()
+        .filter_map(|l| Some(l.split_once("ivshmem_flat_")?.1.to_owned()))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "peer_joined dut peer=3 vector=0",
+            "doorbell_in dut",
+            "doorbell_out dut peer=3 vector=0",
+            "doorbell_lost dut peer=9 vector=0",
+            "peer_left dut peer=3",
+        ]
+    );
+}
