@@ -2,7 +2,7 @@
 
 #[path = "build/generate.rs"]
 mod generate;
-#[allow(dead_code, reason = "the crate uses the rest")]
+#[allow(dead_code, unreachable_pub, reason = "the crate uses the rest")]
 #[path = "src/schema/text.rs"]
 mod text;
 

@@ -164,7 +164,7 @@ fn event(out: &mut String, e: &Entity, members: &[Member]) {
 }
 
 /// The types.
-pub fn types(schema: &Schema) -> String {
+pub(super) fn types(schema: &Schema) -> String {
     let mut out = String::new();
     for e in &schema.entities {
         match &e.kind {
@@ -183,10 +183,10 @@ pub fn types(schema: &Schema) -> String {
 }
 
 /// The dispatcher. A command is a function of its group's module.
-pub fn dispatch(schema: &Schema) -> String {
+pub(super) fn dispatch(schema: &Schema) -> String {
     let mut out = String::from(
         "/// Runs a command whose arguments have been checked.\n\
-         pub(crate) fn dispatch(cx: &mut Cx<'_>, name: &str, arguments: Value) -> Result<Value, Error> {\n    match name {\n",
+         pub(crate) fn dispatch(cx: &mut Cx<'_>, name: &str, arguments: Value) -> Result<Value> {\n    match name {\n",
     );
     for e in &schema.entities {
         let Kind::Command(c) = &e.kind else { continue };

@@ -1,2 +1,97 @@
-//! tmp
+//! The monitor: programs and people drive a machine through it, between two instructions.
+//!
+//! [`Monitor`] is the machine's attendant. It owns the connections ([`qmp`]), what belongs to the machine but not into it ([`World`]:
+//! back ends by name, objects, descriptors), and runs commands ([`commands`]) whose shapes the schema ([`schema`]) gives. What commands
+//! tell of the machine is read from the machine ([`tree`]); nothing is kept twice.
+
+mod commands;
+pub mod qmp;
 pub mod schema;
+mod tree;
+mod world;
+
+use southbridge_core::{Attendant, Machine, MachineEvent, Outcome};
+use southbridge_protocol_qmp::Error;
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+
+use qmp::Connections;
+pub use world::{Action, Facts, World};
+
+/// What a command works with.
+pub struct Cx<'a> {
+    /// The machine.
+    pub machine: &'a mut Machine,
+    /// What belongs to it.
+    pub world: &'a mut World,
+    /// Descriptors that the client has sent and no command has taken yet.
+    pub sent: &'a mut VecDeque<OwnedFd>,
+}
+
+/// Runs a line of the human monitor and gives its output.
+pub type HumanMonitor = fn(&mut Cx<'_>, &str) -> String;
+
+/// Drives a machine from outside.
+pub struct Monitor {
+    world: World,
+    connections: Connections,
+}
+
+impl Monitor {
+    /// A monitor without connections.
+    pub fn new(world: World) -> Self {
+        Self {
+            world,
+            connections: Connections::default(),
+        }
+    }
+
+    /// Speaks QMP on a character back end, which must not be in use. A socket server takes any number of clients, each with a
+    /// conversation of its own.
+    ///
+    /// # Errors
+    /// When the back end is in use or gone.
+    pub fn listen(&mut self, machine: &mut Machine, chardev: &str, pretty: bool) -> Result<(), String> {
+        self.connections.listen(machine, &self.world, chardev, pretty)
+    }
+
+    /// What belongs to the machine.
+    pub fn world(&mut self) -> &mut World {
+        &mut self.world
+    }
+}
+
+impl Attendant for Monitor {
+    fn attend(&mut self, machine: &mut Machine) {
+        self.connections.attend(machine, &mut self.world);
+    }
+
+    fn on_event(&mut self, event: &MachineEvent, machine: &mut Machine) {
+        self.world.hear(event);
+        self.connections.tell_events(machine, &mut self.world);
+    }
+
+    fn hold(&mut self, outcome: &Outcome, machine: &mut Machine) -> bool {
+        let held = self.world.hold(outcome, machine);
+        self.connections.tell_events(machine, &mut self.world);
+        held
+    }
+}
+
+/// A command by name, with arguments that nobody has looked at yet.
+pub(crate) fn run(
+    cx: &mut Cx<'_>,
+    name: &str,
+    arguments: serde_json::Map<String, serde_json::Value>,
+    out_of_band: bool,
+) -> Result<serde_json::Value, Error> {
+    let schema = schema::schema();
+    let command = schema.command(name).ok_or_else(|| commands::unknown(name))?;
+    if out_of_band && !command.out_of_band {
+        return Err(Error::generic(format!("'{name}' cannot be run out of band")));
+    }
+    schema::check_arguments(schema, name, &arguments).map_err(Error::generic)?;
+    let answer = commands::dispatch(cx, name, arguments.into())?;
+    debug_assert_eq!(schema::check_answer(schema, name, &answer), Ok(()), "{name}");
+    Ok(answer)
+}

@@ -52,7 +52,8 @@ pub(super) fn parse(id: Located<String>, props: Props) -> Result<ChardevOpt, Opt
 pub(super) fn check_references(config: &Config) -> Result<(), OptError> {
     let known: Vec<&str> = config.chardevs.iter().map(|c| c.id.value.as_str()).collect();
     let mut used: Vec<&Located<String>> = config.semihosting.chardev.iter().collect();
-    used.extend(config.serials.iter().filter_map(|s| match &s.backend {
+    let channels = config.serials.iter().chain(config.monitors.iter().map(|m| &m.channel));
+    used.extend(channels.filter_map(|s| match &s.backend {
         super::SerialBackend::Existing(id) => Some(id),
         _ => None,
     }));

@@ -7,6 +7,7 @@ pub mod chardev;
 pub mod device;
 pub mod log;
 pub mod machine;
+pub mod monitor;
 pub mod run;
 pub mod serial;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use chardev::ChardevOpt;
 pub use device::{DeviceOpt, GlobalOpt, LoaderOpt, LoaderWhat, ObjectOpt};
 pub use log::{LogItem, LogOpt};
 pub use machine::{AccelOpt, CpuOpt, MachineOpt, MemoryOpt, SmpOpt};
+pub use monitor::MonitorOpt;
 pub use run::{ActionOpt, NameOpt, PanicAction, RebootAction, SemihostingOpt, ShutdownAction, WatchdogAction};
 pub use serial::{SerialBackend, SerialOpt};
 pub use trace::{TraceFormat, TraceOpt};
@@ -66,6 +68,8 @@ pub struct Config {
     pub serials: Vec<SerialOpt>,
     /// `-monitor none`, or another option that leaves no default monitor.
     pub no_monitor: bool,
+    /// `-qmp`, `-qmp-pretty` and `-mon`, in order.
+    pub monitors: Vec<MonitorOpt>,
     /// `-kernel`.
     pub kernel: Option<Located<String>>,
     /// `-append`.
@@ -174,6 +178,8 @@ impl Config {
             Handler::Display => machine::display(option, self)?,
             Handler::Serial => self.serials.push(serial::parse(option, self.serials.len())?),
             Handler::Monitor => self.monitor(option)?,
+            Handler::Qmp => monitor::qmp(option, false, self)?,
+            Handler::QmpPretty => monitor::qmp(option, true, self)?,
             Handler::Nodefaults => self.nodefaults = true,
             Handler::StartPaused => self.start_paused = true,
             Handler::Semihosting => self.semihosting.enable(),
@@ -209,6 +215,7 @@ impl Config {
             Handler::Device => device::device(props, self)?,
             Handler::Object => device::object(props, self)?,
             Handler::Chardev => chardev::option(props, self)?,
+            Handler::Mon if !asked => monitor::mon(&props, self)?,
             Handler::Trace => trace::parse(&props, self)?,
             _ if asked => self.show(Info::Help(HelpTopic::of(option.def))),
             Handler::Smp => merge(&mut lists.smp, props),

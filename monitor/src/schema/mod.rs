@@ -3,7 +3,8 @@
 mod check;
 mod introspect;
 mod page;
-#[allow(clippy::module_inception, reason = "one text, read by the build script, too")]
+
+#[allow(unreachable_pub, reason = "one text, read by the build script, too")]
 mod text;
 mod types;
 

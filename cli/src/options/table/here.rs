@@ -129,6 +129,25 @@ pub(super) const TABLE: &[OptionDef] = &[
     .arg("DEV")
     .complete(C::Words(&["none"])),
     opt(
+        "qmp",
+        Character,
+        H::Qmp,
+        "the machine-readable monitor (QMP) on a channel",
+    )
+    .arg("DEV")
+    .adds()
+    .complete(C::Words(&["unix:", "tcp:", "stdio", "chardev:", "none"]))
+    .detail(
+        "DEV is a channel in the short forms of -serial. A socket with server=on takes any number of clients, each with \
+             a conversation of its own; wait=off lets the machine start before the first one comes.",
+    ),
+    opt("qmp-pretty", Character, H::QmpPretty, "the same, indented").arg("DEV").adds(),
+    opt("mon", Character, H::Mon, "a monitor on a channel of -chardev")
+        .arg("[chardev=]ID[,mode=readline|control][,pretty=on|off]")
+        .list(Grammar::list("chardev"), "mon")
+        .adds()
+        .detail("mode=control is QMP. The other mode, which is the default, is not here yet."),
+    opt(
         "nographic",
         Display,
         H::Nographic,

@@ -116,11 +116,6 @@ pub(super) const TABLE: &[OptionDef] = &[
     later("parallel", Character, "connect the parallel port", PC)
         .arg("DEV")
         .none_only(),
-    later("qmp", Character, "the machine-readable monitor on a channel", MONITOR)
-        .arg("DEV")
-        .none_only(),
-    later("qmp-pretty", Character, "the same, indented", MONITOR).arg("DEV"),
-    later("mon", Character, "a monitor on a channel of -chardev", MONITOR).arg("[chardev=]ID[,mode=readline|control]"),
     later("debugcon", Character, "connect the debug console", PC).arg("DEV"),
     later("echr", Character, "key that replaces Ctrl-a", "a later version").arg("CODE"),
     // Disk

@@ -1,0 +1,133 @@
+//! What the machine is.
+
+use southbridge_machine::BOARDS;
+use southbridge_machine::board::Board;
+
+use super::{Result, refuse};
+use crate::schema::{
+    CpuDefinitionInfo, CpuInfoFast, CpuInfoFastBy, CurrentMachineParams, HostMemPolicy, HotpluggableCPU, IOThreadInfo,
+    KvmInfo, MachineInfo, Memdev, MemoryInfo, NameInfo, QueryMachinesArgs, SysEmuTarget, TargetInfo, UuidInfo,
+};
+use crate::{Cx, tree};
+
+pub(super) fn query_name(cx: &mut Cx<'_>) -> Result<NameInfo> {
+    Ok(NameInfo {
+        name: cx.world.facts.name.clone(),
+    })
+}
+
+pub(super) fn query_uuid(cx: &mut Cx<'_>) -> Result<UuidInfo> {
+    let hex: String = cx.world.facts.uuid.iter().map(|b| format!("{b:02x}")).collect();
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|r| hex.get(r).unwrap_or_default());
+    Ok(UuidInfo { uuid: parts.join("-") })
+}
+
+pub(super) fn query_kvm(_cx: &mut Cx<'_>) -> Result<KvmInfo> {
+    Ok(KvmInfo {
+        enabled: false,
+        present: false,
+    })
+}
+
+pub(super) fn query_target(cx: &mut Cx<'_>) -> Result<TargetInfo> {
+    Ok(TargetInfo {
+        arch: cx.world.facts.target,
+    })
+}
+
+fn offered(cx: &Cx<'_>) -> impl Iterator<Item = &'static Board> {
+    let names = cx.world.facts.machines.clone();
+    BOARDS.iter().copied().filter(move |b| names.contains(&b.name))
+}
+
+pub(super) fn query_machines(cx: &mut Cx<'_>, args: QueryMachinesArgs) -> Result<Vec<MachineInfo>> {
+    let info = |b: &'static Board| MachineInfo {
+        name: b.name.to_owned(),
+        alias: None,
+        is_default: None,
+        cpu_max: 1,
+        hotpluggable_cpus: false,
+        numa_mem_supported: false,
+        deprecated: false,
+        default_cpu_type: b.cpu.as_ref().map(|c| tree::cpu_type(c.model)),
+        default_ram_id: None,
+        acpi: false,
+        compat_props: args.compat_props.filter(|wanted| *wanted).map(|_| Vec::new()),
+    };
+    Ok(offered(cx).map(info).collect())
+}
+
+pub(super) fn query_current_machine(_cx: &mut Cx<'_>) -> Result<CurrentMachineParams> {
+    Ok(CurrentMachineParams {
+        wakeup_suspend_support: false,
+    })
+}
+
+pub(super) fn query_cpus_fast(cx: &mut Cx<'_>) -> Result<Vec<CpuInfoFast>> {
+    // The machine's thread runs the processor, and this command.
+    let thread = rustix::thread::gettid().as_raw_nonzero().get();
+    let cpu = |_| CpuInfoFast {
+        cpu_index: 0,
+        qom_path: tree::CPU_PATH.to_owned(),
+        thread_id: thread.into(),
+        props: None,
+        by: CpuInfoFastBy::Arm,
+    };
+    Ok(cx.machine.cpu.iter().map(cpu).collect())
+}
+
+pub(super) fn query_cpu_definitions(cx: &mut Cx<'_>) -> Result<Vec<CpuDefinitionInfo>> {
+    let mut models: Vec<&str> = BOARDS.iter().filter_map(|b| Some(b.cpu.as_ref()?.model)).collect();
+    models.sort_unstable();
+    models.dedup();
+    let arm = matches!(cx.world.facts.target, SysEmuTarget::Arm | SysEmuTarget::Aarch64);
+    let info = |name: &str| CpuDefinitionInfo {
+        name: name.to_owned(),
+        migration_safe: None,
+        r#static: false,
+        unavailable_features: None,
+        typename: tree::cpu_type(name),
+        alias_of: None,
+        deprecated: false,
+    };
+    Ok(models.into_iter().filter(|_| arm).map(info).collect())
+}
+
+pub(super) fn query_iothreads(_cx: &mut Cx<'_>) -> Result<Vec<IOThreadInfo>> {
+    Ok(Vec::new())
+}
+
+/// The memory that `-m` sizes: the board's largest, where it has such.
+pub(super) fn query_memdev(cx: &mut Cx<'_>) -> Result<Vec<Memdev>> {
+    let size = cx.world.layout.board.ram_size;
+    let ram = cx
+        .machine
+        .ram
+        .iter()
+        .find(|(_, block)| size != 0 && block.len() == size);
+    let info = |(name, block): &(String, southbridge_core::RamBlock)| Memdev {
+        id: Some(name.clone()),
+        size: block.len(),
+        merge: false,
+        dump: true,
+        prealloc: false,
+        share: false,
+        reserve: Some(true),
+        host_nodes: Vec::new(),
+        policy: HostMemPolicy::Default,
+    };
+    Ok(ram.iter().map(|r| info(r)).collect())
+}
+
+pub(super) fn query_memory_size_summary(cx: &mut Cx<'_>) -> Result<MemoryInfo> {
+    let board = cx.world.layout.board.ram_size;
+    let all = cx.machine.ram.iter().map(|(_, block)| block.len()).sum();
+    Ok(MemoryInfo {
+        base_memory: if board == 0 { all } else { board },
+        plugged_memory: Some(0),
+    })
+}
+
+pub(super) fn query_hotpluggable_cpus(_cx: &mut Cx<'_>) -> Result<Vec<HotpluggableCPU>> {
+    refuse("this machine has no processors to plug")
+}

@@ -1,0 +1,74 @@
+//! Running and stopping.
+
+use southbridge_core::{MachineEvent, RunState as State};
+use southbridge_machine::board::Irq;
+use southbridge_machine::build::irq_sink;
+
+use super::{Result, refuse};
+use crate::Cx;
+use crate::schema::{RunState, SetActionArgs, StatusInfo, WatchdogSetActionArgs};
+
+pub(super) fn query_status(cx: &mut Cx<'_>) -> Result<StatusInfo> {
+    let name = cx.machine.run_state().name();
+    Ok(StatusInfo {
+        running: cx.machine.is_running(),
+        status: RunState::ALL
+            .iter()
+            .copied()
+            .find(|s| s.name() == name)
+            .unwrap_or(RunState::Paused),
+    })
+}
+
+pub(super) fn stop(cx: &mut Cx<'_>) -> Result<()> {
+    if cx.machine.is_running() {
+        cx.pause(State::Paused);
+    }
+    Ok(())
+}
+
+pub(super) fn cont(cx: &mut Cx<'_>) -> Result<()> {
+    match cx.machine.run_state() {
+        State::Shutdown | State::InternalError | State::GuestPanicked => {
+            refuse("the machine cannot go on from here: reset it first (system_reset)")
+        }
+        State::Inmigrate => refuse("the machine waits for its state and will go on by itself"),
+        _ => {
+            cx.resume();
+            Ok(())
+        }
+    }
+}
+
+pub(super) fn system_reset(cx: &mut Cx<'_>) -> Result<()> {
+    cx.reset();
+    Ok(())
+}
+
+/// Boards for microcontrollers have no power button that a guest could see; the event tells that it was pressed.
+pub(super) fn system_powerdown(cx: &mut Cx<'_>) -> Result<()> {
+    cx.world.hear(&MachineEvent::Powerdown);
+    Ok(())
+}
+
+/// A pulse on the NMI input.
+pub(super) fn inject_nmi(cx: &mut Cx<'_>) -> Result<()> {
+    if cx.machine.cpu.is_none() {
+        return refuse("this machine has no processor that could take an NMI");
+    }
+    cx.machine.sys.pulse(irq_sink(Irq::Nmi));
+    Ok(())
+}
+
+pub(super) fn set_action(cx: &mut Cx<'_>, args: SetActionArgs) -> Result<()> {
+    cx.set_policy(args.reboot, args.shutdown);
+    let action = &mut cx.world.action;
+    action.panic = args.panic.unwrap_or(action.panic);
+    action.watchdog = args.watchdog.unwrap_or(action.watchdog);
+    Ok(())
+}
+
+pub(super) fn watchdog_set_action(cx: &mut Cx<'_>, args: WatchdogSetActionArgs) -> Result<()> {
+    cx.world.action.watchdog = args.action;
+    Ok(())
+}

@@ -1,0 +1,324 @@
+//! The commands: names, arguments, a line of help, and who does it. Help, usage, parsing and completion read this and nothing else.
+
+use super::{Call, Refusal, info, log, memory, plug, run, snapshot, tree};
+use Kind::{Flag, Format, Number, Rest, Switch, Word};
+use Source as S;
+
+/// What an argument takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `-f`.
+    Flag(char),
+    /// One word, or a text in quotes.
+    Word(Source),
+    /// The rest of the line, not empty.
+    Rest(Source),
+    /// `/8xb`.
+    Format,
+    /// An expression.
+    Number,
+    /// `on` or `off`.
+    Switch,
+}
+
+/// Where completion finds an argument's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    Nothing,
+    Commands,
+    Infos,
+    DeviceTypes,
+    Devices,
+    ObjectTypes,
+    Objects,
+    ChardevKinds,
+    Chardevs,
+    Paths,
+    Snapshots,
+    LogItems,
+    Events,
+    Words(&'static [&'static str]),
+}
+
+/// An argument.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arg {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) optional: bool,
+}
+
+pub(super) type Run = fn(&mut Call<'_, '_>) -> Result<(), Refusal>;
+
+/// A command.
+pub(super) struct Command {
+    /// The name and its short forms.
+    pub(super) names: &'static [&'static str],
+    pub(super) args: &'static [Arg],
+    pub(super) help: &'static str,
+    pub(super) run: Run,
+    /// It reaches into the host: opens files or channels.
+    pub(super) host: bool,
+}
+
+const fn must(name: &'static str, kind: Kind) -> Arg {
+    Arg {
+        name,
+        kind,
+        optional: false,
+    }
+}
+
+const fn may(name: &'static str, kind: Kind) -> Arg {
+    Arg {
+        name,
+        kind,
+        optional: true,
+    }
+}
+
+const fn command(names: &'static [&'static str], args: &'static [Arg], help: &'static str, run: Run) -> Command {
+    Command {
+        names,
+        args,
+        help,
+        run,
+        host: false,
+    }
+}
+
+const fn on_host(mut c: Command) -> Command {
+    c.host = true;
+    c
+}
+
+pub(super) static COMMANDS: &[Command] = &[
+    on_host(command(
+        &["chardev-add"],
+        &[must("backend,id=ID[,option=value][,...]", Rest(S::ChardevKinds))],
+        "add a character device, as -chardev does",
+        plug::chardev_add,
+    )),
+    command(
+        &["chardev-remove"],
+        &[must("id", Word(S::Chardevs))],
+        "remove a character device",
+        plug::chardev_remove,
+    ),
+    command(
+        &["chardev-send-break"],
+        &[must("id", Word(S::Chardevs))],
+        "send a break on a character device",
+        plug::chardev_send_break,
+    ),
+    command(&["cont", "c"], &[], "let the machine run", run::cont),
+    command(
+        &["delvm"],
+        &[must("tag", Word(S::Snapshots))],
+        "forget a snapshot",
+        snapshot::delvm,
+    ),
+    on_host(command(
+        &["device_add"],
+        &[must("driver[,prop=value][,...]", Rest(S::DeviceTypes))],
+        "add a device, as -device does",
+        plug::device_add,
+    )),
+    command(
+        &["device_del"],
+        &[must("device", Word(S::Devices))],
+        "unplug a device by its id or path",
+        plug::device_del,
+    ),
+    on_host(command(
+        &["gdbserver"],
+        &[may("device", Word(S::Words(&["tcp::1234", "none"])))],
+        "let gdb debug the machine on a channel (tcp::1234 if none is named); 'none' ends it",
+        plug::gdbserver,
+    )),
+    command(
+        &["help", "?"],
+        &[may("cmd", Rest(S::Commands))],
+        "show all commands, or one",
+        info::help,
+    ),
+    command(
+        &["i"],
+        &[may("/fmt", Format), must("addr", Number)],
+        "read an I/O port",
+        memory::port_read,
+    ),
+    command(
+        &["info"],
+        &[may("subcommand", Word(S::Infos))],
+        "show things of the machine",
+        info::list,
+    ),
+    command(
+        &["loadvm"],
+        &[must("tag", Word(S::Snapshots))],
+        "go back to a snapshot",
+        snapshot::loadvm,
+    ),
+    command(
+        &["log"],
+        &[must("item1[,...]", Word(S::LogItems))],
+        "log these items ('none': nothing), as -d does",
+        log::log,
+    ),
+    on_host(command(
+        &["logfile"],
+        &[must("filename", Word(S::Nothing))],
+        "write the log to a file",
+        log::logfile,
+    )),
+    command(&["nmi"], &[], "raise a non-maskable interrupt", run::nmi),
+    command(
+        &["o"],
+        &[may("/fmt", Format), must("addr", Number), must("value", Number)],
+        "write an I/O port",
+        memory::port_write,
+    ),
+    on_host(command(
+        &["object_add"],
+        &[must("[qom-type=]type,id=ID[,prop=value][,...]", Rest(S::ObjectTypes))],
+        "make an object, as -object does",
+        plug::object_add,
+    )),
+    command(
+        &["object_del"],
+        &[must("id", Word(S::Objects))],
+        "end an object",
+        plug::object_del,
+    ),
+    command(
+        &["print", "p"],
+        &[may("/fmt", Format), must("expr", Number)],
+        "print the value of an expression ($reg is a register of the processor)",
+        memory::print,
+    ),
+    command(
+        &["qom-get"],
+        &[must("path", Word(S::Paths)), must("property", Word(S::Nothing))],
+        "print a property of an object",
+        tree::qom_get,
+    ),
+    command(
+        &["qom-list"],
+        &[may("path", Word(S::Paths))],
+        "list the properties of an object",
+        tree::qom_list,
+    ),
+    command(
+        &["qom-set"],
+        &[
+            may("-j", Flag('j')),
+            must("path", Word(S::Paths)),
+            must("property", Word(S::Nothing)),
+            must("value", Rest(S::Nothing)),
+        ],
+        "set a property of an object (-j: the value is JSON)",
+        tree::qom_set,
+    ),
+    command(&["quit", "q"], &[], "end the program", run::quit),
+    command(
+        &["savevm"],
+        &[may("tag", Word(S::Nothing))],
+        "take a snapshot of the machine, kept in this process",
+        snapshot::savevm,
+    ),
+    command(&["stop", "s"], &[], "stop the machine", run::stop),
+    command(
+        &["system_powerdown"],
+        &[],
+        "press the power button",
+        run::system_powerdown,
+    ),
+    command(&["system_reset"], &[], "press the reset button", run::system_reset),
+    command(
+        &["trace-event"],
+        &[must("name", Word(S::Events)), must("on|off", Switch)],
+        "switch trace events on or off (* stands for any text)",
+        log::trace_event,
+    ),
+    command(
+        &["x"],
+        &[may("/fmt", Format), must("addr", Number)],
+        "show memory as the processor sees it, or instructions (/3i)",
+        memory::virtual_dump,
+    ),
+    command(
+        &["xp"],
+        &[may("/fmt", Format), must("addr", Number)],
+        "show memory of the machine, or instructions",
+        memory::physical_dump,
+    ),
+];
+
+pub(super) static INFOS: &[Command] = &[
+    command(&["chardev"], &[], "character devices", info::chardev),
+    command(&["cpus"], &[], "processors", info::cpus),
+    command(&["history"], &[], "lines typed before", info::history),
+    command(&["irq"], &[], "interrupt lines that are wired", info::irq),
+    command(&["jit"], &[], "the execution engine", info::jit),
+    command(
+        &["mtree"],
+        &[may("-f", Flag('f'))],
+        "what stands in the address space (-f: flat, what an access finds)",
+        tree::mtree,
+    ),
+    command(&["name"], &[], "name of the machine", info::name),
+    command(&["pic"], &[], "interrupt controllers", info::pic),
+    command(
+        &["qom-tree"],
+        &[may("path", Word(S::Paths))],
+        "tree of objects",
+        tree::qom_tree,
+    ),
+    command(
+        &["qtree"],
+        &[may("-b", Flag('b'))],
+        "tree of buses and devices (-b: without properties)",
+        tree::qtree,
+    ),
+    command(
+        &["registers"],
+        &[may("-a", Flag('a')), may("vcpu", Number)],
+        "registers of a processor (-a: of all)",
+        info::registers,
+    ),
+    command(&["roms"], &[], "images that the loader put into memory", info::roms),
+    command(&["snapshots"], &[], "snapshots that savevm took", snapshot::list),
+    command(&["status"], &[], "whether the machine runs", info::status),
+    command(
+        &["trace-events"],
+        &[may("name", Word(S::Events))],
+        "trace events and whether they are on",
+        log::trace_events,
+    ),
+    command(&["uuid"], &[], "UUID of the machine", info::uuid),
+    command(&["version"], &[], "version of the program", info::version),
+];
+
+/// A command by one of its names.
+pub(super) fn find(table: &'static [Command], name: &str) -> Option<&'static Command> {
+    table.iter().find(|c| c.names.contains(&name))
+}
+
+impl Command {
+    /// Its line of help, after `prefix`.
+    pub(super) fn line(&self, prefix: &str) -> String {
+        let mut line = format!("{prefix}{}", self.names.join("|"));
+        for arg in self.args {
+            let (open, close) = match (arg.optional, arg.kind) {
+                (true, k) if k != Format => ("[", "]"),
+                _ => ("", ""),
+            };
+            line += &format!(" {open}{}{close}", arg.name);
+        }
+        if self.args.is_empty() {
+            line.push(' ');
+        }
+        format!("{line} -- {}\n", self.help)
+    }
+}

@@ -1,0 +1,214 @@
+//! What belongs to a machine and not into it: names, back ends, objects, descriptors, and the events on their way to clients.
+
+use serde_json::{Map, Value};
+use southbridge_backend_chardev::Chardevs;
+use southbridge_core::{Machine, MachineEvent, Outcome, PropValue, Registry, RunState};
+use southbridge_machine::{Layout, objects::Objects};
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::OwnedFd;
+
+use crate::commands::fds::FdSets;
+use crate::schema::{
+    DeviceDeletedEvent, DumpQueryResult, DumpStatus, Event, GuestPanicAction, GuestPanickedEvent, PanicAction,
+    PowerdownEvent, RebootAction, ResetEvent, ResumeEvent, ShutdownAction, ShutdownCause, ShutdownEvent, StopEvent,
+    SysEmuTarget, WatchdogAction, check_event, schema,
+};
+use crate::{Cx, HumanMonitor};
+
+/// What the command line said about the machine as a whole.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// `-name`.
+    pub name: Option<String>,
+    /// `-uuid`.
+    pub uuid: [u8; 16],
+    /// The architecture that this program emulates.
+    pub target: SysEmuTarget,
+    /// Machines that this program offers.
+    pub machines: Vec<&'static str>,
+    /// `-kernel`.
+    pub kernel: String,
+    /// `-append`.
+    pub append: String,
+}
+
+/// What to do on such occasions.
+#[derive(Debug, Clone, Copy)]
+pub struct Action {
+    /// Where the guest cannot go on.
+    pub panic: PanicAction,
+    /// Where a watchdog expires. Kept and told; boards' watchdogs reset by themselves.
+    pub watchdog: WatchdogAction,
+}
+
+/// What belongs to a machine.
+pub struct World {
+    /// What the command line said.
+    pub facts: Facts,
+    /// What stands where.
+    pub layout: Layout,
+    /// All device types.
+    pub registry: Registry,
+    /// `-global`.
+    pub globals: Vec<(String, String, PropValue)>,
+    /// Character back ends.
+    pub chardevs: Chardevs,
+    /// Objects.
+    pub objects: Objects,
+    /// What to do on certain occasions.
+    pub action: Action,
+    /// The human monitor, where there is one.
+    pub human: Option<HumanMonitor>,
+    pub(crate) named_fds: BTreeMap<String, OwnedFd>,
+    pub(crate) fd_sets: FdSets,
+    pub(crate) last_dump: DumpQueryResult,
+    pub(crate) panicked: bool,
+    pub(crate) events: VecDeque<(&'static str, Map<String, Value>)>,
+}
+
+impl World {
+    /// The surroundings of a machine.
+    pub fn new(facts: Facts, layout: Layout, registry: Registry, chardevs: Chardevs, objects: Objects) -> Self {
+        Self {
+            facts,
+            layout,
+            registry,
+            globals: Vec::new(),
+            chardevs,
+            objects,
+            action: Action {
+                panic: PanicAction::Shutdown,
+                watchdog: WatchdogAction::Reset,
+            },
+            human: None,
+            named_fds: BTreeMap::new(),
+            fd_sets: FdSets::default(),
+            last_dump: DumpQueryResult {
+                status: DumpStatus::None,
+                completed: 0,
+                total: 0,
+            },
+            panicked: false,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Tells every client of something.
+    pub fn emit<E: Event>(&mut self, event: &E) {
+        let data = match serde_json::to_value(event) {
+            Ok(Value::Object(data)) => data,
+            _ => Map::new(),
+        };
+        debug_assert_eq!(check_event(schema(), E::NAME, &data), Ok(()), "{}", E::NAME);
+        self.events.push_back((E::NAME, data));
+    }
+
+    /// Turns what happened to the machine into events.
+    pub(crate) fn hear(&mut self, event: &MachineEvent) {
+        match event {
+            MachineEvent::Stop => self.emit(&StopEvent {}),
+            MachineEvent::Resume => self.emit(&ResumeEvent {}),
+            MachineEvent::Reset { guest } => self.emit(&ResetEvent {
+                guest: *guest,
+                reason: if *guest {
+                    ShutdownCause::GuestReset
+                } else {
+                    ShutdownCause::HostQmpSystemReset
+                },
+            }),
+            MachineEvent::Shutdown { guest } => self.emit(&ShutdownEvent {
+                guest: *guest,
+                reason: if *guest {
+                    ShutdownCause::GuestShutdown
+                } else {
+                    ShutdownCause::HostQmpQuit
+                },
+            }),
+            MachineEvent::Powerdown => self.emit(&PowerdownEvent {}),
+            MachineEvent::Panicked(_) => {
+                self.panicked = true;
+                let action = match self.action.panic {
+                    PanicAction::Pause => GuestPanicAction::Pause,
+                    PanicAction::None => GuestPanicAction::Run,
+                    PanicAction::Shutdown | PanicAction::ExitFailure => GuestPanicAction::Poweroff,
+                };
+                self.emit(&GuestPanickedEvent { action });
+            }
+            MachineEvent::DeviceDeleted { id, path } => self.emit(&DeviceDeletedEvent {
+                device: id.clone(),
+                path: path.clone(),
+            }),
+        }
+    }
+
+    /// Whether the machine stays although its run would end.
+    pub(crate) fn hold(&mut self, outcome: &Outcome, machine: &mut Machine) -> bool {
+        match outcome {
+            // The processor stands for good: staying means to stay paused.
+            Outcome::Lockup(_) if matches!(self.action.panic, PanicAction::Pause | PanicAction::None) => {
+                machine.pause(RunState::GuestPanicked);
+                self.emit(&StopEvent {});
+                true
+            }
+            Outcome::Lockup(_) => {
+                self.emit(&ShutdownEvent {
+                    guest: true,
+                    reason: ShutdownCause::GuestPanic,
+                });
+                false
+            }
+            Outcome::GuestExit(_) => {
+                self.hear(&MachineEvent::Shutdown { guest: true });
+                false
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What happens to the machine through the monitor: the attendant is out of its place then, so it tells itself.
+impl Cx<'_> {
+    /// Stops the processors.
+    pub fn pause(&mut self, state: RunState) {
+        if self.machine.is_running() {
+            self.world.hear(&MachineEvent::Stop);
+        }
+        self.machine.pause(state);
+    }
+
+    /// Lets them go on.
+    pub fn resume(&mut self) {
+        if !self.machine.is_running() {
+            self.world.hear(&MachineEvent::Resume);
+        }
+        self.machine.resume();
+    }
+
+    /// Presses the reset button. A machine that stood stands before its first instruction then.
+    pub fn reset(&mut self) {
+        if self.machine.policy.reset_ends {
+            return self.end(ShutdownCause::HostQmpSystemReset);
+        }
+        self.machine.reset();
+        self.world.hear(&MachineEvent::Reset { guest: false });
+        if !self.machine.is_running() {
+            self.machine.pause(RunState::Prelaunch);
+        }
+    }
+
+    /// Ends the process in order.
+    pub fn end(&mut self, reason: ShutdownCause) {
+        self.world.emit(&ShutdownEvent { guest: false, reason });
+        self.machine.stop_handle().stop();
+    }
+
+    /// The reset and shutdown policies in the words of the protocol.
+    pub(crate) fn set_policy(&mut self, reboot: Option<RebootAction>, shutdown: Option<ShutdownAction>) {
+        if let Some(reboot) = reboot {
+            self.machine.policy.reset_ends = reboot == RebootAction::Shutdown;
+        }
+        if let Some(shutdown) = shutdown {
+            self.machine.policy.shutdown_pauses = shutdown == ShutdownAction::Pause;
+        }
+    }
+}
