@@ -16,7 +16,8 @@ use crate::link::{Link, LinkEvent};
 use crate::mux::{DEFAULT_ESCAPE, Menu};
 use crate::program::{Messages, QuitRequest};
 
-/// The directory of a machine's character back ends.
+/// The directory of a machine's character back ends. A clone is a copy of the names as they are now.
+#[derive(Clone)]
 pub struct Chardevs {
     ids: BTreeMap<String, BackendId>,
     quit: QuitRequest,

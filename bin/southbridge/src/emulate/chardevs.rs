@@ -102,6 +102,24 @@ impl Chardevs {
         }
     }
 
+    /// The same, giving the id.
+    ///
+    /// # Errors
+    /// When it names no channel, or the host refuses.
+    pub(crate) fn channel_id(&mut self, option: &SerialOpt, machine: &mut Machine) -> Result<Option<String>, OptError> {
+        self.channel(option, machine)?;
+        Ok(match &option.backend {
+            SerialBackend::None => None,
+            SerialBackend::Existing(id) => Some(id.value.clone()),
+            SerialBackend::Own(option) => Some(option.id.value.clone()),
+        })
+    }
+
+    /// The directory, for who opens and closes channels while the machine runs.
+    pub(crate) fn directory(&self) -> chardev::Chardevs {
+        self.all.clone()
+    }
+
     /// The back end that a device's property names.
     ///
     /// # Errors
@@ -145,7 +163,8 @@ fn pairs(option: &ChardevOpt) -> impl Iterator<Item = (&str, &str)> {
 /// # Errors
 /// At the first word that is wrong.
 pub(crate) fn check(config: &Config) -> Result<(), OptError> {
-    let own = config.serials.iter().filter_map(|s| match &s.backend {
+    let channels = config.serials.iter().chain(config.monitors.iter().map(|m| &m.channel));
+    let own = channels.filter_map(|s| match &s.backend {
         SerialBackend::Own(option) => Some(&**option),
         _ => None,
     });

@@ -7,6 +7,7 @@ pub(crate) mod devices;
 mod gdb;
 mod load;
 mod log;
+mod monitor;
 pub(crate) mod objects;
 mod qtest;
 mod semihosting;
@@ -40,7 +41,7 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     machine.sys.log = log::open(config)?;
     trace::attach(config, &mut machine, personality)?;
     let signals = signals::Signals::catch(&machine).map_err(board::no_host)?;
-    let servers = objects::start(config, &mut machine)?;
+    let objects = objects::start(config, &mut machine)?;
     let mut chardevs = chardevs::open(config, board, &mut machine, &signals)?;
     let mut built = board::build(machine, board, config, &board_options, &chardevs)?;
     devices::add(config, &mut built, &chardevs)?;
@@ -50,14 +51,15 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     qtest::attach(config, &mut built, &mut chardevs)?;
     gdb::attach(config, &mut built, &mut chardevs)?;
     apply_policy(config, &mut built.machine);
+    let Built { mut machine, layout } = built;
+    monitor::attach(config, personality, &mut machine, layout, &mut chardevs, objects)?;
     daemon::ready(config);
-    let status = if chardevs.wait(&mut built.machine, &signals) {
-        finish(&mut built, personality)
+    let status = if chardevs.wait(&mut machine, &signals) {
+        finish(&mut machine, personality)
     } else {
         0
     };
-    drop(built);
-    drop(servers);
+    drop(machine);
     drop(pid_file);
     Ok(status)
 }
@@ -71,8 +73,8 @@ fn apply_policy(config: &Config, machine: &mut Machine) {
 }
 
 /// Runs to the end and puts the outcome into words and a status.
-fn finish(built: &mut Built, personality: &Personality) -> u8 {
-    match built.machine.run() {
+fn finish(machine: &mut Machine, personality: &Personality) -> u8 {
+    match machine.run() {
         Outcome::GuestExit(status) => u8::try_from(status & 0xff).unwrap_or(1),
         Outcome::Lockup(text) => {
             eprintln!("{}: the guest's processor is locked up: {text}", personality.program);

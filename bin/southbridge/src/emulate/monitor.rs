@@ -1,0 +1,75 @@
+//! `-qmp`, `-mon`, and what a monitor has to know.
+
+use southbridge_cli::config::{PanicAction, WatchdogAction};
+use southbridge_cli::error::ErrorKind;
+use southbridge_cli::personality::Role;
+use southbridge_cli::{Config, OptError, Personality};
+use southbridge_core::Machine;
+use southbridge_machine::{Layout, Objects, registry};
+use southbridge_monitor::schema::{PanicAction as Panic, SysEmuTarget, WatchdogAction as Watchdog};
+use southbridge_monitor::{Facts, Monitor, World};
+
+use super::chardevs::Chardevs;
+use super::{board, devices};
+
+/// Puts a monitor beside the machine and lets it listen where the options say. It takes over what can be changed while the machine
+/// runs.
+///
+/// # Errors
+/// When a channel does not exist or is in use.
+pub(crate) fn attach(
+    config: &Config,
+    personality: &Personality,
+    machine: &mut Machine,
+    layout: Layout,
+    chardevs: &mut Chardevs,
+    objects: Objects,
+) -> Result<(), OptError> {
+    let mut channels = Vec::new();
+    for option in &config.monitors {
+        if let Some(id) = chardevs.channel_id(&option.channel, machine)? {
+            channels.push((id, option.pretty));
+        }
+    }
+    let facts = facts(config, personality);
+    let mut world = World::new(facts, layout, registry(), chardevs.directory(), objects);
+    world.globals = devices::globals(config)?;
+    world.action.panic = match config.action.panic {
+        PanicAction::Pause => Panic::Pause,
+        PanicAction::Shutdown => Panic::Shutdown,
+        PanicAction::ExitFailure => Panic::ExitFailure,
+        PanicAction::None => Panic::None,
+    };
+    world.action.watchdog = match config.action.watchdog {
+        WatchdogAction::Reset => Watchdog::Reset,
+        WatchdogAction::Shutdown => Watchdog::Shutdown,
+        WatchdogAction::Poweroff => Watchdog::Poweroff,
+        WatchdogAction::InjectNmi => Watchdog::InjectNmi,
+        WatchdogAction::Pause => Watchdog::Pause,
+        WatchdogAction::Debug => Watchdog::Debug,
+        WatchdogAction::None => Watchdog::None,
+    };
+    let mut monitor = Monitor::new(world);
+    for (id, pretty) in channels {
+        let refused = |why| OptError::nowhere(ErrorKind::Refused { why });
+        monitor.listen(machine, &id, pretty).map_err(refused)?;
+    }
+    machine.add_attendant(Box::new(monitor));
+    Ok(())
+}
+
+fn facts(config: &Config, personality: &Personality) -> Facts {
+    let target = match personality.role {
+        Role::QemuSystem(target) => SysEmuTarget::ALL.iter().copied().find(|t| t.name() == target),
+        _ => None,
+    };
+    let text = |o: &Option<southbridge_cli::Located<String>>| o.as_ref().map(|t| t.value.clone()).unwrap_or_default();
+    Facts {
+        name: config.name.guest.clone(),
+        uuid: config.uuid.unwrap_or_default(),
+        target: target.unwrap_or(SysEmuTarget::Arm),
+        machines: board::available(personality).map(|b| b.name).collect(),
+        kernel: text(&config.kernel),
+        append: text(&config.append),
+    }
+}
