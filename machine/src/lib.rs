@@ -15,7 +15,6 @@ pub use add::{AddError, Added, Spec, add_device, remove_device};
 pub use board::{BOARDS, Board};
 pub use build::{BuildError, Built, Layout, Options};
 pub use objects::Objects;
-pub use objects::Objects;
 
 use southbridge_core::Registry;
 
