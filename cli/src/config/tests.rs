@@ -254,7 +254,7 @@ fn errors_on_one_line() {
         "-hda disk.img",
         "-hda",
         "-monitor stdio",
-        "-qmp stdio",
+        "-mon chardev=c,mode=readline",
         "-device",
         "-serial=stdio",
         "-S=on",
