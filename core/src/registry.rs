@@ -49,6 +49,12 @@ fn check_type(t: &'static DeviceType) -> Vec<String> {
             faults.push(format!("{}.{}: no help", t.name, p.name));
         }
     }
+    if t.events.len() > 64 {
+        faults.push(format!("{}: more than 64 trace events", t.name));
+    }
+    for e in t.events.iter().filter(|e| e.help.is_empty()) {
+        faults.push(format!("{}: no help", e.name));
+    }
     for r in t.regions {
         if r.registers.len() > 254 {
             faults.push(format!("{}.{}: more than 254 register entries", t.name, r.name));

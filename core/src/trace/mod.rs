@@ -108,6 +108,7 @@ macro_rules! trace_events {
         $($name:ident ( $($field:ident : $kind:ident),* ) $help:literal;)*
     }) => {
         $(#[$meta])*
+        #[allow(unreachable_pub, reason = "the module says how far it reaches")]
         $vis mod $module {
             /// The table.
             // A static of the array itself: its address is what names the table in a machine.
