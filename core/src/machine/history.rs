@@ -160,6 +160,11 @@ impl Machine {
                 Some(other) => break Reached::Stuck(other),
             }
         };
+        if reached == Reached::There {
+            // Who stands at a moment sees what entered at it.
+            self.sys.fire_timers();
+            self.look_at_tape();
+        }
         self.state = state;
         self.halt_at = halt;
         reached

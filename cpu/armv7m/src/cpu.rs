@@ -190,7 +190,7 @@ fn numbered(number: u16) -> String {
 /// Interrupt inputs: 0 to 239 are the external interrupts, [`crate::NMI_LINE`] is NMI.
 /// After [`CpuExit::Semihosting`] the PC is already behind the BKPT; `finish_semihosting` writes R0.
 pub struct CortexM {
-    engine: Engine<System>,
+    pub(crate) engine: Engine<System>,
 }
 
 /// Layout version of the saved [`State`].

@@ -82,8 +82,12 @@ impl<B: Bus> Engine<B> {
     }
 }
 
-/// The private peripheral bus (ARM ARM B3.1).
-const PRIVATE: &[(u64, u64)] = &[(0xe000_0000, 0xe00f_ffff)];
+/// The bit-band aliases and the private peripheral bus (ARM ARM B3.1).
+const PRIVATE: &[(u64, u64)] = &[
+    (0x2200_0000, 0x23ff_ffff),
+    (0x4200_0000, 0x43ff_ffff),
+    (0xe000_0000, 0xe00f_ffff),
+];
 
 impl CpuDebug for CortexM {
     fn set_stops(&mut self, breakpoints: &[u64], watchpoints: &[Watchpoint]) {
@@ -100,7 +104,7 @@ impl CpuDebug for CortexM {
     }
 
     fn private(&self) -> &'static [(u64, u64)] {
-        PRIVATE
+        if self.engine.config().bitband { PRIVATE } else { &PRIVATE[2..] }
     }
 
     fn read_private(&mut self, address: u64, size: u8, sys: &mut System) -> Option<u64> {

@@ -25,18 +25,28 @@ pub(crate) fn memory_map(machine: &mut Machine) -> String {
             .map(|(f, l)| (*f, *l, false)),
     );
     ranges.sort_unstable();
-    // What touches and is alike is one.
-    ranges.dedup_by(|next, before| {
-        let joins = before.1.checked_add(1) == Some(next.0) && before.2 == next.2;
-        if joins {
-            before.1 = next.1;
-        }
-        joins
-    });
-    for (first, last, flash) in ranges {
+    for (first, last, flash) in joined(&ranges) {
         one(&mut out, first, last, flash);
     }
     out.push_str("</memory-map>");
+    out
+}
+
+/// What touches or overlaps and is alike becomes one; of two that are not alike the lower keeps what both have, as gdb refuses a map
+/// with overlaps. `ranges` are sorted.
+fn joined(ranges: &[(u64, u64, bool)]) -> Vec<(u64, u64, bool)> {
+    let mut out: Vec<(u64, u64, bool)> = Vec::new();
+    for &(first, last, flash) in ranges {
+        match out.last_mut() {
+            Some(before) if before.2 == flash && first <= before.1.saturating_add(1) => before.1 = before.1.max(last),
+            Some(before) if last <= before.1 => {}
+            Some(before) if first <= before.1 => {
+                let first = before.1 + 1;
+                out.push((first, last, flash));
+            }
+            _ => out.push((first, last, flash)),
+        }
+    }
     out
 }
 

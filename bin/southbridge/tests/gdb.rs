@@ -1,0 +1,187 @@
+//! gdb itself against the program: transcripts as golden files, in `tests/gdb`. Each begins at the first instruction of a firmware and
+//! tells gdb what `NAME.gdb` says.
+
+mod common;
+
+use common::{Guard, firmware, program, wait};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+fn has_gdb(test: &str) -> bool {
+    let there = Command::new("gdb-multiarch")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    let there = there.is_ok_and(|s| s.success());
+    if !there {
+        southbridge_testing::skip(test, "gdb-multiarch is not installed");
+    }
+    there
+}
+
+/// A machine that waits for gdb on a unix socket.
+struct Target {
+    socket: PathBuf,
+    guest: Guard,
+    _dir: tempfile::TempDir,
+}
+
+impl Target {
+    fn start(board: &str, image: &str, more: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("gdb.sock");
+        let guest = program()
+            .args([
+                "-M",
+                board,
+                "-nographic",
+                "-semihosting",
+                "-serial",
+                "null",
+                "-pace",
+                "skip",
+                "-kernel",
+            ])
+            .arg(firmware(&format!("{image}-{board}.elf")))
+            .arg("-gdb")
+            .arg(format!("unix:{},server=on,wait=off", socket.display()))
+            .args(more)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let this = Self {
+            socket,
+            guest: Guard(guest),
+            _dir: dir,
+        };
+        wait("the socket", || this.socket.exists());
+        this
+    }
+
+    fn connect(&self) -> UnixStream {
+        let s = UnixStream::connect(&self.socket).unwrap();
+        s.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        s
+    }
+}
+
+/// What gdb says to the commands of a file.
+fn gdb(target: &Target, board: &str, image: &str, script: &Path) -> String {
+    let out = Command::new("timeout")
+        .args(["60", "gdb-multiarch", "-nx", "-batch"])
+        .args([
+            "-ex",
+            "set pagination off",
+            "-ex",
+            "set confirm off",
+            "-ex",
+            "set architecture arm",
+        ])
+        .arg("-ex")
+        .arg(format!("target remote {}", target.socket.display()))
+        .arg("-x")
+        .arg(script)
+        .arg(firmware(&format!("{image}-{board}.elf")))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let both = [out.stdout, out.stderr].concat();
+    // Times and rates are the host's.
+    let text = String::from_utf8_lossy(&both).into_owned();
+    text.lines()
+        .filter(|l| !l.starts_with("Transfer rate"))
+        .map(|l| format!("{l}\n"))
+        .collect()
+}
+
+fn transcript(name: &str, board: &str, image: &str) {
+    if !has_gdb(name) {
+        return;
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gdb");
+    let target = Target::start(board, image, &["-S"]);
+    let text = gdb(&target, board, image, &folder.join(format!("{name}.gdb")));
+    let golden = folder.join(format!("{name}.txt"));
+    if std::env::var_os("SOUTHBRIDGE_BLESS").is_some() {
+        std::fs::write(&golden, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&golden).unwrap_or_default();
+    assert_eq!(text, expected, "{name}: SOUTHBRIDGE_BLESS=1 takes a new answer over");
+}
+
+#[test]
+fn look_and_step() {
+    transcript("look-and-step", "mps2-an385", "t-exceptions");
+}
+
+#[test]
+fn stops() {
+    transcript("stops", "mps2-an385", "t-exceptions");
+}
+
+#[test]
+fn backwards() {
+    transcript("backwards", "mps2-an385", "t-exceptions");
+}
+
+#[test]
+fn load_into_flash() {
+    transcript("flash", "lm3s6965evb", "hello");
+}
+
+fn packet(text: &str) -> Vec<u8> {
+    let sum = text.bytes().fold(0u8, u8::wrapping_add);
+    format!("${text}#{sum:02x}").into_bytes()
+}
+
+/// Reads until what came ends a packet.
+fn reply(s: &mut UnixStream) -> String {
+    let mut all = Vec::new();
+    let mut byte = [0];
+    while all.len() < 4 || all[all.len() - 3] != b'#' {
+        assert_eq!(s.read(&mut byte).unwrap(), 1, "the other side went away");
+        all.push(byte[0]);
+    }
+    String::from_utf8_lossy(&all).trim_start_matches('+').to_owned()
+}
+
+#[test]
+fn a_client_that_is_killed_makes_room_for_the_next() {
+    let target = Target::start("mps2-an385", "hello", &["-S"]);
+    for half in ["$g", "$m0,4#", "", "$vCont;c#a8", "\x03"] {
+        let mut s = target.connect();
+        s.write_all(half.as_bytes()).unwrap();
+        drop(s);
+    }
+    let mut s = target.connect();
+    s.write_all(&packet("m4,4")).unwrap();
+    assert!(reply(&mut s).starts_with('$'));
+    s.write_all(&packet("vKill;1")).unwrap();
+    assert!(reply(&mut s).starts_with("$OK"));
+    let mut guest = target.guest;
+    assert_eq!(guest.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_guest_that_locks_up_stays_for_the_debugger() {
+    let target = Target::start("mps2-an385", "hello", &["-S"]);
+    let mut s = target.connect();
+    for (say, answer) in [
+        // Every fault is one in HardFault without a handler.
+        ("M8,8:0000000000000000", "$OK"),
+        ("Pf=00000060", "$OK"),
+        ("c", "$O"),
+    ] {
+        s.write_all(&packet(say)).unwrap();
+        let got = reply(&mut s);
+        assert!(got.starts_with(answer), "{say}: {got}");
+    }
+    assert!(reply(&mut s).starts_with("$T0bthread:01;"));
+    s.write_all(&packet("pf")).unwrap();
+    assert!(reply(&mut s).starts_with('$'));
+    assert!(target.guest.terminate().success());
+}

@@ -1,0 +1,6 @@
+info mem
+load
+break main
+continue
+info registers pc
+detach
