@@ -124,6 +124,9 @@ pub enum Mode {
     Play,
 }
 
+/// Bytes written into guest memory, by address.
+type Writes = Vec<(u64, Vec<u8>)>;
+
 /// The log and the place in it.
 #[derive(Debug, Default)]
 pub struct Tape {
@@ -140,7 +143,7 @@ pub struct Tape {
     /// Completions that came while the tape played.
     held: VecDeque<(DeviceId, Completion)>,
     /// Writes of the semihosting call in progress.
-    writes: Option<Vec<(u64, Vec<u8>)>>,
+    writes: Option<Writes>,
     broken: Option<String>,
     /// While playing: what the machine says goes out all the same.
     aloud: bool,
@@ -267,7 +270,9 @@ impl Tape {
 
     /// The recording has lost something.
     pub fn break_off(&mut self, why: impl Into<String>) {
-        self.broken.get_or_insert(why.into());
+        if self.mode != Mode::Off {
+            self.broken.get_or_insert(why.into());
+        }
     }
 
     /// Hears something, wherever the tape is: one that enters the past from outside stands there from now on.
@@ -331,7 +336,7 @@ impl Tape {
     }
 
     /// While playing: the recorded answer to a semihosting call; `Err` if there is none.
-    pub(crate) fn semihosting(&mut self) -> Result<(u64, Vec<(u64, Vec<u8>)>), ()> {
+    pub(crate) fn semihosting(&mut self) -> Result<(u64, Writes), ()> {
         match self.peek() {
             Some((_, Input::Semihosting { result, writes })) => {
                 let answer = (*result, writes.clone());

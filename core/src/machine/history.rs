@@ -181,7 +181,7 @@ impl Machine {
     /// # Errors
     /// Nothing stands there.
     pub fn poke(&mut self, address: u64, data: &[u8]) -> Result<(), crate::fault::BusError> {
-        self.from_outside(Input::Write {
+        self.outside_did(Input::Write {
             address,
             data: data.to_vec(),
         });
@@ -195,7 +195,7 @@ impl Machine {
     pub fn peek(&mut self, address: u64, out: &mut [u8]) -> Result<(), crate::fault::BusError> {
         if !self.is_memory(address, out.len() as u64) {
             let len = out.len() as u64;
-            self.from_outside(Input::Read { address, len });
+            self.outside_did(Input::Read { address, len });
         }
         self.access(address, &mut Transfer::Read(out))
     }
@@ -204,7 +204,7 @@ impl Machine {
     pub fn poke_register(&mut self, name: &str, value: u64) -> bool {
         let done = self.cpu.as_mut().is_some_and(|c| c.set_register(name, value));
         if done {
-            self.from_outside(Input::Register {
+            self.outside_did(Input::Register {
                 name: name.to_owned(),
                 value,
             });
@@ -214,13 +214,13 @@ impl Machine {
 
     /// Resets the machine from outside, recorded.
     pub fn reset_from_outside(&mut self) {
-        self.from_outside(Input::Reset);
+        self.outside_did(Input::Reset);
         self.reset();
         self.emit(&super::MachineEvent::Reset { guest: false });
     }
 
     /// What is done now was not done then: snapshots of what then was the future are of no use any more.
-    fn from_outside(&mut self, input: Input) {
+    fn outside_did(&mut self, input: Input) {
         let now = self.sys.moment();
         if let Some(history) = &mut self.history {
             if self.sys.tape.plays() {

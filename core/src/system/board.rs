@@ -14,6 +14,7 @@ impl System {
         properties.apply_defaults(device_type.properties);
         self.declare_events(device_type.events);
         let me = self.free_place()?;
+        self.tape.break_off("a device was plugged in");
         let cast = Role::cast::<dyn Mmio>(device_type.roles);
         let region = |decl: &'static Region| RegionState {
             decl,
@@ -74,6 +75,7 @@ impl System {
         let Some(slot) = place.and_then(|p| p.take_if(|s| s.me == id)) else {
             return;
         };
+        self.tape.break_off("a device was unplugged");
         self.free.push(id.successor());
         self.free.sort_by_key(|id| std::cmp::Reverse(id.index()));
         for m in slot.regions.iter().flat_map(|r| &r.mappings) {
@@ -180,6 +182,11 @@ impl System {
     /// The wire that an output drives.
     pub fn net_of(&self, device: DeviceId, output: LineId) -> Option<NetId> {
         self.slot(device)?.outputs.get(usize::from(output))?.0
+    }
+
+    /// What hangs on the receiving end of a wire.
+    pub fn net_sinks(&self, net: NetId) -> Vec<Sink> {
+        self.nets.sinks(net).into_iter().map(|(sink, _)| sink).collect()
     }
 
     /// Attaches a receiver to a wire.

@@ -197,13 +197,6 @@ impl Session {
         }
     }
 
-    /// The program ends while the client waits.
-    pub fn program_ends(&mut self) {
-        if std::mem::take(&mut self.waiting) {
-            self.send(StopReply::Exited(0).packet());
-        }
-    }
-
     // ----- what the client wants ------------------------------------------------------------------------------------------------
 
     fn obey(&mut self, command: Command, cx: &mut Surroundings<'_>) {

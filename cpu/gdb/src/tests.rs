@@ -400,6 +400,28 @@ fn run_a_while(machine: &mut Machine) {
 }
 
 #[test]
+fn a_machine_that_cannot_go_back_says_why() {
+    let (mut built, _) = board(STOPS, false);
+    let machine = &mut built.machine;
+    machine.start();
+    let mut session = Session::open(machine);
+    let uart = registry().get("cmsdk-apb-timer").unwrap();
+    machine
+        .sys
+        .add_device(uart, Some("new"), southbridge_core::Properties::default(), &[])
+        .unwrap();
+    session.receive(&frame(b"bs"), &mut Surroundings::new(machine, &mut Minimal));
+    let output = session.take_output();
+    let mut receiver = Receiver::default();
+    let said: Vec<_> = output.iter().filter_map(|b| receiver.push(*b)).collect();
+    let why = "this machine cannot go back in time: a device was plugged in\n";
+    let text = format!("O{}", southbridge_protocol_gdb::to_hex(why.as_bytes()));
+    let packets = [text.as_bytes(), b"T05thread:01;replaylog:begin;"].map(|p| Input::Packet(p.to_vec()));
+    assert_eq!(said[1..], packets);
+    session.close(machine);
+}
+
+#[test]
 fn a_past_with_an_end_of_time_is_not_waited_for() {
     let (mut built, _) = board(STOPS, false);
     let machine = &mut built.machine;
