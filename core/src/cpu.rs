@@ -82,6 +82,12 @@ pub trait Cpu: Any + Send {
     /// Where execution goes on.
     fn pc(&self) -> u64;
 
+    /// The instruction at `address`, of which `code` has the first bytes, as text, and its length in bytes. `None` if those are too
+    /// few, or the engine has no texts.
+    fn disassemble(&self, _address: u64, _code: &[u8]) -> Option<(usize, String)> {
+        None
+    }
+
     /// What the engine offers a debugger, if it offers anything.
     fn debug(&mut self) -> Option<&mut dyn CpuDebug> {
         None

@@ -50,6 +50,21 @@ impl Log {
         }
     }
 
+    /// What is written.
+    pub fn items(&self) -> LogItems {
+        self.items
+    }
+
+    /// Changes what is written.
+    pub fn set_items(&mut self, items: LogItems) {
+        self.items = items;
+    }
+
+    /// Changes where it goes.
+    pub fn set_sink(&mut self, sink: Box<dyn Write + Send>) {
+        self.sink = sink;
+    }
+
     /// Where warnings go instead of stderr.
     pub fn set_warnings(&mut self, sink: Box<dyn Write + Send>) {
         self.warnings = sink;

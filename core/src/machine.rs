@@ -343,6 +343,27 @@ impl Machine {
         self.attendants.push(Some(attendant));
     }
 
+    /// Calls an attendant by its type, on behalf of another. `None` if the machine has none such, or it is at work itself.
+    pub fn with_attendant<T: Attendant, R>(&mut self, f: impl FnOnce(&mut T, &mut Self) -> R) -> Option<R> {
+        let is = |a: &Option<Box<dyn Attendant>>| a.as_deref().is_some_and(|a| (a as &dyn Any).is::<T>());
+        let i = self.attendants.iter().position(is)?;
+        let mut a = self.attendants.get_mut(i)?.take()?;
+        let concrete = (&mut *a as &mut dyn Any).downcast_mut::<T>();
+        let result = concrete.map(|t| f(t, self));
+        if let Some(place) = self.attendants.get_mut(i) {
+            *place = Some(a);
+        }
+        result
+    }
+
+    /// Dismisses all attendants of a type but one that is itself at work.
+    pub fn remove_attendants<T: Attendant>(&mut self) {
+        // Places stay: somebody may be going through them.
+        for place in &mut self.attendants {
+            place.take_if(|a| (&**a as &dyn Any).is::<T>());
+        }
+    }
+
     /// What the machine is doing.
     pub fn run_state(&self) -> RunState {
         self.state
@@ -533,6 +554,7 @@ impl Machine {
 
     fn requests(&mut self) -> Option<Outcome> {
         if self.stop.swap(false, Ordering::AcqRel) {
+            self.emit(&MachineEvent::Shutdown { guest: false });
             return Some(Outcome::Stopped);
         }
         if self.sys.requests.contains(Requests::SHUTDOWN) {

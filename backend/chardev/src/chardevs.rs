@@ -190,6 +190,15 @@ impl Chardevs {
         }
     }
 
+    /// Gives a back end that was made otherwise an id; `false` if that is taken.
+    pub fn adopt(&mut self, id: &str, backend: BackendId) -> bool {
+        let free = !self.ids.contains_key(id);
+        if free {
+            self.ids.insert(id.to_owned(), backend);
+        }
+        free
+    }
+
     /// A back end by its id.
     pub fn get(&self, id: &str) -> Option<BackendId> {
         self.ids.get(id).copied()

@@ -276,6 +276,9 @@ impl Cpu for CortexM {
     fn pc(&self) -> u64 {
         self.engine.register("pc").unwrap_or(0).into()
     }
+    fn disassemble(&self, address: u64, code: &[u8]) -> Option<(usize, String)> {
+        crate::disasm::at(address as u32, code)
+    }
     fn debug(&mut self) -> Option<&mut dyn CpuDebug> {
         Some(self)
     }

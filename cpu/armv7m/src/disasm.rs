@@ -4,7 +4,7 @@
 //! that a literal load shows its address and ADR the value. Encodings that decode to the same thing print alike, except where the
 //! encoding's own name says more (barriers, hints).
 
-use crate::decode::{find, is_wide};
+use crate::decode::{decode, find, is_wide};
 use crate::insn::{Alu, Insn, Kind, Mode, Shift, Src, Width};
 
 const REGISTERS: [&str; 16] = [
@@ -26,6 +26,19 @@ pub fn text(raw: u32, insn: &Insn, it: u8) -> String {
         true => format!("{name}{condition}"),
         false => format!("{:<7} {operands}", format!("{name}{condition}")),
     }
+}
+
+/// The instruction at `pc` that `code` begins with, as if in no IT block, and its length in bytes; `None` if `code` ends within it.
+pub fn at(pc: u32, code: &[u8]) -> Option<(usize, String)> {
+    let half = |i: usize| Some(u16::from_le_bytes([*code.get(i)?, *code.get(i + 1)?]));
+    let first = half(0)?;
+    let wide = is_wide(first);
+    let raw = match wide {
+        true => u32::from(first) << 16 | u32::from(half(2)?),
+        false => first.into(),
+    };
+    let size = if wide { 4 } else { 2 };
+    Some((size, text(raw, &decode(raw, wide, pc, false), 0)))
 }
 
 /// Mnemonic and operands.

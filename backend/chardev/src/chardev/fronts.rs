@@ -85,6 +85,17 @@ impl Chardev {
         })
     }
 
+    /// Gives the keyboard to whom has been here longest: somebody who came later stays in the background.
+    pub fn focus_first(&mut self, host: &mut HostCx<'_>) {
+        self.forget_gone();
+        let longest = self.fronts.iter().enumerate();
+        let longest = longest.filter_map(|(i, f)| Some((f.as_ref()?.serial, i))).min();
+        if let Some((_, i)) = longest.filter(|(_, i)| *i != self.focus) {
+            self.focus = i;
+            self.room_grew(host);
+        }
+    }
+
     pub(super) fn forget_gone(&mut self) {
         for f in &mut self.fronts {
             if f.as_ref().is_some_and(|f| f.alive.strong_count() == 0) {
