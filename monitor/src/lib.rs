@@ -1,10 +1,11 @@
 //! The monitor: programs and people drive a machine through it, between two instructions.
 //!
-//! [`Monitor`] is the machine's attendant. It owns the connections ([`qmp`]), what belongs to the machine but not into it ([`World`]:
+//! [`Monitor`] is the machine's attendant. It owns the connections ([`qmp`], [`hmp`]), what belongs to the machine but not into it ([`World`]:
 //! back ends by name, objects, descriptors), and runs commands ([`commands`]) whose shapes the schema ([`schema`]) gives. What commands
 //! tell of the machine is read from the machine ([`tree`]); nothing is kept twice.
 
 mod commands;
+pub mod hmp;
 pub mod qmp;
 pub mod schema;
 mod tree;
@@ -35,6 +36,7 @@ pub type HumanMonitor = fn(&mut Cx<'_>, &str) -> String;
 pub struct Monitor {
     world: World,
     connections: Connections,
+    consoles: hmp::Consoles,
 }
 
 impl Monitor {
@@ -43,6 +45,7 @@ impl Monitor {
         Self {
             world,
             connections: Connections::default(),
+            consoles: hmp::Consoles::default(),
         }
     }
 
@@ -55,6 +58,26 @@ impl Monitor {
         self.connections.listen(machine, &self.world, chardev, pretty)
     }
 
+    /// Lets people type commands ([`hmp`]) on a character back end; `plain` is for programs, which want no echo. Behind the menu of a
+    /// shared one it stays in the background until it is switched to.
+    ///
+    /// # Errors
+    /// When the back end is in use or gone.
+    pub fn listen_human(&mut self, machine: &mut Machine, chardev: &str, plain: bool) -> Result<(), String> {
+        self.consoles.listen(machine, &self.world, chardev, plain)
+    }
+
+    /// Works with the machine and what belongs to it, and tells QMP's clients what came of it.
+    pub fn with<R>(&mut self, machine: &mut Machine, f: impl FnOnce(&mut Cx<'_>) -> R) -> R {
+        let result = f(&mut Cx {
+            machine,
+            world: &mut self.world,
+            sent: &mut VecDeque::new(),
+        });
+        self.connections.tell_events(machine, &mut self.world);
+        result
+    }
+
     /// What belongs to the machine.
     pub fn world(&mut self) -> &mut World {
         &mut self.world
@@ -64,6 +87,8 @@ impl Monitor {
 impl Attendant for Monitor {
     fn attend(&mut self, machine: &mut Machine) {
         self.connections.attend(machine, &mut self.world);
+        self.consoles.attend(machine, &mut self.world);
+        self.connections.tell_events(machine, &mut self.world);
     }
 
     fn on_event(&mut self, event: &MachineEvent, machine: &mut Machine) {

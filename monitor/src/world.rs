@@ -59,10 +59,13 @@ pub struct World {
     pub action: Action,
     /// The human monitor, where there is one.
     pub human: Option<HumanMonitor>,
+    /// What it remembers.
+    pub hmp: crate::hmp::Memory,
     pub(crate) named_fds: BTreeMap<String, OwnedFd>,
     pub(crate) fd_sets: FdSets,
     pub(crate) last_dump: DumpQueryResult,
-    pub(crate) panicked: bool,
+    /// The process is about to end.
+    pub(crate) ending: bool,
     pub(crate) events: VecDeque<(&'static str, Map<String, Value>)>,
 }
 
@@ -80,7 +83,8 @@ impl World {
                 panic: PanicAction::Shutdown,
                 watchdog: WatchdogAction::Reset,
             },
-            human: None,
+            human: Some(crate::hmp::execute),
+            hmp: crate::hmp::Memory::default(),
             named_fds: BTreeMap::new(),
             fd_sets: FdSets::default(),
             last_dump: DumpQueryResult {
@@ -88,7 +92,7 @@ impl World {
                 completed: 0,
                 total: 0,
             },
-            panicked: false,
+            ending: false,
             events: VecDeque::new(),
         }
     }
@@ -116,17 +120,18 @@ impl World {
                     ShutdownCause::HostQmpSystemReset
                 },
             }),
+            // The monitor has told of its own wishes already.
+            MachineEvent::Shutdown { guest: false } if self.ending => {}
             MachineEvent::Shutdown { guest } => self.emit(&ShutdownEvent {
                 guest: *guest,
                 reason: if *guest {
                     ShutdownCause::GuestShutdown
                 } else {
-                    ShutdownCause::HostQmpQuit
+                    ShutdownCause::HostSignal
                 },
             }),
             MachineEvent::Powerdown => self.emit(&PowerdownEvent {}),
             MachineEvent::Panicked(_) => {
-                self.panicked = true;
                 let action = match self.action.panic {
                     PanicAction::Pause => GuestPanicAction::Pause,
                     PanicAction::None => GuestPanicAction::Run,
@@ -199,6 +204,7 @@ impl Cx<'_> {
     /// Ends the process in order.
     pub fn end(&mut self, reason: ShutdownCause) {
         self.world.emit(&ShutdownEvent { guest: false, reason });
+        self.world.ending = true;
         self.machine.stop_handle().stop();
     }
 

@@ -87,8 +87,13 @@ pub(super) fn parse(command: &Command, text: &str, registers: expr::Registers<'_
 fn one<'t>(arg: &Arg, text: &'t str, registers: expr::Registers<'_>) -> Result<(Option<Value>, &'t str), String> {
     if let Kind::Flag(letter) = arg.kind {
         let mut chars = text.chars();
-        let is = chars.next() == Some('-') && chars.next() == Some(letter) && chars.next().is_none_or(char::is_whitespace);
-        return Ok(if is { (Some(Value::Flag), &text[2..]) } else { (None, text) });
+        let is =
+            chars.next() == Some('-') && chars.next() == Some(letter) && chars.next().is_none_or(char::is_whitespace);
+        return Ok(if is {
+            (Some(Value::Flag), &text[2..])
+        } else {
+            (None, text)
+        });
     }
     if text.is_empty() {
         return Ok((None, text));
@@ -142,7 +147,9 @@ fn read_format(text: &str) -> Result<(Format, &str), String> {
         width: None,
     };
     if digits > 0 {
-        format.count = text[..digits].parse().map_err(|_| format!("{} is too many", &text[..digits]))?;
+        format.count = text[..digits]
+            .parse()
+            .map_err(|_| format!("{} is too many", &text[..digits]))?;
     }
     for (i, c) in text.char_indices().skip(digits) {
         match c {
@@ -152,7 +159,11 @@ fn read_format(text: &str) -> Result<(Format, &str), String> {
             'w' => format.width = Some(4),
             'g' | 'L' => format.width = Some(8),
             c if c.is_whitespace() => return Ok((format, &text[i..])),
-            c => return Err(format!("'{c}' is no format: there are o, d, u, x, i, c and the widths b, h, w, g")),
+            c => {
+                return Err(format!(
+                    "'{c}' is no format: there are o, d, u, x, i, c and the widths b, h, w, g"
+                ));
+            }
         }
     }
     Ok((format, ""))

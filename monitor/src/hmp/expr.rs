@@ -85,7 +85,9 @@ impl<'t> Reader<'t, '_> {
             Some('~') => self.unary().map(|v| !v),
             Some(_) => {
                 let value = self.sum()?;
-                self.operator(&[')']).map(|_| value).ok_or_else(|| "')' is missing".into())
+                self.operator(&[')'])
+                    .map(|_| value)
+                    .ok_or_else(|| "')' is missing".into())
             }
             None => self.atom(),
         };

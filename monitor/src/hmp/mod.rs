@@ -22,10 +22,10 @@ mod table;
 mod tests;
 mod tree;
 
-use std::collections::VecDeque;
-use std::fmt::Write;
 use southbridge_core::Machine;
 use southbridge_protocol_qmp as qmp;
+use std::collections::VecDeque;
+use std::fmt::Write;
 
 use crate::{Cx, Monitor, World};
 use args::Values;
@@ -114,8 +114,15 @@ fn execute_with(cx: &mut Cx<'_>, line: &str, history: &[String]) -> String {
 }
 
 fn usage(command: &Command, why: &str) -> String {
-    let group = if INFOS.iter().any(|i| std::ptr::eq(i, command)) { "info " } else { "" };
-    format!("{group}{}: {why}\nTry \"help {group}{}\" for more information\n", command.names[0], command.names[0])
+    let group = if INFOS.iter().any(|i| std::ptr::eq(i, command)) {
+        "info "
+    } else {
+        ""
+    };
+    format!(
+        "{group}{}: {why}\nTry \"help {group}{}\" for more information\n",
+        command.names[0], command.names[0]
+    )
 }
 
 /// The command of a line and the rest of the line; the name where there is none. `p/x` needs no space.
@@ -162,11 +169,7 @@ fn register(machine: &Machine, name: &str) -> Option<u64> {
 
 /// Runs one line on a machine that has a [`Monitor`] among its attendants; `None` if it has none, or it is at work itself.
 pub fn execute_on(machine: &mut Machine, line: &str) -> Option<String> {
-    machine.with_attendant(|monitor: &mut Monitor, machine| {
-        let output = monitor.with_world(machine, |cx| execute(cx, line));
-        monitor.tell_events(machine);
-        output
-    })
+    machine.with_attendant(|monitor: &mut Monitor, machine| monitor.with(machine, |cx| execute(cx, line)))
 }
 
 /// gdb's `monitor`, where gdb's server is one of the machine's attendants beside [`Monitor`].
