@@ -8,6 +8,7 @@ mod board;
 mod command_line;
 mod cpu;
 mod device;
+mod gdb;
 pub mod mutate;
 mod parts;
 mod program;
@@ -16,6 +17,7 @@ pub use board::{board, board_state, firmware};
 pub use command_line::{command_line, demo_file, option_lists};
 pub use cpu::{cpu_code, cpu_registers};
 pub use device::{device, device_state};
+pub use gdb::gdb;
 pub use parts::keys;
 pub use program::{chardev, ivshmem_client, ivshmem_server, program};
 
@@ -43,6 +45,7 @@ pub static TARGETS: &[Target] = &[
     target("chardev", chardev, 512, "telnet, the keys of the Ctrl-a menu, options of character back ends"),
     target("cpu-code", cpu_code, 1024, "any bytes as Thumb code, cut into slices in two ways that must agree"),
     target("cpu-registers", cpu_registers, 1024, "the processor's own registers, through its private bus"),
+    target("gdb", gdb, 512, "packets of gdb on a machine that runs between them, backwards too"),
     target("device", device, 1024, "each type of device through registers, lines, time, reset and its serial peer"),
     target("device-state", device_state, 512, "altered states loaded into each type of device"),
     target("board", board, 1024, "both boards through their address space"),

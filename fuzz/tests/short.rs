@@ -108,6 +108,7 @@ short! {
     chardev "chardev" 4000;
     cpu_code "cpu-code" 1500;
     cpu_registers "cpu-registers" 1500;
+    gdb "gdb" 1500;
     device "device" 3000;
     device_state "device-state" 3000;
     board "board" 150;

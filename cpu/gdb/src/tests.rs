@@ -348,6 +348,52 @@ fn the_past_is_the_same_to_the_instruction_with_its_input() {
 }
 
 #[test]
+fn real_firmware_is_the_same_on_the_way_back() {
+    for name in ["t-timers", "t-systick", "t-semihosting", "t-watchdog"] {
+        let path = format!(
+            "{}/../../firmware/prebuilt/{name}-mps2-an385.elf",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let (mut built, _) = board(STOPS, false);
+        let machine = &mut built.machine;
+        machine.images.clear();
+        install(
+            machine,
+            name,
+            parse(&std::fs::read(path).unwrap(), Format::Detect, 0).unwrap(),
+        )
+        .unwrap();
+        machine.start();
+        machine.keep_history(true);
+        let mut moments = Vec::new();
+        let mut at = 7;
+        loop {
+            machine.halt_at = Some(at);
+            if machine.run() != Outcome::Debug {
+                break;
+            }
+            moments.push((at, everything(machine)));
+            at += at / 2 + 13;
+        }
+        machine.halt_at = None;
+        assert!(moments.len() > 5, "{name} ran for {at} instructions");
+        for (executed, then) in moments.iter().rev() {
+            machine.rewind(*executed).unwrap();
+            assert_eq!(
+                machine.run_past(*executed),
+                southbridge_core::machine::Reached::There,
+                "{name}"
+            );
+            assert!(
+                everything(machine) == *then,
+                "{name}: the state after {executed} instructions"
+            );
+        }
+        assert!(machine.has_past().is_ok(), "{name}");
+    }
+}
+
+#[test]
 fn clients_come_and_vanish_at_any_moment() {
     let (mut built, _) = board(ECHO, false);
     let machine = &mut built.machine;
