@@ -99,7 +99,7 @@ pub(crate) fn list() -> String {
 pub(crate) fn to_perfetto(input: &std::ffi::OsStr, output: &std::ffi::OsStr) -> Result<(), OptError> {
     let problem = |action: &str, path: &std::ffi::OsStr, e: &std::io::Error| {
         OptError::nowhere(ErrorKind::Io {
-            action: action.to_owned().into(),
+            action: action.to_owned(),
             path: path.to_string_lossy().into_owned(),
             error: southbridge_cli::argv::io_reason(e),
         })

@@ -1,5 +1,5 @@
 //! What tests of the program share.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
