@@ -223,7 +223,7 @@ fn check_address(
     chosen: &[(&'static str, u64, u64)],
 ) -> Result<u64, PlaceError> {
     let align = alignment(size);
-    if at % align != 0 || at.checked_add(size).is_none_or(|end| end > 1 << 32) {
+    if !at.is_multiple_of(align) || at.checked_add(size).is_none_or(|end| end > 1 << 32) {
         return Err(PlaceError::Misplaced {
             region,
             address: at,

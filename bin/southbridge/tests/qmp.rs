@@ -387,6 +387,14 @@ fn descriptors_come_along() {
     assert_eq!(c.ok("query-fdsets", json!({})), json!([]));
 }
 
+#[test]
+fn a_signal_is_told() {
+    let run = board();
+    let mut c = Client::ready(&run.path);
+    common::signal("TERM", run.guard.0.id());
+    assert_eq!(c.event("SHUTDOWN")["data"], json!({"guest": false, "reason": "host-signal"}));
+}
+
 /// The same over a chardev that is no server, and indented.
 #[test]
 fn on_standard_input_and_output() {

@@ -306,7 +306,7 @@ fn to_base64(data: &[u8]) -> String {
 fn base64(text: &str) -> Option<Vec<u8>> {
     let text = text.as_bytes();
     let digits = text.strip_suffix(b"==").or(text.strip_suffix(b"=")).unwrap_or(text);
-    if text.len() % 4 != 0 {
+    if !text.len().is_multiple_of(4) {
         return None;
     }
     let mut out = Vec::new();

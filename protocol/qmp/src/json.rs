@@ -402,8 +402,8 @@ fn no_character(code: u32) -> String {
 }
 
 fn hex4(rest: &mut std::str::Chars<'_>) -> Result<u32, String> {
-    let digits = (0..4).map(|_| rest.next().and_then(|c| c.to_digit(16)));
+    let mut digits = (0..4).map(|_| rest.next().and_then(|c| c.to_digit(16)));
     digits
-        .fold(Some(0), |n, d| Some(n? << 4 | d?))
+        .try_fold(0, |n, d| Some(n << 4 | d?))
         .ok_or_else(|| "\\u takes four hexadecimal digits".into())
 }
