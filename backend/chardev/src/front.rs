@@ -196,6 +196,8 @@ struct MailState {
     starved: bool,
     /// The back end's own buffer is full.
     backend_full: bool,
+    /// Keys go to this front end.
+    focused: bool,
 }
 
 impl Mailbox {
@@ -218,6 +220,16 @@ impl Mailbox {
         s.events.push_back(event);
         drop(s);
         if let Some(n) = &self.notify {
+            n();
+        }
+    }
+
+    /// The keyboard comes or goes.
+    pub(crate) fn set_focused(&self, focused: bool) {
+        let before = std::mem::replace(&mut self.lock().focused, focused);
+        if before != focused
+            && let Some(n) = &self.notify
+        {
             n();
         }
     }
@@ -294,6 +306,12 @@ impl CharHandle {
             }
         }
         Some(event)
+    }
+
+    /// Whether keys come here: behind the menu of a shared back end they go to one front end at a time. The hook that
+    /// [`CharHandle::attach`] was given is called when this changes.
+    pub fn is_focused(&self) -> bool {
+        self.mailbox.lock().focused
     }
 
     /// Sends. Returns how many bytes were taken; [`CharEvent::Writable`] follows if not all.

@@ -31,6 +31,10 @@ struct Console {
     /// Nobody types lines: programs do not want echo.
     plain: bool,
     open: bool,
+    /// The keyboard was here at the last look.
+    focused: bool,
+    /// It has not greeted who is there now: in the background it keeps quiet, for what it says would stand in the guest's output.
+    quiet: bool,
 }
 
 impl Consoles {
@@ -54,6 +58,8 @@ impl Consoles {
             out: Vec::new(),
             plain,
             open: false,
+            focused: false,
+            quiet: true,
         });
         // A client that stands there already has said so.
         machine.caller().call();
@@ -71,6 +77,7 @@ impl Consoles {
 impl Console {
     fn attend(&mut self, machine: &mut Machine, world: &mut World) {
         loop {
+            self.look_at_focus();
             self.flush();
             if !self.out.is_empty() {
                 return;
@@ -86,13 +93,30 @@ impl Console {
         }
     }
 
+    /// Greets when the keyboard comes for the first time, and shows its prompt when it comes again.
+    fn look_at_focus(&mut self) {
+        if !self.open || self.focused == self.channel.is_focused() {
+            return;
+        }
+        self.focused = !self.focused;
+        if !self.focused {
+            return;
+        }
+        if std::mem::take(&mut self.quiet) {
+            self.send(&banner());
+        }
+        self.send(PROMPT);
+        self.editor.redraw();
+        let line = self.editor.take_echo();
+        self.send(&line);
+    }
+
     fn on_event(&mut self, event: CharEvent) {
         match event {
             CharEvent::Opened => {
                 (self.open, self.editor) = (true, Editor::default());
                 self.input.clear();
-                self.send(&banner());
-                self.send(PROMPT);
+                (self.quiet, self.focused) = (true, false);
             }
             CharEvent::Closed => {
                 self.open = false;

@@ -173,7 +173,9 @@ fn instructions(call: &mut Call<'_, '_>, start: u64, count: u64) -> Done {
 
 pub(super) fn print(call: &mut Call<'_, '_>) -> Done {
     let value = call.args.number(1).unwrap_or(0);
-    let text = match call.args.format(0).and_then(|f| f.style).unwrap_or('d') {
+    let last = &mut call.cx.world.hmp.dump;
+    last.style = call.args.format(0).and_then(|f| f.style).unwrap_or(last.style);
+    let text = match last.style {
         'o' if value != 0 => format!("0{value:o}"),
         'o' => "0".into(),
         'x' => format!("{value:#x}"),

@@ -76,6 +76,7 @@ impl Chardev {
         self.fronts[index] = Some(front);
         // As with QEMU, who comes last has the keyboard.
         self.focus = index;
+        self.tell_who_has_focus();
         if grew || self.menu.is_some() {
             self.room_grew(host);
         }
@@ -92,6 +93,7 @@ impl Chardev {
         let longest = longest.filter_map(|(i, f)| Some((f.as_ref()?.serial, i))).min();
         if let Some((_, i)) = longest.filter(|(_, i)| *i != self.focus) {
             self.focus = i;
+            self.tell_who_has_focus();
             self.room_grew(host);
         }
     }
@@ -104,6 +106,14 @@ impl Chardev {
         }
         if self.fronts.get(self.focus).is_none_or(Option::is_none) {
             self.focus = self.fronts.iter().position(Option::is_some).unwrap_or(0);
+        }
+    }
+
+    pub(super) fn tell_who_has_focus(&self) {
+        for (i, f) in self.fronts.iter().enumerate() {
+            if let Some(Sink::Handle(mailbox)) = f.as_ref().map(|f| &f.sink) {
+                mailbox.set_focused(i == self.focus);
+            }
         }
     }
 

@@ -120,6 +120,7 @@ impl Chardev {
                     .map(|i| (self.focus + i) % n)
                     .find(|i| self.fronts[*i].is_some());
                 self.focus = next.unwrap_or(self.focus);
+                self.tell_who_has_focus();
                 // What the link tells now stays in the inbox: it comes after the bytes that are being looked at.
                 self.with_link(host, |link, cx| link.room_grew(cx));
             }
