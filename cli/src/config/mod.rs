@@ -177,7 +177,7 @@ impl Config {
             Handler::Cpu => self.cpu = machine::cpu(option, self)?,
             Handler::Display => machine::display(option, self)?,
             Handler::Serial => self.serials.push(serial::parse(option, self.serials.len())?),
-            Handler::Monitor => self.monitor(option)?,
+            Handler::Monitor => monitor::human(option, self)?,
             Handler::Qmp => monitor::qmp(option, false, self)?,
             Handler::QmpPretty => monitor::qmp(option, true, self)?,
             Handler::Nodefaults => self.nodefaults = true,
@@ -233,15 +233,6 @@ impl Config {
     /// Remembers the first thing to show.
     pub(crate) fn show(&mut self, info: Info) {
         self.info.get_or_insert(info);
-    }
-
-    fn monitor(&mut self, option: &RawOption) -> Result<(), OptError> {
-        if option.source.text != "none" {
-            let what = format!("-monitor {}", option.source.text);
-            return Err(OptError::not_yet(what, option.at_argument()).with_help("it comes with the monitor"));
-        }
-        self.no_monitor = true;
-        Ok(())
     }
 
     /// What can only be seen when all options are known.

@@ -1,4 +1,4 @@
-//! `-qmp`, `-qmp-pretty`, `-mon`: channels that lead to a monitor.
+//! `-monitor`, `-qmp`, `-qmp-pretty`, `-mon`: channels that lead to a monitor.
 
 use crate::argv::RawOption;
 use crate::error::OptError;
@@ -7,12 +7,14 @@ use crate::keyval::Props;
 use super::Config;
 use super::serial::{self, SerialBackend, SerialOpt};
 
-/// A channel that speaks QMP.
+/// A channel that leads to a monitor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MonitorOpt {
     /// The channel.
     pub channel: SerialOpt,
-    /// Indent what is sent.
+    /// For people, not QMP.
+    pub human: bool,
+    /// QMP: indent what is sent.
     pub pretty: bool,
 }
 
@@ -21,7 +23,26 @@ pub(super) fn qmp(option: &RawOption, pretty: bool, config: &mut Config) -> Resu
     config.no_monitor = true;
     let own = format!("compat_monitor{}", config.monitors.len());
     let channel = serial::channel(&option.source, &own)?;
-    config.monitors.push(MonitorOpt { channel, pretty });
+    config.monitors.push(MonitorOpt {
+        channel,
+        human: false,
+        pretty,
+    });
+    Ok(())
+}
+
+/// `-monitor`.
+pub(super) fn human(option: &RawOption, config: &mut Config) -> Result<(), OptError> {
+    config.no_monitor = true;
+    let own = format!("compat_monitor{}", config.monitors.len());
+    let channel = serial::channel(&option.source, &own)?;
+    if channel.backend != SerialBackend::None {
+        config.monitors.push(MonitorOpt {
+            channel,
+            human: true,
+            pretty: false,
+        });
+    }
     Ok(())
 }
 
@@ -30,16 +51,13 @@ pub(super) fn mon(props: &Props, config: &mut Config) -> Result<(), OptError> {
     props.only("-mon", &["id", "chardev", "mode", "pretty"])?;
     let chardev = props.required("-mon", "chardev")?;
     let mode = props.one_of("mode", &["readline", "control"])?;
-    if mode.as_ref().map(|m| m.value) != Some(1) {
-        let at = mode.map_or_else(|| props.at(), |m| m.at);
-        return Err(OptError::not_yet("the human monitor (mode=readline)", at).with_help("mode=control is here"));
-    }
     config.no_monitor = true;
     config.monitors.push(MonitorOpt {
         channel: SerialOpt {
             backend: SerialBackend::Existing(chardev),
             monitor: true,
         },
+        human: mode.is_none_or(|m| m.value == 0),
         pretty: props.switch("pretty")?.is_some_and(|p| p.value),
     });
     Ok(())

@@ -2,8 +2,9 @@
 
 use southbridge_cli::error::ErrorKind;
 use southbridge_cli::{Config, OptError};
-use southbridge_cpu_gdb::{GdbServer, Minimal};
+use southbridge_cpu_gdb::GdbServer;
 use southbridge_machine::Built;
+use southbridge_monitor::hmp::Remote;
 
 use super::chardevs::Chardevs;
 
@@ -16,7 +17,7 @@ pub(crate) fn attach(config: &Config, built: &mut Built, chardevs: &mut Chardevs
     let Some(backend) = chardevs.channel(option, &mut built.machine)? else {
         return Ok(());
     };
-    GdbServer::attach(&mut built.machine, backend, Box::new(Minimal)).map_err(|e| {
+    GdbServer::attach(&mut built.machine, backend, Box::new(Remote)).map_err(|e| {
         let why = format!("the channel of -gdb {e}");
         OptError::nowhere(ErrorKind::Refused { why })
     })

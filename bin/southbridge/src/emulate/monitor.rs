@@ -1,6 +1,6 @@
-//! `-qmp`, `-mon`, and what a monitor has to know.
+//! `-monitor`, `-qmp`, `-mon`, and what a monitor has to know.
 
-use southbridge_cli::config::{PanicAction, WatchdogAction};
+use southbridge_cli::config::{PanicAction, SerialBackend, WatchdogAction};
 use southbridge_cli::error::ErrorKind;
 use southbridge_cli::personality::Role;
 use southbridge_cli::{Config, OptError, Personality};
@@ -28,7 +28,13 @@ pub(crate) fn attach(
     let mut channels = Vec::new();
     for option in &config.monitors {
         if let Some(id) = chardevs.channel_id(&option.channel, machine)? {
-            channels.push((id, option.pretty));
+            channels.push((id, option.human, option.pretty));
+        }
+    }
+    // A port that shares its channel with the monitor has opened it.
+    for port in config.serial_ports().iter().filter(|p| p.monitor) {
+        if let SerialBackend::Own(option) = &port.backend {
+            channels.push((option.id.value.clone(), true, false));
         }
     }
     let facts = facts(config, personality);
@@ -50,9 +56,12 @@ pub(crate) fn attach(
         WatchdogAction::None => Watchdog::None,
     };
     let mut monitor = Monitor::new(world);
-    for (id, pretty) in channels {
-        let refused = |why| OptError::nowhere(ErrorKind::Refused { why });
-        monitor.listen(machine, &id, pretty).map_err(refused)?;
+    for (id, human, pretty) in channels {
+        let attached = match human {
+            true => monitor.listen_human(machine, &id, false),
+            false => monitor.listen(machine, &id, pretty),
+        };
+        attached.map_err(|why| OptError::nowhere(ErrorKind::Refused { why }))?;
     }
     machine.add_attendant(Box::new(monitor));
     Ok(())

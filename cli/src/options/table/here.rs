@@ -124,10 +124,12 @@ pub(super) const TABLE: &[OptionDef] = &[
         "monitor",
         Character,
         H::Monitor,
-        "connect the monitor (only 'none' yet)",
+        "the monitor for people (HMP) on a channel",
     )
     .arg("DEV")
-    .complete(C::Words(&["none"])),
+    .adds()
+    .complete(C::Words(&["stdio", "none", "pty", "unix:", "tcp:", "chardev:"]))
+    .detail("DEV is a channel as -serial takes it; 'none' leaves the machine without such a monitor."),
     opt(
         "qmp",
         Character,
@@ -146,7 +148,7 @@ pub(super) const TABLE: &[OptionDef] = &[
         .arg("[chardev=]ID[,mode=readline|control][,pretty=on|off]")
         .list(Grammar::list("chardev"), "mon")
         .adds()
-        .detail("mode=control is QMP. The other mode, which is the default, is not here yet."),
+        .detail("mode=control is QMP; mode=readline, the default, is for people."),
     opt(
         "nographic",
         Display,
