@@ -32,7 +32,7 @@ pub use monitor::MonitorOpt;
 pub use run::{ActionOpt, NameOpt, PanicAction, RebootAction, SemihostingOpt, ShutdownAction, WatchdogAction};
 pub use serial::{SerialBackend, SerialOpt};
 pub use trace::{TraceFormat, TraceOpt};
-pub use time::{IcountOpt, Pace, RtcBase, RtcClock, RtcOpt, Shift};
+pub use time::{IcountOpt, Pace, RecordReplay, RtcBase, RtcClock, RtcOpt, Shift};
 
 /// Something to show instead of running.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,12 @@ pub struct Config {
     pub start_paused: bool,
     /// `-icount`.
     pub icount: Option<IcountOpt>,
+    /// `-incoming`.
+    pub incoming: Option<Located<String>>,
+    /// `-loadvm`.
+    pub loadvm: Option<Located<String>>,
+    /// `-snapshot-dir`.
+    pub snapshot_dir: Option<Located<String>>,
     /// `-pace`.
     pub pace: Option<Located<Pace>>,
     /// `-rtc`.
@@ -185,6 +191,9 @@ impl Config {
             Handler::Semihosting => self.semihosting.enable(),
             Handler::Daemonize => self.daemonize = Some(option.at()),
             Handler::Pidfile => self.pidfile = Some(text()),
+            Handler::Incoming => self.incoming = Some(text()),
+            Handler::Loadvm => self.loadvm = Some(text()),
+            Handler::SnapshotDir => self.snapshot_dir = Some(text()),
             Handler::WriteConfig => self.write_config = Some(text()),
             Handler::LogFile => self.log.file = Some(text()),
             Handler::LogItems => log::parse(option, self)?,
@@ -238,6 +247,7 @@ impl Config {
     /// What can only be seen when all options are known.
     fn check(&self) -> Result<(), OptError> {
         chardev::check_references(self)?;
+        time::check(self)?;
         serial::check(self)
     }
 }

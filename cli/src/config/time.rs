@@ -24,6 +24,45 @@ pub struct IcountOpt {
     pub align: bool,
     /// Whether waiting in the guest takes as long on the wall; off skips it.
     pub sleep: bool,
+    /// `rr` and `rrfile`.
+    pub rr: Option<RecordReplay>,
+}
+
+/// What comes from outside goes to a file, or comes from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordReplay {
+    /// From it.
+    pub replay: bool,
+    /// The file.
+    pub file: Located<String>,
+}
+
+impl RecordReplay {
+    fn parse(props: &Props) -> Result<Option<Self>, OptError> {
+        if let Some(entry) = props.get("rrsnapshot") {
+            return Err(OptError::not_yet("-icount rrsnapshot=", entry.key_at.clone()));
+        }
+        match (props.one_of("rr", &["record", "replay"])?, props.text("rrfile")) {
+            (None, None) => Ok(None),
+            (Some(mode), Some(file)) => Ok(Some(Self {
+                replay: mode.value == 1,
+                file,
+            })),
+            (Some(mode), None) => Err(OptError::missing("-icount rr=", "'rrfile'", mode.at)),
+            (None, Some(file)) => Err(OptError::missing("-icount rrfile=", "'rr'", file.at)),
+        }
+    }
+}
+
+/// What can only be seen when all options are known.
+pub(super) fn check(config: &super::Config) -> Result<(), OptError> {
+    let rr = config.icount.as_ref().and_then(|i| i.rr.as_ref());
+    match (&config.incoming, &config.loadvm, rr) {
+        (Some(incoming), Some(_), _) => Err(OptError::conflict("-incoming", "-loadvm", incoming.at.clone())),
+        (Some(incoming), _, Some(_)) => Err(OptError::conflict("-incoming", "-icount rr=", incoming.at.clone())),
+        (_, Some(loadvm), Some(_)) => Err(OptError::conflict("-loadvm", "-icount rr=", loadvm.at.clone())),
+        _ => Ok(()),
+    }
 }
 
 /// QEMU's largest shift.
@@ -32,11 +71,7 @@ const MAX_SHIFT: u64 = 10;
 impl IcountOpt {
     pub(super) fn parse(props: &Props) -> Result<Self, OptError> {
         props.only("-icount", &["shift", "align", "sleep", "rr", "rrfile", "rrsnapshot"])?;
-        for key in ["rr", "rrfile", "rrsnapshot"] {
-            if let Some(entry) = props.get(key) {
-                return Err(OptError::not_yet(format!("-icount {key}="), entry.key_at.clone()));
-            }
-        }
+        let rr = RecordReplay::parse(props)?;
         let expected = "a number from 0 to 10, or auto";
         let shift = props.read("shift", expected, |text| match text {
             "auto" => Some(Shift::Auto),
@@ -64,6 +99,7 @@ impl IcountOpt {
                 shift,
                 align: aligned,
                 sleep: sleeps,
+                rr,
             }),
         }
     }

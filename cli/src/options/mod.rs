@@ -145,6 +145,9 @@ pub enum Handler {
     Action,
     WatchdogAction,
     Seed,
+    Incoming,
+    Loadvm,
+    SnapshotDir,
 }
 
 /// Where completion finds the values of an option.

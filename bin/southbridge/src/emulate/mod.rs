@@ -7,6 +7,7 @@ pub(crate) mod devices;
 mod gdb;
 mod load;
 mod log;
+mod migration;
 mod monitor;
 pub(crate) mod objects;
 mod qtest;
@@ -52,10 +53,12 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     gdb::attach(config, &mut built, &mut chardevs)?;
     apply_policy(config, &mut built.machine);
     let Built { mut machine, layout } = built;
+    let saved = migration::attach(config, board, &mut machine);
     monitor::attach(config, personality, &mut machine, layout, &mut chardevs, objects)?;
+    let run = saved.apply(config, board, &mut machine)?;
     daemon::ready(config);
     let status = if chardevs.wait(&mut machine, &signals) {
-        finish(&mut machine, personality)
+        finish(&mut machine, run, personality)
     } else {
         0
     };
@@ -73,8 +76,15 @@ fn apply_policy(config: &Config, machine: &mut Machine) {
 }
 
 /// Runs to the end and puts the outcome into words and a status.
-fn finish(machine: &mut Machine, personality: &Personality) -> u8 {
-    match machine.run() {
+fn finish(machine: &mut Machine, run: migration::Run, personality: &Personality) -> u8 {
+    let outcome = match run.to_its_end(machine) {
+        Ok(outcome) => outcome,
+        Err(why) => {
+            eprintln!("{}: {why}", personality.program);
+            return 1;
+        }
+    };
+    match outcome {
         Outcome::GuestExit(status) => u8::try_from(status & 0xff).unwrap_or(1),
         Outcome::Lockup(text) => {
             eprintln!("{}: the guest's processor is locked up: {text}", personality.program);

@@ -210,13 +210,14 @@ pub(super) const TABLE: &[OptionDef] = &[
         H::Icount,
         "virtual time from the number of executed instructions",
     )
-    .arg("[shift=]N|auto[,align=on|off][,sleep=on|off]")
+    .arg("[shift=]N|auto[,align=on|off][,sleep=on|off][,rr=record|replay,rrfile=FILE]")
     .list(Grammar::list("shift"), "icount")
     .merges()
     .detail(
         "Each instruction takes 2^N ns of virtual time. sleep=off skips the spans in which the guest only waits. \
              Microcontroller boards count instructions in any case, at the clock of their processor; see -pace for how \
-             their time relates to the wall clock.",
+             their time relates to the wall clock. rr=record writes all that comes from outside into FILE; with rr=replay \
+             and the same machine and program the same run happens again, to the instruction and without the outside.",
     ),
     opt("pace", Run, H::Pace, "how virtual time relates to the wall clock")
         .arg("idle|skip|wall")
@@ -227,6 +228,29 @@ pub(super) const TABLE: &[OptionDef] = &[
              lasts as long as it says in the guest. skip: waiting is skipped, for tests. wall: virtual time follows \
              the wall clock, and runs are no longer repeatable. This option is not in QEMU.",
         ),
+    opt("incoming", Run, H::Incoming, "take over a machine that migrates here")
+        .arg("ADDRESS|defer")
+        .complete(C::Words(&["defer", "file:", "unix:", "tcp:", "fd:", "exec:"]))
+        .detail(
+            "ADDRESS is file:PATH[,offset=N], unix:PATH, tcp:[HOST]:PORT, fd:N or exec:COMMAND. The rest of the command \
+             line must describe the machine that comes. With defer the monitor's migrate-incoming says from where.",
+        ),
+    opt("loadvm", Run, H::Loadvm, "start from a saved state")
+        .arg("NAME")
+        .detail("The state that the monitor's savevm wrote into the folder of -snapshot-dir."),
+    opt(
+        "snapshot-dir",
+        Run,
+        H::SnapshotDir,
+        "folder for the states of savevm and loadvm",
+    )
+    .arg("DIR")
+    .own()
+    .complete(C::File)
+    .detail(
+        "QEMU keeps them inside disk images; these machines have none. Without this option states are kept in memory \
+             and end with the process. This option is not in QEMU.",
+    ),
     opt("rtc", Run, H::Rtc, "date and clock of the guest")
         .arg("[base=utc|localtime|DATETIME][,clock=host|rt|vm][,driftfix=none|slew]")
         .list(Grammar::plain(), "rtc")

@@ -88,8 +88,6 @@ pub(super) const TABLE: &[OptionDef] = &[
     later("L", Boot, "folder of firmware files", LINUX).arg("PATH"),
     // Run
     later("preconfig", Run, "stop before the machine is built", MONITOR),
-    later("loadvm", Run, "start from a saved state", SNAPSHOT).arg("NAME"),
-    later("incoming", Run, "wait for a migration", SNAPSHOT).arg("ADDRESS|defer"),
     later("overcommit", Run, "lock memory, leave power states to the guest", "KVM")
         .arg("[mem-lock=on|off|on-fault][,cpu-pm=on|off]"),
     later("sandbox", Run, "system call filter", "the sandbox").arg("on|off[,...]"),
