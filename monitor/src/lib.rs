@@ -88,6 +88,7 @@ impl Attendant for Monitor {
     fn attend(&mut self, machine: &mut Machine) {
         self.connections.attend(machine, &mut self.world);
         self.consoles.attend(machine, &mut self.world);
+        self.world.hear_migration();
         self.connections.tell_events(machine, &mut self.world);
     }
 

@@ -4,12 +4,14 @@ use serde_json::{Map, Value};
 use southbridge_backend_chardev::Chardevs;
 use southbridge_core::{Machine, MachineEvent, Outcome, PropValue, Registry, RunState};
 use southbridge_machine::{Layout, objects::Objects};
+use southbridge_migration::{Capability, Migration, Snapshots, Status};
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::commands::fds::FdSets;
 use crate::schema::{
-    DeviceDeletedEvent, DumpQueryResult, DumpStatus, Event, GuestPanicAction, GuestPanickedEvent, PanicAction,
+    DeviceDeletedEvent, DumpQueryResult, DumpStatus, Event, GuestPanicAction, GuestPanickedEvent, MigrationEvent, PanicAction,
     PowerdownEvent, RebootAction, ResetEvent, ResumeEvent, ShutdownAction, ShutdownCause, ShutdownEvent, StopEvent,
     SysEmuTarget, WatchdogAction, check_event, schema,
 };
@@ -57,10 +59,14 @@ pub struct World {
     pub objects: Objects,
     /// What to do on certain occasions.
     pub action: Action,
+    /// Saved states by name. In memory unless whoever makes the world says otherwise.
+    pub snapshots: Snapshots,
     /// The human monitor, where there is one.
     pub human: Option<HumanMonitor>,
     /// What it remembers.
     pub hmp: crate::hmp::Memory,
+    pub(crate) migration: Option<Migration>,
+    moved: Arc<Mutex<VecDeque<Status>>>,
     pub(crate) named_fds: BTreeMap<String, OwnedFd>,
     pub(crate) fd_sets: FdSets,
     pub(crate) last_dump: DumpQueryResult,
@@ -72,6 +78,7 @@ pub struct World {
 impl World {
     /// The surroundings of a machine.
     pub fn new(facts: Facts, layout: Layout, registry: Registry, chardevs: Chardevs, objects: Objects) -> Self {
+        let snapshots = Snapshots::new(layout.board.name, None);
         Self {
             facts,
             layout,
@@ -83,8 +90,11 @@ impl World {
                 panic: PanicAction::Shutdown,
                 watchdog: WatchdogAction::Reset,
             },
+            snapshots,
             human: Some(crate::hmp::execute),
             hmp: crate::hmp::Memory::default(),
+            migration: None,
+            moved: Arc::default(),
             named_fds: BTreeMap::new(),
             fd_sets: FdSets::default(),
             last_dump: DumpQueryResult {
@@ -94,6 +104,26 @@ impl World {
             },
             ending: false,
             events: VecDeque::new(),
+        }
+    }
+
+    /// Lets clients send the machine away, and tells them how far it is.
+    pub fn set_migration(&mut self, machine: &Machine, migration: Migration) {
+        let (moved, caller) = (self.moved.clone(), machine.caller());
+        migration.on_change(move |status| {
+            moved.lock().unwrap_or_else(PoisonError::into_inner).push_back(status);
+            caller.call();
+        });
+        self.migration = Some(migration);
+    }
+
+    /// Turns what the migration has come to into events, where somebody asked for them.
+    pub(crate) fn hear_migration(&mut self) {
+        let moved: Vec<_> = self.moved.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
+        let wanted = self.migration.as_ref().is_some_and(|m| m.has_capability(Capability::Events));
+        for status in moved.into_iter().filter(|_| wanted) {
+            let status = crate::commands::migration::status(status);
+            self.emit(&MigrationEvent { status });
         }
     }
 

@@ -7,6 +7,7 @@ mod dump;
 pub(crate) mod fds;
 pub(crate) mod machine;
 pub(crate) mod memory;
+pub(crate) mod migration;
 pub(crate) mod qom;
 pub(crate) mod run;
 

@@ -10,6 +10,7 @@ use southbridge_monitor::schema::{PanicAction as Panic, SysEmuTarget, WatchdogAc
 use southbridge_monitor::{Facts, Monitor, World};
 
 use super::chardevs::Chardevs;
+use super::migration::Saved;
 use super::{board, devices};
 
 /// Puts a monitor beside the machine and lets it listen where the options say. It takes over what can be changed while the machine
@@ -24,6 +25,7 @@ pub(crate) fn attach(
     layout: Layout,
     chardevs: &mut Chardevs,
     objects: Objects,
+    saved: &Saved,
 ) -> Result<(), OptError> {
     let mut channels = Vec::new();
     for option in &config.monitors {
@@ -39,6 +41,8 @@ pub(crate) fn attach(
     }
     let facts = facts(config, personality);
     let mut world = World::new(facts, layout, registry(), chardevs.directory(), objects);
+    world.snapshots = saved.snapshots.clone();
+    world.set_migration(machine, saved.migration.clone());
     world.globals = devices::globals(config)?;
     world.action.panic = match config.action.panic {
         PanicAction::Pause => Panic::Pause,
