@@ -183,8 +183,8 @@ impl Snapshots {
             return Ok("There is no snapshot available.\n".into());
         }
         let mut out = format!(
-            "{:<7} {:<16} {:>8} {:>20} {:>13} {:>10}\n",
-            "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK", "ICOUNT"
+            "List of snapshots:\n{:<7} {:<16} {:>8} {:>19} {:>15} {:>10}\n",
+            "ID", "TAG", "VM_SIZE", "DATE", "VM_CLOCK", "ICOUNT"
         );
         for s in all {
             let ms = s.virtual_time / 1_000_000;
@@ -192,7 +192,7 @@ impl Snapshots {
             let clock = format!("{h:04}:{m:02}:{sec:02}.{:03}", ms % 1000);
             let (size, date) = (size_text(s.size), date::text(s.written));
             out += &format!(
-                "{:<7} {:<16} {size:>8} {date:>20} {clock:>13} {:>10}\n",
+                "{:<7} {:<16} {size:>8} {date:>19} {clock:>15} {:>10}\n",
                 "--", s.name, s.executed
             );
         }

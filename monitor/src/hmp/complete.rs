@@ -126,7 +126,10 @@ impl Source {
             }
             Self::Chardevs => cx.world.chardevs.iter().map(|(id, _)| id.to_owned()).collect(),
             Self::Paths => paths(cx, prefix),
-            Self::Snapshots => cx.world.hmp.snapshots.names(),
+            Self::Snapshots => {
+                let all = cx.world.snapshots.list().unwrap_or_default();
+                all.into_iter().map(|s| s.name).collect()
+            }
             Self::LogItems => {
                 let here = LOG_WORDS.iter().filter(|w| w.item.is_some()).map(|w| w.name);
                 here.chain(["none", "all"]).map(str::to_owned).collect()

@@ -35,7 +35,6 @@ use table::{COMMANDS, Command, INFOS};
 /// What the human monitor remembers of a machine.
 #[derive(Default)]
 pub struct Memory {
-    snapshots: snapshot::Snapshots,
     dump: memory::Shape,
 }
 

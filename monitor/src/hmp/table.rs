@@ -224,7 +224,7 @@ pub(super) static COMMANDS: &[Command] = &[
     command(
         &["savevm"],
         &[may("tag", Word(S::Nothing))],
-        "take a snapshot of the machine, kept in this process",
+        "take a snapshot of the machine (kept in memory without -snapshot-dir)",
         snapshot::savevm,
     ),
     command(&["stop", "s"], &[], "stop the machine", run::stop),

@@ -222,7 +222,10 @@ fn completion_is_from_the_tables() {
     assert_eq!(complete("info qom-tree /chardevs/m").0.as_deref(), Some("on0 "));
     assert_eq!(complete("chardev-remove ").0.as_deref(), Some("mon0 "));
     assert_eq!(complete("trace-event mmio_* o").1, ["off", "on"]);
-    assert_eq!(complete("device_add ivshmem-flat,chardev=x,x-irq").0.as_deref(), Some("-qompath="));
+    assert_eq!(
+        complete("device_add ivshmem-flat,chardev=x,x-irq").0.as_deref(),
+        Some("-qompath=")
+    );
     assert_eq!(complete("device_add ivshmem-flat,chardev=").1, Vec::<String>::new());
     assert!(complete("device_add ivshmem-").0.is_some_and(|a| a.starts_with("flat")));
     assert_eq!(complete("device_add ivshmem-flat,chard").0.as_deref(), Some("ev="));
@@ -442,7 +445,10 @@ fn a_shared_terminal_is_the_guests_until_it_is_switched() {
     // The guest's port takes nothing before its driver enables it: the keys must not reach the monitor instead.
     assert_eq!(b.type_in("stop\r"), "", "in the background the monitor keeps quiet");
     assert!(b.type_in("\x01c").ends_with("\r\n(qemu) "));
-    assert_eq!(b.type_in("info status\r"), "info status\r\nVM status: paused (prelaunch)\r\n(qemu) ");
+    assert_eq!(
+        b.type_in("info status\r"),
+        "info status\r\nVM status: paused (prelaunch)\r\n(qemu) "
+    );
     assert_eq!(b.type_in("info na\x01c"), "info na");
     assert_eq!(b.type_in("q\x01c"), "(qemu) info na");
     assert_eq!(b.type_in("me\r"), "me\r\nbench\r\n(qemu) ");
