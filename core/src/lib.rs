@@ -23,8 +23,8 @@ pub mod region;
 pub mod registry;
 pub mod saved;
 pub mod system;
-pub mod trace;
 pub mod tape;
+pub mod trace;
 
 pub use clock::{Clock, ClockRate, VirtualTime};
 pub use cpu::{Cpu, CpuDebug, CpuId, Exit, WatchKind, Watchpoint};

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::commands::fds::FdSets;
 use crate::schema::{
-    DeviceDeletedEvent, DumpQueryResult, DumpStatus, Event, GuestPanicAction, GuestPanickedEvent, MigrationEvent, PanicAction,
-    PowerdownEvent, RebootAction, ResetEvent, ResumeEvent, ShutdownAction, ShutdownCause, ShutdownEvent, StopEvent,
-    SysEmuTarget, WatchdogAction, check_event, schema,
+    DeviceDeletedEvent, DumpQueryResult, DumpStatus, Event, GuestPanicAction, GuestPanickedEvent, MigrationEvent,
+    PanicAction, PowerdownEvent, RebootAction, ResetEvent, ResumeEvent, ShutdownAction, ShutdownCause, ShutdownEvent,
+    StopEvent, SysEmuTarget, WatchdogAction, check_event, schema,
 };
 use crate::{Cx, HumanMonitor};
 
@@ -119,8 +119,16 @@ impl World {
 
     /// Turns what the migration has come to into events, where somebody asked for them.
     pub(crate) fn hear_migration(&mut self) {
-        let moved: Vec<_> = self.moved.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
-        let wanted = self.migration.as_ref().is_some_and(|m| m.has_capability(Capability::Events));
+        let moved: Vec<_> = self
+            .moved
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+            .collect();
+        let wanted = self
+            .migration
+            .as_ref()
+            .is_some_and(|m| m.has_capability(Capability::Events));
         for status in moved.into_iter().filter(|_| wanted) {
             let status = crate::commands::migration::status(status);
             self.emit(&MigrationEvent { status });

@@ -392,7 +392,10 @@ fn a_signal_is_told() {
     let run = board();
     let mut c = Client::ready(&run.path);
     common::signal("TERM", run.guard.0.id());
-    assert_eq!(c.event("SHUTDOWN")["data"], json!({"guest": false, "reason": "host-signal"}));
+    assert_eq!(
+        c.event("SHUTDOWN")["data"],
+        json!({"guest": false, "reason": "host-signal"})
+    );
 }
 
 /// The same over a chardev that is no server, and indented.

@@ -31,8 +31,8 @@ pub use machine::{AccelOpt, CpuOpt, MachineOpt, MemoryOpt, SmpOpt};
 pub use monitor::MonitorOpt;
 pub use run::{ActionOpt, NameOpt, PanicAction, RebootAction, SemihostingOpt, ShutdownAction, WatchdogAction};
 pub use serial::{SerialBackend, SerialOpt};
-pub use trace::{TraceFormat, TraceOpt};
 pub use time::{IcountOpt, Pace, RecordReplay, RtcBase, RtcClock, RtcOpt, Shift};
+pub use trace::{TraceFormat, TraceOpt};
 
 /// Something to show instead of running.
 #[derive(Debug, Clone, PartialEq, Eq)]

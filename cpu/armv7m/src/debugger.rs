@@ -104,7 +104,11 @@ impl CpuDebug for CortexM {
     }
 
     fn private(&self) -> &'static [(u64, u64)] {
-        if self.engine.config().bitband { PRIVATE } else { &PRIVATE[2..] }
+        if self.engine.config().bitband {
+            PRIVATE
+        } else {
+            &PRIVATE[2..]
+        }
     }
 
     fn read_private(&mut self, address: u64, size: u8, sys: &mut System) -> Option<u64> {

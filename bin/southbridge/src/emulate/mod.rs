@@ -54,7 +54,15 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     apply_policy(config, &mut built.machine);
     let Built { mut machine, layout } = built;
     let saved = migration::attach(config, board, &mut machine);
-    monitor::attach(config, personality, &mut machine, layout, &mut chardevs, objects, &saved)?;
+    monitor::attach(
+        config,
+        personality,
+        &mut machine,
+        layout,
+        &mut chardevs,
+        objects,
+        &saved,
+    )?;
     let run = saved.apply(config, board, &mut machine)?;
     daemon::ready(config);
     let status = if chardevs.wait(&mut machine, &signals) {
