@@ -76,12 +76,13 @@ impl Recording {
         r.bring_up_to_date(machine, false);
         if !r.broken {
             let picture = Picture::take(machine, &r.board);
+            let ending = Ending::of(outcome);
             let end = End {
                 at: machine.sys.moment(),
                 time: machine.sys.clock.now().0,
-                ending: Ending::of(outcome),
                 registers: register_sum(machine),
-                machine: picture.ok().map(|p| p.sum()),
+                machine: picture.ok().map(|p| p.sum(ending != Ending::Stopped)),
+                ending,
             };
             r.note(|frames| frames.section(FINISH, &[&cbor(&end)]));
         }
