@@ -9,6 +9,7 @@ mod command_line;
 mod cpu;
 mod device;
 mod gdb;
+mod hmp;
 pub mod mutate;
 mod parts;
 mod program;
@@ -18,6 +19,7 @@ pub use command_line::{command_line, demo_file, option_lists};
 pub use cpu::{cpu_code, cpu_registers};
 pub use device::{device, device_state};
 pub use gdb::gdb;
+pub use hmp::hmp;
 pub use parts::keys;
 pub use program::{chardev, ivshmem_client, ivshmem_server, program};
 
@@ -46,6 +48,7 @@ pub static TARGETS: &[Target] = &[
     target("cpu-code", cpu_code, 1024, "any bytes as Thumb code, cut into slices in two ways that must agree"),
     target("cpu-registers", cpu_registers, 1024, "the processor's own registers, through its private bus"),
     target("gdb", gdb, 512, "packets of gdb on a machine that runs between them, backwards too"),
+    target("hmp", hmp, 512, "keys and lines of the human monitor"),
     target("device", device, 1024, "each type of device through registers, lines, time, reset and its serial peer"),
     target("device-state", device_state, 512, "altered states loaded into each type of device"),
     target("board", board, 1024, "both boards through their address space"),

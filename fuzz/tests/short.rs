@@ -109,6 +109,7 @@ short! {
     cpu_code "cpu-code" 1500;
     cpu_registers "cpu-registers" 1500;
     gdb "gdb" 1500;
+    hmp "hmp" 300;
     device "device" 3000;
     device_state "device-state" 3000;
     board "board" 150;
