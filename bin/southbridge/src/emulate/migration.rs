@@ -76,7 +76,7 @@ impl Run {
     ///
     /// # Errors
     /// In words, when the end is a failure that is not the guest's.
-    pub(crate) fn to_its_end(self, machine: &mut Machine) -> Result<Outcome, String> {
+    pub(crate) fn run_to_end(self, machine: &mut Machine) -> Result<Outcome, String> {
         let outcome = match self.how {
             How::Plain => machine.run(),
             How::Record(recording) => {

@@ -85,7 +85,7 @@ fn apply_policy(config: &Config, machine: &mut Machine) {
 
 /// Runs to the end and puts the outcome into words and a status.
 fn finish(machine: &mut Machine, run: migration::Run, personality: &Personality) -> u8 {
-    let outcome = match run.to_its_end(machine) {
+    let outcome = match run.run_to_end(machine) {
         Ok(outcome) => outcome,
         Err(why) => {
             eprintln!("{}: {why}", personality.program);
