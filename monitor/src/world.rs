@@ -91,7 +91,7 @@ impl World {
                 watchdog: WatchdogAction::Reset,
             },
             snapshots,
-            human: Some(crate::hmp::execute),
+            human: Some(crate::hmp::execute_for_qmp),
             hmp: crate::hmp::Memory::default(),
             migration: None,
             moved: Arc::default(),

@@ -1,7 +1,7 @@
 //! The human monitor (HMP): lines that people type, and texts that they and their scripts read.
 //!
-//! One table ([`table`]) says what commands there are; arguments, help and completion derive from it. Commands that QMP has too run as
-//! QMP commands; only their words and texts are of this module. A console ([`Consoles`]) is a channel with a line editor; [`execute`]
+//! One table (`table`) says what commands there are; arguments, help and completion derive from it. Commands that QMP has too run as
+//! QMP commands; only their words and texts are of this module. A console (`Consoles`) is a channel with a line editor; [`execute`]
 //! is the same without one, for `human-monitor-command` and for gdb's `monitor`.
 //!
 //! Output has the shape of QEMU 10's, for those who parse it; sentences for people are ours.
@@ -86,6 +86,11 @@ impl Call<'_, '_> {
 /// Runs one line and gives its output.
 pub fn execute(cx: &mut Cx<'_>, line: &str) -> String {
     execute_with(cx, line, &[])
+}
+
+/// The same with the line ends of a terminal, as QMP hands it on.
+pub(crate) fn execute_for_qmp(cx: &mut Cx<'_>, line: &str) -> String {
+    execute(cx, line).replace('\n', "\r\n")
 }
 
 fn execute_with(cx: &mut Cx<'_>, line: &str, history: &[String]) -> String {
