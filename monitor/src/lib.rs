@@ -1,8 +1,8 @@
 //! The monitor: programs and people drive a machine through it, between two instructions.
 //!
 //! [`Monitor`] is the machine's attendant. It owns the connections ([`qmp`], [`hmp`]), what belongs to the machine but not into it ([`World`]:
-//! back ends by name, objects, descriptors), and runs commands ([`commands`]) whose shapes the schema ([`schema`]) gives. What commands
-//! tell of the machine is read from the machine ([`tree`]); nothing is kept twice.
+//! back ends by name, objects, descriptors), and runs commands (`commands`) whose shapes the schema ([`schema`]) gives. What commands
+//! tell of the machine is read from the machine (`tree`); nothing is kept twice.
 
 mod commands;
 pub mod hmp;

@@ -2,7 +2,7 @@
 //!
 //! One thread (this one) owns everything; readers only pass on bytes, and one thread passes on signals. Children are in
 //! process groups of their own, so that Ctrl-C reaches them once, through us. Whatever happens, a child that was started
-//! is waited for: [`Child`]'s drop sees to it.
+//! is waited for: `Child`'s drop sees to it.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;

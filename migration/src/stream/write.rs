@@ -57,7 +57,7 @@ fn state(s: &SavedState) -> StatePieces<'_> {
     }
 }
 
-/// Bytes that [`write`] will write.
+/// Bytes that [`write()`] will write.
 pub fn encoded_len(picture: &Picture) -> u64 {
     /// Counts.
     struct Count(u64);
