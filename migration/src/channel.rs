@@ -3,11 +3,13 @@
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::{TcpListener, ToSocketAddrs};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -39,7 +41,7 @@ impl Cancel {
     fn wait(&self, fd: impl AsFd, flags: PollFlags) -> io::Result<()> {
         loop {
             if self.is_cancelled() {
-                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cancelled"));
+                return Err(cancelled());
             }
             let mut fds = [
                 PollFd::from_borrowed_fd(fd.as_fd(), flags),
@@ -55,11 +57,29 @@ impl Cancel {
     }
 }
 
+fn cancelled() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "cancelled")
+}
+
 /// An open end.
 pub(crate) struct Channel {
     fd: OwnedFd,
-    child: Option<Child>,
+    child: Option<Running>,
     cancel: Cancel,
+}
+
+/// A command; it ends when nobody wants anything of it any more.
+pub(crate) struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            // It leads a group of its own: what it has started ends with it.
+            let group = Pid::from_child(&self.0);
+            let _ = kill_process_group(group, Signal::KILL);
+            let _ = self.0.wait();
+        }
+    }
 }
 
 impl Channel {
@@ -80,12 +100,10 @@ impl Channel {
         // Its standard input or output closes with this.
         drop(self.fd);
         loop {
-            match child.try_wait()? {
+            match child.0.try_wait()? {
                 Some(status) if status.success() => return Ok(()),
                 Some(status) => return Err(io::Error::other(format!("the command failed: {status}"))),
-                None if self.cancel.is_cancelled() => {
-                    let _ = child.kill();
-                }
+                None if self.cancel.is_cancelled() => return Err(cancelled()),
                 None => std::thread::sleep(std::time::Duration::from_millis(2)),
             }
         }
@@ -122,7 +140,7 @@ impl Write for Channel {
 
 fn shell(command: &str) -> Command {
     let mut c = Command::new("/bin/sh");
-    c.arg("-c").arg(command);
+    c.arg("-c").arg(command).process_group(0);
     c
 }
 
@@ -173,7 +191,7 @@ pub(crate) fn open(uri: &Uri, given: Option<OwnedFd>, cancel: &Cancel) -> io::Re
             let mut child = shell(command).stdin(Stdio::piped()).spawn()?;
             let input = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
             let mut channel = Channel::new(input.into(), cancel)?;
-            channel.child = Some(child);
+            channel.child = Some(Running(child));
             Ok(channel)
         }
     }
@@ -209,7 +227,7 @@ fn connect_tcp(host: &str, port: u16, cancel: &Cancel) -> io::Result<Channel> {
 pub(crate) enum Awaiting {
     Unix(UnixListener, PathBuf),
     Tcp(TcpListener),
-    Open(OwnedFd, Option<Child>),
+    Open(OwnedFd, Option<Running>),
 }
 
 impl Awaiting {
@@ -246,7 +264,7 @@ impl Awaiting {
             Uri::Exec(command) => {
                 let mut child = shell(command).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
                 let output = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-                Ok(Self::Open(output.into(), Some(child)))
+                Ok(Self::Open(output.into(), Some(Running(child))))
             }
         }
     }
