@@ -104,6 +104,8 @@ pub enum RunState {
     FinishMigrate,
     /// The state has gone elsewhere.
     Postmigrate,
+    /// A watchdog expired, and the user wants to look.
+    Watchdog,
 }
 
 impl RunState {
@@ -120,6 +122,7 @@ impl RunState {
             Self::Inmigrate => "inmigrate",
             Self::FinishMigrate => "finish-migrate",
             Self::Postmigrate => "postmigrate",
+            Self::Watchdog => "watchdog",
         }
     }
 }
@@ -560,6 +563,10 @@ impl Machine {
         if self.sys.requests.contains(Requests::SHUTDOWN) {
             self.sys.requests.remove(Requests::SHUTDOWN);
             return self.guest_shutdown();
+        }
+        if self.sys.requests.contains(Requests::PAUSE) {
+            self.sys.requests.remove(Requests::PAUSE);
+            self.pause(RunState::Watchdog);
         }
         if self.sys.requests.contains(Requests::RESET) {
             return self.guest_reset();

@@ -40,7 +40,7 @@ impl System {
         );
     }
 
-    fn deliver(&mut self, sink: Sink, level: bool) {
+    pub(super) fn deliver(&mut self, sink: Sink, level: bool) {
         if self.tapped.tap != Tap::Off {
             self.tapped.sink(sink, level);
         }

@@ -8,8 +8,10 @@ mod board;
 mod context;
 mod dispatch;
 mod effects;
+mod watchdog;
 
 pub use context::{Build, Ctx};
+pub use watchdog::WatchdogPolicy;
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -108,6 +110,8 @@ bitflags::bitflags! {
         const RESET = 1;
         /// Power off.
         const SHUTDOWN = 2;
+        /// Stop the processors, for somebody to look.
+        const PAUSE = 4;
     }
 }
 
@@ -164,6 +168,8 @@ pub struct System {
     pub trace: Trace,
     /// What was asked of the machine.
     pub requests: Requests,
+    /// What happens when a watchdog of the guest expires.
+    pub watchdog: WatchdogPolicy,
     /// Host things that the start of the machine should wait for a moment (a handshake in progress).
     pub start_holds: u32,
     /// What came from outside, if it is recorded or played.
@@ -205,6 +211,7 @@ impl System {
             faults: Faults::default(),
             probes: Probes::empty(),
             requests: Requests::empty(),
+            watchdog: WatchdogPolicy::default(),
             start_holds: 0,
             tape: Tape::default(),
             tapped: Tapped::default(),

@@ -41,10 +41,10 @@ fn create(_: &Properties, build: &mut Build<'_>) -> Result<Box<dyn Device>, Crea
 }
 
 impl Watchdog {
-    fn sync(&self, cx: &mut Ctx<'_>) {
+    fn sync(&mut self, cx: &mut Ctx<'_>) {
         cx.set_line(WDOGINT, self.state.interrupt());
-        if self.state.reset_out() {
-            cx.request_reset();
+        if self.state.reset_rises() {
+            cx.watchdog_expired();
         }
         crate::arm(cx, EXPIRY, self.state.deadline());
     }

@@ -15,6 +15,8 @@ pub(super) struct State {
     raw: bool,
     /// It ran out again before anybody cared.
     bites: bool,
+    /// WDOGRES as it was when last looked at: who lets the guest live on is told once.
+    bitten: bool,
     locked: bool,
     /// WDOGITCR: the outputs follow WDOGITOP.
     test: bool,
@@ -28,6 +30,7 @@ impl State {
             control: 0,
             raw: false,
             bites: false,
+            bitten: false,
             locked: false,
             test: false,
             test_out: 0,
@@ -125,6 +128,13 @@ impl State {
         } else {
             self.bites && self.control & control::RESEN != 0
         }
+    }
+
+    /// Whether WDOGRES has risen since the last look.
+    pub(super) fn reset_rises(&mut self) -> bool {
+        let now = self.reset_out();
+        let before = std::mem::replace(&mut self.bitten, now);
+        now && !before
     }
 
     /// When something next happens that others can see: the interrupt, or then the reset.

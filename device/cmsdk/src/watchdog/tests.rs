@@ -1,6 +1,6 @@
 use super::TYPE;
 use southbridge_core::Properties;
-use southbridge_core::system::Requests;
+use southbridge_core::system::{Requests, WatchdogPolicy};
 use southbridge_testing::{Bench, check_device};
 
 const LOAD: u64 = 0x0;
@@ -115,4 +115,18 @@ fn integration_test_drives_the_outputs() {
     );
     b.write32(0xf04, 1);
     assert_eq!((b.line("WDOGINT", 0), asks_for_reset(&b)), (false, true));
+}
+
+#[test]
+fn a_guest_that_lives_on_is_bitten_once() {
+    let mut b = bench();
+    b.sys.watchdog = WatchdogPolicy::Pause;
+    b.write32(LOAD, 10);
+    b.write32(CONTROL, 3);
+    b.advance_ns(1_000_000);
+    assert!(b.sys.requests.contains(Requests::PAUSE) && !asks_for_reset(&b));
+    b.sys.requests.remove(Requests::PAUSE);
+    b.read32(RIS);
+    b.advance_ns(1_000_000);
+    assert!(b.sys.requests.is_empty(), "its output stands still");
 }

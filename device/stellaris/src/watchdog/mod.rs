@@ -33,10 +33,9 @@ impl LuminaryWatchdog {
     }
 
     fn advance(&mut self, cx: &mut Ctx<'_>) {
-        if self.state.advance(cx.now()) {
-            // System control notes the cause first; the reset itself comes after this handler.
+        // System control notes the cause; the reset itself comes after this handler.
+        if self.state.advance(cx.now()) && cx.watchdog_expired() {
             cx.pulse_line(RESET);
-            cx.request_reset();
         }
     }
 

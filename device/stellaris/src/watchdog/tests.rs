@@ -1,7 +1,7 @@
 use super::TYPE;
 use super::regs::*;
 use southbridge_core::Properties;
-use southbridge_core::system::Requests;
+use southbridge_core::system::{Requests, WatchdogPolicy};
 use southbridge_testing::{Bench, check_device, probe};
 
 /// On the bench, the clock has a period of 1 µs.
@@ -94,4 +94,22 @@ fn a_locked_watchdog_takes_no_writes() {
     b.write32(LOAD, 5);
     b.write32(TEST, 0x1ff);
     assert_eq!((b.read32(LOAD), b.read32(VALUE), b.read32(TEST)), (5, 5, 0x100));
+}
+
+#[test]
+fn what_follows_the_second_time_out_is_the_user_s_choice() {
+    for (policy, asked) in [
+        (WatchdogPolicy::Poweroff, Requests::SHUTDOWN),
+        (WatchdogPolicy::Pause, Requests::PAUSE),
+        (WatchdogPolicy::Ignore, Requests::empty()),
+    ] {
+        let mut b = bench();
+        let reset = probe(&mut b, "reset", 0);
+        b.sys.watchdog = policy;
+        b.write32(LOAD, 100);
+        b.write32(CTL, CTL_INTEN | CTL_RESEN);
+        b.advance_ns(201 * US);
+        assert_eq!(b.sys.requests, asked, "{policy:?}");
+        assert!(reset.take(&mut b.sys).is_empty(), "no cause of a reset to note");
+    }
 }
