@@ -306,13 +306,13 @@ pub enum CreateError {
         expected: String,
     },
     /// A property has a value that this device cannot have.
-    #[error("{property}={value}: {expected}")]
+    #[error("'{property}' cannot be '{value}'; it takes {expected}")]
     BadValue {
         /// The property.
         property: &'static str,
         /// The value as understood.
         value: String,
-        /// What would be right.
+        /// What would be right, to be read after "it takes".
         expected: String,
     },
     /// The host did not give what the device needs.

@@ -52,11 +52,11 @@ impl CharFront {
         let device = build.me();
         let (chardev, mut host) = build
             .backend::<Chardev>(id)
-            .ok_or_else(|| refused("is no character device (or no longer one)".into()))?;
+            .ok_or_else(|| refused("a character device, and this is none (or no longer one)".into()))?;
         let alive = Arc::new(());
         let front = chardev
             .attach(Sink::Device(device, port), &alive, &mut host)
-            .map_err(|e| refused(e.to_string()))?;
+            .map_err(|e| refused(format!("a chardev that nobody uses yet: this one {e}")))?;
         Ok(Self(Some(Attached {
             backend: id,
             front,

@@ -45,7 +45,8 @@ fn one_front_end_unless_shared() {
     let refused = b.try_attach("r").unwrap_err().to_string();
     assert_eq!(
         refused,
-        "chardev=r: is in use by another front end; a chardev with mux=on can be shared"
+        "'chardev' cannot be 'r'; it takes a chardev that nobody uses yet: this one is in use by another front end; a \
+         chardev with mux=on can be shared"
     );
     b.sys.remove_device(first);
     b.attach("r");

@@ -20,7 +20,7 @@ fn child() {
     b.open("stdio", "c", &[("signal", signal)]);
     assert_eq!(
         b.error("stdio", &[]),
-        "[backend] 'backend' stdio is used by another chardev already; share that one with mux=on"
+        "[backend] 'backend' can be stdio only once; give that chardev mux=on and share it"
     );
     let d = b.attach("c");
     match part.as_str() {

@@ -206,7 +206,7 @@ pub(super) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, CharError> {
     if IN_USE.swap(true, Ordering::AcqRel) {
         return Err(CharError::Conflict {
             option: "backend",
-            why: "stdio is used by another chardev already; share that one with mux=on".into(),
+            why: "can be stdio only once; give that chardev mux=on and share it".into(),
         });
     }
     let claim = Claim;

@@ -68,7 +68,7 @@ fn create(props: &Properties, _: &mut Build<'_>) -> Result<Box<dyn Device>, Crea
         return Err(CreateError::BadValue {
             property: "num-leds",
             value: leds.to_string(),
-            expected: format!("at most {}", regs::MAX_LEDS),
+            expected: format!("a number up to {}", regs::MAX_LEDS),
         });
     }
     let config = Config {

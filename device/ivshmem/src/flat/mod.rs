@@ -171,7 +171,7 @@ impl IvshmemFlat {
             return Err(CreateError::BadValue {
                 property: "shmem-size",
                 value: size.to_string(),
-                expected: "must be less than 4G, and not 0".into(),
+                expected: "a size from 1 byte to less than 4G".into(),
             });
         }
         let front = CharFront::attach(p, "chardev", SERVER, build)?;

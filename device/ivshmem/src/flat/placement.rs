@@ -12,7 +12,7 @@ use southbridge_core::{CreateError, InterruptWish, PlaceWish, Properties};
 pub(super) fn wish(p: &Properties) -> Result<PlaceWish, CreateError> {
     let bus = p.str("x-bus-qompath");
     if let Some(bus) = bus.filter(|b| !matches!(*b, "/sysbus" | "/unattached/sysbus")) {
-        return Err(bad("x-bus-qompath", bus, "the only bus for this device is '/sysbus'"));
+        return Err(bad("x-bus-qompath", bus, "'/sysbus', the only bus for this device"));
     }
     let registers = p.opt_uint("address").or(p.opt_uint("x-bus-address-iomem"));
     let memory = p.opt_uint("shmem-address").or(p.opt_uint("x-bus-address-shmem"));
@@ -31,16 +31,13 @@ fn irq(p: &Properties) -> Result<InterruptWish, CreateError> {
             bad(
                 "x-irq-qompath",
                 path,
-                "must end in '[N]', the number of an interrupt input",
+                "a path that ends in '[N]', the number of an interrupt input",
             )
         }),
-        (number, _) => number.parse().map(InterruptWish::Input).map_err(|_| {
-            bad(
-                "irq",
-                number,
-                "must be the number of an interrupt input, 'auto' or 'off'",
-            )
-        }),
+        (number, _) => number
+            .parse()
+            .map(InterruptWish::Input)
+            .map_err(|_| bad("irq", number, "the number of an interrupt input, 'auto' or 'off'")),
     }
 }
 

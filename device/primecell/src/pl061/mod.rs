@@ -76,7 +76,7 @@ impl Pl061 {
             return Err(CreateError::BadValue {
                 property: "pulldowns",
                 value: format!("{down:#x}"),
-                expected: format!("no pin may have both; pullups={up:#x}"),
+                expected: format!("pins that are not in pullups={up:#x}: none may have both"),
             });
         }
         let id = if luminary { &regs::ID_LUMINARY } else { &regs::ID_ARM };
@@ -104,7 +104,7 @@ fn pull(p: &Properties, name: &'static str) -> Result<u8, CreateError> {
     u8::try_from(p.uint(name)).map_err(|_| CreateError::BadValue {
         property: name,
         value: p.uint(name).to_string(),
-        expected: "must have one bit for each of 8 pins".into(),
+        expected: "one bit for each of 8 pins".into(),
     })
 }
 

@@ -62,7 +62,7 @@ impl SdCard {
             return Err(CreateError::BadValue {
                 property: "drive",
                 value: drive.to_owned(),
-                expected: "there is no block back end yet; without drive= the slot is empty".into(),
+                expected: "no drive at all: there is no block back end yet".into(),
             });
         }
         Ok(Box::new(Self {
