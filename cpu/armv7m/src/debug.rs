@@ -46,7 +46,11 @@ impl<B: Bus> Engine<B> {
         match name {
             "sp" => s.regs[13] = v & !3,
             "lr" => s.regs[14] = v,
-            "pc" => s.pc = v & !1,
+            // As in a vector: an odd address says Thumb. Where a loader starts code, no vector has said so.
+            "pc" => {
+                s.pc = v & !1;
+                s.t |= v & 1 != 0;
+            }
             "xpsr" => s.set_xpsr_flags(v),
             "msp" => s.set_msp(v),
             "psp" => s.set_psp(v),
