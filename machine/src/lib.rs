@@ -7,6 +7,7 @@ pub mod add;
 pub mod board;
 pub mod build;
 mod fault;
+pub mod later;
 pub mod load;
 pub mod objects;
 pub mod place;

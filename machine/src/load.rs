@@ -154,7 +154,7 @@ fn parse_hex(contents: &[u8]) -> Result<Program, LoadError> {
     let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();
     let (mut base, mut entry, mut ended) = (0u64, None, false);
     for (line, record) in ihex::Reader::new(text).enumerate() {
-        let record = record.map_err(|e| LoadError::Hex(format!("line {}: {e}", line + 1)))?;
+        let record = record.map_err(|e| LoadError::Hex(format!("line {}: {}", line + 1, hex_reason(&e))))?;
         match record {
             ihex::Record::Data { offset, value } => push(&mut pieces, base + u64::from(offset), value),
             ihex::Record::ExtendedSegmentAddress(segment) => base = u64::from(segment) << 4,
@@ -173,6 +173,16 @@ fn parse_hex(contents: &[u8]) -> Result<Program, LoadError> {
         end: None,
         format: "Intel HEX",
     })
+}
+
+fn hex_reason(error: &ihex::ReaderError) -> String {
+    match error {
+        // The crate calls the two the other way round.
+        ihex::ReaderError::ChecksumMismatch(right, written) => {
+            format!("the checksum is {written:02X}, and the other bytes make {right:02X}")
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Records follow each other closely; joined, they are one image in lists.
@@ -198,7 +208,7 @@ pub fn check(space: &mut AddressSpace, program: &Program) -> Result<(), LoadErro
             let Some(range) = space.find(at) else {
                 return Err(no_room(*start, len, format!("nothing stands at {at:#x}")));
             };
-            let (first, last, mapping) = (range.start, range.last, range.mapping);
+            let (first, last, mapping) = (range.start.max(*start), range.last, range.mapping);
             if !matches!(range.target, Target::Ram { .. }) {
                 let name = space.mapping(mapping).map_or("something else", |m| &m.name);
                 let before = space
@@ -206,7 +216,7 @@ pub fn check(space: &mut AddressSpace, program: &Program) -> Result<(), LoadErro
                     .iter()
                     .rev()
                     .find(|r| r.last < at && matches!(r.target, Target::Ram { .. }));
-                let memory = before.map_or(String::new(), |r| format!("; memory ends at {:#x}", r.last));
+                let memory = before.map_or(String::new(), |r| format!("; memory before it ends at {:#x}", r.last));
                 return Err(no_room(
                     *start,
                     len,

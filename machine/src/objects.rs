@@ -4,6 +4,7 @@ use southbridge_backend_ivshmem::{Memory, Server, ServerConfig, ServerHandle, Se
 use southbridge_core::property::parse_value;
 use southbridge_core::{PropKind, PropValue, Properties, Property, System};
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use thiserror::Error;
 
 use crate::add::expectation;
@@ -222,7 +223,7 @@ impl Objects {
                 name: name.to_owned(),
                 valid: t.properties.iter().map(|p| p.name).collect(),
             })?;
-            let value = parse_value(p.kind, text).ok_or_else(|| bad(p.name, text, expectation(p.kind)))?;
+            let value = parse_value(p.kind, text).ok_or_else(|| bad(p.name, text, takes(p)))?;
             properties.set(p.name, value);
         }
         properties.apply_defaults(t.properties);
@@ -258,6 +259,16 @@ impl Objects {
     }
 }
 
+/// What a property takes, where its kind does not say all.
+fn takes(p: &Property) -> String {
+    match p.name {
+        "vectors" => VECTORS.into(),
+        _ => expectation(p.kind),
+    }
+}
+
+const VECTORS: &str = "a number from 0 to 64";
+
 fn bad(property: &'static str, value: &str, expected: String) -> ObjectError {
     ObjectError::BadValue {
         property,
@@ -276,8 +287,8 @@ fn ivshmem_server(id: &str, p: &Properties, _: &mut System) -> Result<Running, O
     let vectors = p.uint("vectors");
     config.vectors = u16::try_from(vectors)
         .ok()
-        .filter(|n| (1..=64).contains(n))
-        .ok_or_else(|| bad("vectors", &vectors.to_string(), "a number from 1 to 64".into()))?;
+        .filter(|n| *n <= 64)
+        .ok_or_else(|| bad("vectors", &vectors.to_string(), VECTORS.into()))?;
     if let Some(PropValue::Str(name)) = p.get("shm") {
         config.memory = Memory::Named(name.clone());
     }
@@ -295,7 +306,8 @@ fn ivshmem_server(id: &str, p: &Properties, _: &mut System) -> Result<Running, O
             ServerNotice::Left { peer, why } => format!("peer {peer} left: {why}"),
             ServerNotice::Refused(why) => format!("a client was refused: {why}"),
         };
-        eprintln!("{id}: {text}");
+        // Unlike `eprintln!`, this does not end the server where nobody reads.
+        let _ = writeln!(io::stderr(), "{id}: {text}");
     };
     let running = server.spawn(say).map_err(|e| refused(e.to_string()))?;
     Ok(Running::Server(running))
