@@ -188,7 +188,9 @@ impl World {
     pub(crate) fn hold(&mut self, outcome: &Outcome, machine: &mut Machine) -> bool {
         match outcome {
             // The processor stands for good: staying means to stay paused.
-            Outcome::Lockup(_) if matches!(self.action.panic, PanicAction::Pause | PanicAction::None) => {
+            Outcome::Lockup(text) if matches!(self.action.panic, PanicAction::Pause | PanicAction::None) => {
+                let log = &mut machine.sys.log;
+                log.warning(format_args!("the guest's processor is locked up, the machine pauses: {text}"));
                 machine.pause(RunState::GuestPanicked);
                 self.emit(&StopEvent {});
                 true

@@ -27,7 +27,7 @@ pub(crate) fn text(topic: &HelpTopic, config: &Config, personality: &Personality
         }
         HelpTopic::Cpus => cpus(config, personality)?,
         HelpTopic::Devices => device_list(),
-        HelpTopic::DeviceProperties(name) => device_properties(name, config)?,
+        HelpTopic::DeviceProperties(name) => device_properties(name)?,
         HelpTopic::Objects => objects::list(),
         HelpTopic::ObjectProperties(name) => {
             let object = objects::find(name, config)?;
@@ -88,11 +88,51 @@ fn device_list() -> String {
     out
 }
 
-fn device_properties(name: &str, config: &Config) -> Result<String, OptError> {
-    if name == config::LoaderOpt::DRIVER {
-        return Ok(format!("loader options:\n  {}\n", config::LoaderOpt::KEYS.join("\n  ")));
+const fn loader(name: &'static str, kind: PropKind, default: Option<&'static str>, help: &'static str) -> Property {
+    Property {
+        name,
+        kind,
+        default,
+        help,
     }
-    let t = devices::find_type(name, config)?;
+}
+
+/// What `-device loader` takes; it is a device by its spelling only.
+static LOADER: &[Property] = &[
+    loader(
+        "file",
+        PropKind::Str,
+        None,
+        "ELF or Intel HEX by its contents, else raw",
+    ),
+    loader(
+        "addr",
+        PropKind::Uint(64),
+        None,
+        "where raw bytes or a value go; alone with cpu-num, where execution starts",
+    ),
+    loader(
+        "force-raw",
+        PropKind::Bool,
+        Some("off"),
+        "take the file byte by byte, whatever it is",
+    ),
+    loader(
+        "cpu-num",
+        PropKind::Uint(32),
+        None,
+        "processor that starts at the file's entry point, or at addr",
+    ),
+    loader("data", PropKind::Uint(64), None, "a value instead of a file"),
+    loader("data-len", PropKind::Uint(8), None, "bytes of the value, 1 to 8"),
+    loader("data-be", PropKind::Bool, Some("off"), "the value is big-endian"),
+];
+
+fn device_properties(name: &str) -> Result<String, OptError> {
+    if name == config::LoaderOpt::DRIVER {
+        return Ok(properties("loader options:", LOADER, &[]));
+    }
+    let t = devices::find_type(name)?;
     Ok(properties(&format!("{name} options:"), t.properties, devices::COMMON))
 }
 
@@ -109,4 +149,18 @@ fn properties(head: &str, own: &[Property], common: &[Property]) -> String {
         let _ = writeln!(out, "  {:<23} - {}{default}", format!("{}=<{kind}>", p.name), p.help);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LOADER, config::LoaderOpt};
+
+    #[test]
+    fn the_loader_s_table_has_what_its_parser_takes() {
+        let mut ours: Vec<_> = LOADER.iter().map(|p| p.name).collect();
+        let mut parser = LoaderOpt::KEYS.to_vec();
+        ours.sort_unstable();
+        parser.sort_unstable();
+        assert_eq!(ours, parser);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod emulate;
 mod help;
+mod say;
 
 use southbridge_cli::command::Command;
 use southbridge_cli::error::Style;
@@ -46,7 +47,8 @@ fn main() -> ExitCode {
 }
 
 fn fail(personality: &Personality, error: &southbridge_cli::OptError) -> ExitCode {
-    eprintln!("{}", error.render(&Style::for_stderr(&personality.program)));
+    let text = error.render(&Style::for_stderr(&personality.program));
+    say::tell(&say::plain(text));
     ExitCode::FAILURE
 }
 

@@ -10,6 +10,7 @@ use southbridge_core::{BackendId, Machine};
 use southbridge_machine::Board;
 
 use super::signals::Signals;
+use crate::say;
 
 /// All character back ends of the machine.
 pub(crate) struct Chardevs {
@@ -47,8 +48,13 @@ pub(crate) fn open(
         let backend = this.channel(serial, machine)?;
         if port >= board.serial_ports {
             let why = format!("machine '{}' has {} serial ports", board.name, board.serial_ports);
-            return Err(OptError::nowhere(ErrorKind::Refused { why })
-                .with_help(format!("give -serial at most {} times", board.serial_ports)));
+            let error = match &serial.backend {
+                SerialBackend::Own(own) => OptError::new(ErrorKind::Refused { why }, own.id.at.clone()),
+                SerialBackend::Existing(id) => OptError::new(ErrorKind::Refused { why }, id.at.clone()),
+                // A port that is connected to nothing is nothing.
+                SerialBackend::None => continue,
+            };
+            return Err(error.with_help(format!("give -serial at most {} times", board.serial_ports)));
         }
         this.serial.push(backend);
     }
@@ -58,8 +64,8 @@ pub(crate) fn open(
 /// The name of a new terminal was asked for, and scripts read it from standard output; all else is for people.
 fn say(message: &Message) {
     match message {
-        Message::Info(text) => println!("{text}"),
-        Message::Warning(text) => eprintln!("warning: {text}"),
+        Message::Info(text) => say::answer(text),
+        Message::Warning(text) => say::tell(&say::plain(format!("warning: {text}"))),
     }
 }
 
@@ -143,7 +149,7 @@ impl Chardevs {
 
     /// Waits for the first client of every server with `wait=on`; `false` if the user gave up.
     pub(crate) fn wait(&self, machine: &mut Machine, signals: &Signals) -> bool {
-        let say = |line: &str| eprintln!("{line}");
+        let say = |line: &str| say::tell(line);
         self.all
             .wait_for_clients(&mut machine.sys.host, say, || signals.caught())
             .is_ok()

@@ -1,18 +1,20 @@
 //! `-daemonize`, `-pidfile`, `-writeconfig`: the process as the host sees it.
 
 use rustix::fs::{FlockOperation, flock};
+use southbridge_cli::config::SerialBackend;
 use southbridge_cli::error::ErrorKind;
-use southbridge_cli::{Config, Located, OptError};
+use southbridge_cli::{Config, Located, Location, OptError};
+use std::ffi::CString;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Tells the child of `-daemonize` what it is.
 const CHILD: &str = "SOUTHBRIDGE_DAEMON_CHILD";
-/// What the child says when its machine is ready.
-const READY: u8 = b'R';
+/// What the child says when its machine is ready. Before it stands what the user asked to see, such as the names of new terminals.
+const READY: u8 = 0;
 
 fn io_error(action: &str, path: &str, error: &io::Error) -> ErrorKind {
     ErrorKind::Io {
@@ -38,7 +40,7 @@ pub(crate) fn write_config(path: &Located<String>, text: &str) -> Result<(), Opt
 /// this process ends. In the child, and without the option, gives `None`: go on.
 ///
 /// Starting again instead of forking keeps threads and descriptors in a known state. The child writes one byte to its standard output
-/// when it is ready; until then its errors reach the user's terminal.
+/// when it is ready; until then its errors reach the user's terminal, and what it prints before that is passed on.
 ///
 /// # Errors
 /// When no child can be started.
@@ -49,6 +51,7 @@ pub(crate) fn become_daemon(config: &Config) -> Result<Option<u8>, OptError> {
         let _ = rustix::process::setsid();
         return Ok(None);
     }
+    no_terminal(config, at)?;
     let failed = |e: io::Error| OptError::new(io_error("start", "a process in the background", &e), at.clone());
     let mut args = std::env::args_os();
     let name = args.next().unwrap_or_default();
@@ -60,15 +63,46 @@ pub(crate) fn become_daemon(config: &Config) -> Result<Option<u8>, OptError> {
         .stdout(Stdio::piped())
         .spawn()
         .map_err(failed)?;
-    let mut said = Vec::new();
-    if let Some(mut out) = child.stdout.take() {
-        let _ = out.by_ref().take(1).read_to_end(&mut said);
-    }
-    if said == [READY] {
+    if child.stdout.take().is_some_and(|out| pass_on(out, &mut io::stdout())) {
         return Ok(Some(0));
     }
     let status = child.wait().map_err(failed)?;
     Ok(Some(status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1)))
+}
+
+/// In the background there is no terminal: a channel on standard input and output would be deaf and dumb.
+fn no_terminal(config: &Config, daemonize: &Location) -> Result<(), OptError> {
+    let own = config.serials.iter().filter_map(|s| match &s.backend {
+        SerialBackend::Own(option) => Some(&**option),
+        _ => None,
+    });
+    match config.chardevs.iter().chain(own).find(|c| c.backend.value == "stdio") {
+        Some(option) => Err(
+            OptError::conflict("-daemonize", "the chardev 'stdio'", option.backend.at.clone())
+                .with_also(daemonize.clone(), "asked for here"),
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Passes on what the child says until it is ready; `false` if it ends before.
+fn pass_on(child: impl Read, out: &mut impl Write) -> bool {
+    let mut child = BufReader::new(child);
+    let mut said = Vec::new();
+    // An error here is a child that is gone, as is the end.
+    let _ = child.read_until(READY, &mut said);
+    let ready = said.pop_if(|last| *last == READY).is_some();
+    let _ = out.write_all(&said).and_then(|()| out.flush());
+    ready
+}
+
+/// `-name process=`: what `ps` and `top` show; the host cuts it to 15 bytes.
+pub(crate) fn take_name(config: &Config) {
+    let name = config.name.process.as_deref().and_then(|n| CString::new(n).ok());
+    if let Some(name) = name {
+        // A name is no reason to fail.
+        let _ = rustix::thread::set_name(&name);
+    }
 }
 
 /// The machine is ready: lets the waiting parent go and lets go of the terminal.
@@ -120,5 +154,24 @@ impl PidFile {
 impl Drop for PidFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pass_on;
+
+    #[test]
+    fn what_the_child_prints_before_it_is_ready_is_passed_on() {
+        for (said, ready, passed) in [
+            (&b"\0"[..], true, &b""[..]),
+            (b"a line\n\0", true, b"a line\n"),
+            (b"a line\n", false, b"a line\n"),
+            (b"", false, b""),
+        ] {
+            let mut out = Vec::new();
+            assert_eq!(pass_on(said, &mut out), ready);
+            assert_eq!(out, passed);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use southbridge_cli::config::{DeviceOpt, LoaderOpt};
 use southbridge_cli::error::ErrorKind;
 use southbridge_cli::keyval::Entry;
+use southbridge_cli::location::Source;
 use southbridge_cli::{Config, Location, OptError};
 use southbridge_core::device::DeviceType;
 use southbridge_core::property::parse_value;
@@ -10,7 +11,7 @@ use southbridge_core::{CreateError, LineDirection, LogItems, PropKind, PropValue
 use southbridge_machine::add::{self, AddError, Spec, Surroundings, expectation};
 use southbridge_machine::board::Board;
 use southbridge_machine::place::{Place, PlaceError, PlugError};
-use southbridge_machine::{Built, registry};
+use southbridge_machine::{Built, later, registry};
 
 use super::chardevs::Chardevs;
 
@@ -21,12 +22,9 @@ pub(crate) static COMMON: &[Property] = &[];
 ///
 /// # Errors
 /// When there is none of that name.
-pub(crate) fn find_type(name: &str, config: &Config) -> Result<&'static DeviceType, OptError> {
-    let at = config
-        .devices
-        .last()
-        .map_or_else(|| Location::implied("-device"), DeviceOpt::at);
-    type_named(&registry(), name, at)
+pub(crate) fn find_type(name: &str) -> Result<&'static DeviceType, OptError> {
+    let asked = Source::implied("-device", &format!("{name},help"));
+    type_named(&registry(), name, Location::new(&asked, 0..name.len()))
 }
 
 fn type_named(registry: &Registry, name: &str, at: Location) -> Result<&'static DeviceType, OptError> {
@@ -34,6 +32,14 @@ fn type_named(registry: &Registry, name: &str, at: Location) -> Result<&'static 
 }
 
 fn type_error(registry: &Registry, name: &str, at: Location) -> OptError {
+    if later::is_qemus(name) {
+        let error = OptError::not_yet(format!("the device type '{name}'"), at);
+        let same = |t: &&DeviceType| t.user_creatable && t.name.split('-').next() == name.split('-').next();
+        return match registry.iter().find(same) {
+            Some(t) => error.with_help(format!("'{}' is of its family", t.name)),
+            None => error,
+        };
+    }
     let creatable = registry
         .iter()
         .filter(|t| t.user_creatable)
@@ -165,7 +171,11 @@ fn marked(device: &DeviceOpt, error: &AddError) -> OptError {
     match error {
         AddError::NoType(name) => type_error(&registry(), name, device.driver.at.clone()),
         AddError::OnBoard { boards, .. } => {
-            OptError::new(why(), device.driver.at.clone()).with_help(format!("it is on {}", boards.join(", ")))
+            let error = OptError::new(why(), device.driver.at.clone());
+            match boards.as_slice() {
+                [] => error.with_help("no board here has one"),
+                boards => error.with_help(format!("it is on {}", boards.join(", "))),
+            }
         }
         AddError::NoSuchBus { sibling, kinds, .. } => {
             let error = OptError::new(why(), device.driver.at.clone());
@@ -246,7 +256,7 @@ fn tell_place(built: &mut Built, device: &DeviceOpt, found: &Place) {
     }
     let wants = |t: &DeviceType| t.line_count(LineDirection::Out) > 0;
     if found.irq.is_none() && registry().get(&device.driver.value).is_some_and(wants) {
-        eprintln!("warning: {name} has no interrupt and works without");
+        crate::say::tell(&format!("warning: {name} has no interrupt and works without"));
     }
 }
 

@@ -12,14 +12,17 @@ mod monitor;
 pub(crate) mod objects;
 mod qtest;
 mod semihosting;
+mod shared;
 mod signals;
 mod time;
 pub(crate) mod trace;
 
-use southbridge_cli::config::{RebootAction, ShutdownAction};
+use southbridge_cli::config::{RebootAction, ShutdownAction, WatchdogAction};
 use southbridge_cli::{Config, OptError, Personality};
 use southbridge_core::machine::Policy;
+use southbridge_core::system::WatchdogPolicy;
 use southbridge_core::{ClockRate, Machine, Outcome};
+use southbridge_machine::board::Irq;
 use southbridge_machine::{Built, build};
 
 /// Builds and runs the machine that `config` describes; gives the exit status.
@@ -34,9 +37,11 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     let board_options = board::check(config, board)?;
     chardevs::check(config)?;
     devices::check(config, board)?;
+    shared::check(config)?;
     if let Some(status) = daemon::become_daemon(config)? {
         return Ok(status);
     }
+    daemon::take_name(config);
     let pid_file = daemon::PidFile::create(config)?;
     let mut machine = Machine::empty(ClockRate::Hz(1)).map_err(board::no_host)?;
     machine.sys.log = log::open(config)?;
@@ -80,22 +85,32 @@ fn apply_policy(config: &Config, machine: &mut Machine) {
         reset_ends: config.action.reboot == RebootAction::Shutdown,
         shutdown_pauses: config.action.shutdown == ShutdownAction::Pause,
     };
+    machine.sys.watchdog = match config.action.watchdog {
+        WatchdogAction::Reset => WatchdogPolicy::Reset,
+        // These boards have no way to ask the guest for it, so it is switched off.
+        WatchdogAction::Shutdown | WatchdogAction::Poweroff => WatchdogPolicy::Poweroff,
+        WatchdogAction::Pause => WatchdogPolicy::Pause,
+        WatchdogAction::InjectNmi => WatchdogPolicy::Nmi(build::irq_sink(Irq::Nmi)),
+        WatchdogAction::Debug => WatchdogPolicy::Tell,
+        WatchdogAction::None => WatchdogPolicy::Ignore,
+    };
     machine.start_paused = config.start_paused;
 }
 
 /// Runs to the end and puts the outcome into words and a status.
 fn finish(machine: &mut Machine, run: migration::Run, personality: &Personality) -> u8 {
+    let program = &personality.program;
     let outcome = match run.run_to_end(machine) {
         Ok(outcome) => outcome,
         Err(why) => {
-            eprintln!("{}: {why}", personality.program);
+            crate::say::tell(&format!("{program}: {why}"));
             return 1;
         }
     };
     match outcome {
         Outcome::GuestExit(status) => u8::try_from(status & 0xff).unwrap_or(1),
         Outcome::Lockup(text) => {
-            eprintln!("{}: the guest's processor is locked up: {text}", personality.program);
+            crate::say::tell(&format!("{program}: the guest's processor is locked up: {text}"));
             1
         }
         Outcome::Shutdown | Outcome::Stopped | Outcome::Deadline | Outcome::Debug => 0,
