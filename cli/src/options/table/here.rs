@@ -74,17 +74,17 @@ pub(super) const TABLE: &[OptionDef] = &[
         .arg("[guest=]NAME[,process=NAME][,debug-threads=on|off]")
         .list(Grammar::list("guest"), "name")
         .merges(),
-    opt("uuid", Machine, H::Uuid, "the guest's UUID")
+    opt("uuid", Machine, H::Uuid, "the guest's UUID (no board here shows it to the guest yet)")
         .arg("UUID")
         .detail("As 8-4-4-4-12 hexadecimal digits."),
     opt(
         "seed",
         Machine,
         H::Seed,
-        "seed of all random numbers that the guest can get",
+        "seed of random numbers (no device here has any yet)",
     )
     .arg("NUMBER")
-    .detail("With a seed, two runs with the same input are the same to the instruction, random devices included."),
+    .detail("Without it too, two runs with the same input are the same to the instruction."),
     opt("chardev", Character, H::Chardev, "create a channel for characters")
         .arg("BACKEND,id=ID[,KEY=VALUE]...")
         .list(Grammar::list("backend"), "chardev")
@@ -255,7 +255,10 @@ pub(super) const TABLE: &[OptionDef] = &[
         .arg("[base=utc|localtime|DATETIME][,clock=host|rt|vm][,driftfix=none|slew]")
         .list(Grammar::plain(), "rtc")
         .merges()
-        .detail("DATETIME is like 2006-06-17T16:01:21 or 2006-06-17. clock=vm lets the date follow virtual time."),
+        .detail(
+            "DATETIME is like 2006-06-17T16:01:21 or 2006-06-17. The date follows virtual time on these boards, \
+             whatever clock= and driftfix= say.",
+        ),
     opt(
         "no-reboot",
         Run,
@@ -281,7 +284,7 @@ pub(super) const TABLE: &[OptionDef] = &[
     .merges()
     .detail(
         "panic takes pause, shutdown, exit-failure or none; watchdog takes reset, shutdown, poweroff, inject-nmi, \
-             pause, debug or none.",
+             pause, debug or none. A processor that locks up is a panic; if it ends the run, the status is 1.",
     ),
     opt(
         "watchdog-action",
