@@ -234,7 +234,8 @@ impl Cx<'_> {
         if self.machine.policy.reset_ends {
             return self.end(ShutdownCause::HostQmpSystemReset);
         }
-        self.machine.reset();
+        // Recorded, so that a replay resets here too; other attendants hear of it from the machine, this one is out of its place.
+        self.machine.reset_from_outside();
         self.world.hear(&MachineEvent::Reset { guest: false });
         if !self.machine.is_running() {
             self.machine.pause(RunState::Prelaunch);
