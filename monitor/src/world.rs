@@ -190,7 +190,9 @@ impl World {
             // The processor stands for good: staying means to stay paused.
             Outcome::Lockup(text) if matches!(self.action.panic, PanicAction::Pause | PanicAction::None) => {
                 let log = &mut machine.sys.log;
-                log.warning(format_args!("the guest's processor is locked up, the machine pauses: {text}"));
+                log.warning(format_args!(
+                    "the guest's processor is locked up, the machine pauses: {text}"
+                ));
                 machine.pause(RunState::GuestPanicked);
                 self.emit(&StopEvent {});
                 true
