@@ -13,7 +13,7 @@ use crate::commands::fds::FdSets;
 use crate::schema::{
     DeviceDeletedEvent, DumpQueryResult, DumpStatus, Event, GuestPanicAction, GuestPanickedEvent, MigrationEvent,
     PanicAction, PowerdownEvent, RebootAction, ResetEvent, ResumeEvent, ShutdownAction, ShutdownCause, ShutdownEvent,
-    StopEvent, SysEmuTarget, WatchdogAction, check_event, schema,
+    StopEvent, SysEmuTarget, check_event, schema,
 };
 use crate::{Cx, HumanMonitor};
 
@@ -39,8 +39,6 @@ pub struct Facts {
 pub struct Action {
     /// Where the guest cannot go on.
     pub panic: PanicAction,
-    /// Where a watchdog expires. Kept and told; boards' watchdogs reset by themselves.
-    pub watchdog: WatchdogAction,
 }
 
 /// What belongs to a machine.
@@ -88,7 +86,6 @@ impl World {
             objects,
             action: Action {
                 panic: PanicAction::Shutdown,
-                watchdog: WatchdogAction::Reset,
             },
             snapshots,
             human: Some(crate::hmp::execute_for_qmp),

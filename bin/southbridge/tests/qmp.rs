@@ -400,6 +400,25 @@ fn a_signal_is_told() {
 
 /// The same over a chardev that is no server, and indented.
 #[test]
+fn set_action_decides_what_a_watchdog_does() {
+    let kernel = firmware("t-watchdog-mps2-an385.elf");
+    let run = start(&format!(
+        "-M mps2-an385 -S -nodefaults -display none -serial null -semihosting -pace skip -kernel {kernel}"
+    ));
+    let mut c = Client::ready(&run.path);
+    c.ok("set-action", json!({"watchdog": "pause"}));
+    c.ok("cont", json!({}));
+    c.event("STOP");
+    assert_eq!(
+        c.ok("query-status", json!({}))["running"],
+        false,
+        "the firmware lets its watchdog expire once"
+    );
+    c.ok("watchdog-set-action", json!({"action": "poweroff"}));
+    assert!(run.guard.terminate().success());
+}
+
+#[test]
 fn on_standard_input_and_output() {
     let mut child = program()
         .args("-M none -nodefaults -display none -chardev stdio,id=c -mon chardev=c,mode=control,pretty=on".split(' '))

@@ -1,12 +1,13 @@
 //! Running and stopping.
 
+use southbridge_core::system::WatchdogPolicy;
 use southbridge_core::{MachineEvent, RunState as State};
 use southbridge_machine::board::Irq;
 use southbridge_machine::build::irq_sink;
 
 use super::{Result, refuse};
 use crate::Cx;
-use crate::schema::{RunState, SetActionArgs, StatusInfo, WatchdogSetActionArgs};
+use crate::schema::{RunState, SetActionArgs, StatusInfo, WatchdogAction, WatchdogSetActionArgs};
 
 pub(super) fn query_status(cx: &mut Cx<'_>) -> Result<StatusInfo> {
     let name = cx.machine.run_state().name();
@@ -64,11 +65,25 @@ pub(super) fn set_action(cx: &mut Cx<'_>, args: SetActionArgs) -> Result<()> {
     cx.set_policy(args.reboot, args.shutdown);
     let action = &mut cx.world.action;
     action.panic = args.panic.unwrap_or(action.panic);
-    action.watchdog = args.watchdog.unwrap_or(action.watchdog);
+    if let Some(watchdog) = args.watchdog {
+        cx.machine.sys.watchdog = watchdog_policy(watchdog);
+    }
     Ok(())
 }
 
+fn watchdog_policy(action: WatchdogAction) -> WatchdogPolicy {
+    match action {
+        WatchdogAction::Reset => WatchdogPolicy::Reset,
+        // No board here has a power button that its guest listens to.
+        WatchdogAction::Shutdown | WatchdogAction::Poweroff => WatchdogPolicy::Poweroff,
+        WatchdogAction::Pause => WatchdogPolicy::Pause,
+        WatchdogAction::InjectNmi => WatchdogPolicy::Nmi(irq_sink(Irq::Nmi)),
+        WatchdogAction::Debug => WatchdogPolicy::Tell,
+        WatchdogAction::None => WatchdogPolicy::Ignore,
+    }
+}
+
 pub(super) fn watchdog_set_action(cx: &mut Cx<'_>, args: WatchdogSetActionArgs) -> Result<()> {
-    cx.world.action.watchdog = args.action;
+    cx.machine.sys.watchdog = watchdog_policy(args.action);
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! `-monitor`, `-qmp`, `-mon`, and what a monitor has to know.
 
-use southbridge_cli::config::{PanicAction, SerialBackend, WatchdogAction};
+use southbridge_cli::config::{PanicAction, SerialBackend};
 use southbridge_cli::error::ErrorKind;
 use southbridge_cli::personality::Role;
 use southbridge_cli::{Config, OptError, Personality};
 use southbridge_core::Machine;
 use southbridge_machine::{Layout, Objects, registry};
-use southbridge_monitor::schema::{PanicAction as Panic, SysEmuTarget, WatchdogAction as Watchdog};
+use southbridge_monitor::schema::{PanicAction as Panic, SysEmuTarget};
 use southbridge_monitor::{Facts, Monitor, World};
 
 use super::chardevs::Chardevs;
@@ -49,15 +49,6 @@ pub(crate) fn attach(
         PanicAction::Shutdown => Panic::Shutdown,
         PanicAction::ExitFailure => Panic::ExitFailure,
         PanicAction::None => Panic::None,
-    };
-    world.action.watchdog = match config.action.watchdog {
-        WatchdogAction::Reset => Watchdog::Reset,
-        WatchdogAction::Shutdown => Watchdog::Shutdown,
-        WatchdogAction::Poweroff => Watchdog::Poweroff,
-        WatchdogAction::InjectNmi => Watchdog::InjectNmi,
-        WatchdogAction::Pause => Watchdog::Pause,
-        WatchdogAction::Debug => Watchdog::Debug,
-        WatchdogAction::None => Watchdog::None,
     };
     let mut monitor = Monitor::new(world);
     for (id, human, pretty) in channels {
