@@ -11,6 +11,7 @@ mod device;
 mod gdb;
 mod hmp;
 pub mod mutate;
+mod outside;
 mod parts;
 mod program;
 
@@ -20,6 +21,7 @@ pub use cpu::{cpu_code, cpu_registers};
 pub use device::{device, device_state};
 pub use gdb::gdb;
 pub use hmp::hmp;
+pub use outside::{qmp, qtest, stream};
 pub use parts::keys;
 pub use program::{chardev, ivshmem_client, ivshmem_server, program};
 
@@ -49,6 +51,9 @@ pub static TARGETS: &[Target] = &[
     target("cpu-registers", cpu_registers, 1024, "the processor's own registers, through its private bus"),
     target("gdb", gdb, 512, "packets of gdb on a machine that runs between them, backwards too"),
     target("hmp", hmp, 512, "keys and lines of the human monitor"),
+    target("qmp", qmp, 1024, "the text of QMP clients, in chunks"),
+    target("qtest", qtest, 1024, "qtest lines, carried out on a board"),
+    target("stream", stream, 2048, "streams of saved machines, and recordings"),
     target("device", device, 1024, "each type of device through registers, lines, time, reset and its serial peer"),
     target("device-state", device_state, 512, "altered states loaded into each type of device"),
     target("board", board, 1024, "both boards through their address space"),

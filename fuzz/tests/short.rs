@@ -110,6 +110,9 @@ short! {
     cpu_registers "cpu-registers" 1500;
     gdb "gdb" 1500;
     hmp "hmp" 300;
+    qmp "qmp" 2000;
+    qtest "qtest" 200;
+    stream "stream" 60;
     device "device" 3000;
     device_state "device-state" 3000;
     board "board" 150;
