@@ -7,16 +7,19 @@
 //! Why not `calloop`: its wait re-arms a timer and a notifier descriptor on each turn, three system calls where the latency goal for
 //! doorbells allows one.
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, epoll, eventfd, poll};
+mod watcher;
+
+use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::device::DeviceId;
+use watcher::Watcher;
 
 /// A back end of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -423,77 +426,6 @@ impl Interest {
 pub(crate) struct Happened {
     pub(crate) completions: VecDeque<(DeviceId, Completion)>,
     pub(crate) backend: VecDeque<(BackendId, HostEvent)>,
-}
-
-/// The thread that waits for the host while CPUs are busy. It touches nothing but the flag.
-struct Watcher {
-    gate: Arc<(Mutex<Gate>, Condvar)>,
-    stop: OwnedFd,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Gate {
-    Closed,
-    Open,
-    Stopped,
-}
-
-impl Watcher {
-    fn start(epoll: Arc<OwnedFd>, shared: Arc<Shared>) -> io::Result<Self> {
-        let gate = Arc::new((Mutex::new(Gate::Open), Condvar::new()));
-        let stop = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let (their_gate, their_stop) = (gate.clone(), stop.try_clone()?);
-        let thread = std::thread::Builder::new()
-            .name("host-watch".into())
-            .stack_size(64 << 10)
-            .spawn(move || Self::watch(&their_gate, &epoll, &their_stop, &shared))?;
-        Ok(Self {
-            gate,
-            stop,
-            thread: Some(thread),
-        })
-    }
-
-    fn arm(&self) {
-        let mut gate = self.gate.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if *gate == Gate::Closed {
-            *gate = Gate::Open;
-            self.gate.1.notify_one();
-        }
-    }
-
-    fn watch(gate: &(Mutex<Gate>, Condvar), epoll: &OwnedFd, stop: &OwnedFd, shared: &Shared) {
-        loop {
-            let mut g = gate.0.lock().unwrap_or_else(PoisonError::into_inner);
-            while *g == Gate::Closed {
-                g = gate.1.wait(g).unwrap_or_else(PoisonError::into_inner);
-            }
-            if *g == Gate::Stopped {
-                return;
-            }
-            drop(g);
-            let mut fds = [PollFd::new(epoll, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
-            let _ = poll(&mut fds, None);
-            let mut g = gate.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if *g == Gate::Stopped {
-                return;
-            }
-            *g = Gate::Closed;
-            shared.attention.store(true, Ordering::Release);
-        }
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        *self.gate.0.lock().unwrap_or_else(PoisonError::into_inner) = Gate::Stopped;
-        self.gate.1.notify_one();
-        let _ = rustix::io::write(&self.stop, &1u64.to_ne_bytes());
-        if let Some(t) = self.thread.take() {
-            let _ = t.join();
-        }
-    }
 }
 
 /// All back ends of a machine and the reactor that feeds them.
