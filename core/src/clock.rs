@@ -193,6 +193,52 @@ impl Clock {
     }
 }
 
+/// A counter of the board that counts at a fixed rate and that CPUs and devices read alike (RISC-V's `mtime`). Software may set it;
+/// what is kept is how far it is from virtual time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timebase {
+    /// Counts a second.
+    pub hz: u64,
+    /// What the counter is ahead of virtual time, in counts, wrapping.
+    pub offset: u64,
+}
+
+impl Timebase {
+    /// A counter that shows 0 at time zero.
+    pub const fn new(hz: u64) -> Self {
+        Self { hz, offset: 0 }
+    }
+
+    /// What it shows at a moment.
+    #[inline]
+    pub fn at(&self, now: VirtualTime) -> u64 {
+        scale(now.0, self.hz, NS as u64).wrapping_add(self.offset)
+    }
+
+    /// Lets it show `value` from now on.
+    pub fn set(&mut self, now: VirtualTime, value: u64) {
+        self.offset = value.wrapping_sub(scale(now.0, self.hz, NS as u64));
+    }
+
+    /// The first moment at which it shows `value` or more, by unsigned comparison; `now` if it does already, the end of time if that
+    /// is further away than time reaches.
+    pub fn reaches(&self, value: u64, now: VirtualTime) -> VirtualTime {
+        if self.at(now) >= value {
+            return now;
+        }
+        let counts = u128::from(value.wrapping_sub(self.offset));
+        let ns = (counts * NS).div_ceil(u128::from(self.hz.max(1)));
+        VirtualTime(u64::try_from(ns).unwrap_or(u64::MAX))
+    }
+}
+
+impl Default for Timebase {
+    /// 10 MHz, the usual rate of RISC-V boards.
+    fn default() -> Self {
+        Self::new(10_000_000)
+    }
+}
+
 /// A timer of a device, by the device's own numbering.
 pub type TimerIndex = u16;
 
@@ -332,6 +378,20 @@ mod tests {
         c.sleep_until(VirtualTime(u64::MAX));
         c.consume(5);
         assert!(c.now() > VirtualTime(u64::MAX / 4));
+    }
+
+    #[test]
+    fn a_timebase_says_when_it_reaches_a_value() {
+        let mut t = Timebase::new(10_000_000);
+        let now = VirtualTime(12_345);
+        assert_eq!(t.at(now), 123);
+        assert_eq!(t.reaches(124, now), VirtualTime(12_400));
+        assert_eq!(t.at(VirtualTime(12_399)), 123);
+        assert_eq!(t.reaches(5, now), now);
+        assert_eq!(t.reaches(u64::MAX, now), VirtualTime(u64::MAX));
+        t.set(now, 1000);
+        assert_eq!(t.at(now), 1000);
+        assert_eq!(t.at(t.reaches(1001, now)), 1001);
     }
 
     #[test]

@@ -160,6 +160,32 @@ impl System {
         Some(mapping)
     }
 
+    /// Lets a device's region be mapped at one address with a priority and nowhere else, or nowhere at all.
+    pub fn place_region(&mut self, device: DeviceId, region: usize, place: Option<(u64, i32)>) {
+        let Some(r) = self.slot_mut(device).and_then(|s| s.regions.get_mut(region)) else {
+            return;
+        };
+        let before = r.mappings.clone();
+        let size = r.size;
+        let is_there = |m: &MappingId| {
+            let m = self.memory.mapping(*m);
+            m.is_some_and(|m| Some((m.start, m.priority)) == place && m.len == size)
+        };
+        if before.len() == usize::from(place.is_some()) && before.iter().all(is_there) {
+            return;
+        }
+        for m in before {
+            self.memory.unmap(m);
+        }
+        if let Some(r) = self.slot_mut(device).and_then(|s| s.regions.get_mut(region)) {
+            r.mappings.clear();
+        }
+        if let Some((start, priority)) = place {
+            self.map_device(device, region, start, priority);
+        }
+        self.attention = true;
+    }
+
     /// A new wire.
     pub fn add_net(&mut self) -> NetId {
         self.nets.add()

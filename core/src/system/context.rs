@@ -70,6 +70,30 @@ impl Ctx<'_> {
         self.sys.timers.deadline(self.me, timer)
     }
 
+    /// The counter that CPUs and timers of the board share.
+    pub fn timebase(&self) -> Timebase {
+        self.sys.timebase
+    }
+
+    /// Lets that counter show `value` from now on. CPUs look at it anew.
+    pub fn set_timebase(&mut self, value: u64) {
+        let now = self.sys.clock.now();
+        self.sys.timebase.set(now, value);
+        self.sys.attention = true;
+    }
+
+    /// Sends a message to a CPU, which gets it as a change of input `input` to high, in the order of all its lines: an interrupt that
+    /// is a message and has no wire. Unknown CPUs are ignored.
+    pub fn message_cpu(&mut self, cpu: CpuId, input: u32) {
+        self.sys.deliver(Sink::Cpu(cpu, input), true);
+    }
+
+    /// Puts a region of a device on this device's bus (or of this device itself) at one address of the system, or takes it off. For
+    /// bridges whose guest decides where windows are. Nothing happens if it is there already.
+    pub fn place_region(&mut self, device: DeviceId, region: usize, place: Option<(u64, i32)>) {
+        self.sys.place_region(device, region, place);
+    }
+
     /// Frequency of an input clock in Hz; 0 if the board left it open.
     pub fn clock_hz(&self, input: usize) -> u64 {
         let node = self

@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 use std::any::Any;
 use std::io;
 
-use crate::clock::{Clock, ClockRate, TimerIndex, TimerQueue, VirtualTime};
+use crate::clock::{Clock, ClockRate, Timebase, TimerIndex, TimerQueue, VirtualTime};
 use crate::cpu::CpuId;
 use crate::device::{
     BusKind, CreateError, Device, DeviceId, DeviceType, LineDirection, Mmio, PlaceWish, ResetPhase, Role,
@@ -158,6 +158,8 @@ impl CpuPort {
 pub struct System {
     /// Virtual time.
     pub clock: Clock,
+    /// The counter that CPUs and timers of a RISC-V board share.
+    pub timebase: Timebase,
     /// What addresses mean.
     pub memory: AddressSpace,
     /// The host's side.
@@ -204,6 +206,7 @@ impl System {
     pub fn new(rate: ClockRate) -> io::Result<Self> {
         Ok(Self {
             clock: Clock::new(rate),
+            timebase: Timebase::default(),
             memory: AddressSpace::default(),
             host: Host::new()?,
             log: Log::default(),
