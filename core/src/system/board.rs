@@ -21,6 +21,7 @@ impl System {
             size: decl.size,
             mappings: SmallVec::new(),
             backing: None,
+            readonly: false,
             index: RegisterIndex::of(decl),
             cast: cast.filter(|_| decl.kind == RegionKind::Mmio),
         };
@@ -42,8 +43,13 @@ impl System {
             self.clocks[node.0 as usize].listeners.push((me, i));
         }
         for decl in device_type.buses {
-            let n = self.buses.iter().filter(|b| b.name.starts_with(decl.name)).count();
-            let name = format!("{}.{n}", decl.name);
+            let prefix = format!("{}.", decl.name);
+            let n = self.buses.iter().filter(|b| b.name.starts_with(&prefix)).count();
+            // The bus behind a PCI bridge has the bridge's own name, if it has one.
+            let name = match id {
+                Some(id) if decl.kind == BusKind::Pci && device_type.bus == BusKind::Pci => id.to_owned(),
+                _ => format!("{}.{n}", decl.name),
+            };
             self.buses.push(Bus {
                 name,
                 kind: decl.kind,
@@ -145,7 +151,7 @@ impl System {
             (RegionKind::Ram, Some(block)) => Target::Ram {
                 block: block.clone(),
                 offset: 0,
-                readonly: false,
+                readonly: r.readonly,
             },
             (RegionKind::Ram, None) => Target::Empty,
         };

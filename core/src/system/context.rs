@@ -186,6 +186,14 @@ impl Ctx<'_> {
             .unwrap_or_default()
     }
 
+    /// The same for the buses of another device: how a bridge at the top sees what is below the bridges on its bus.
+    pub fn children_of(&self, device: DeviceId, bus: usize) -> SmallVec<[(DeviceId, u32); 4]> {
+        let id = self.sys.slot(device).and_then(|s| s.buses.get(bus).copied());
+        id.and_then(|b| self.sys.buses.get(b.0 as usize))
+            .map(|b| b.children.clone())
+            .unwrap_or_default()
+    }
+
     /// Calls another device in a role (a child on this device's bus). `None` if it is gone, busy, or has no such role.
     pub fn with_role<R: ?Sized + 'static, T>(
         &mut self,
@@ -268,6 +276,30 @@ impl Build<'_> {
         if let Some(r) = self.sys.slot_mut(self.me).and_then(|s| s.regions.get_mut(region)) {
             r.size = bytes;
         }
+    }
+
+    /// Bytes of a region.
+    pub fn region_len(&self, region: usize) -> u64 {
+        let slot = self.sys.slot(self.me);
+        slot.and_then(|s| s.regions.get(region)).map_or(0, |r| r.size)
+    }
+
+    /// Gives the device a read-only region beyond those of its type, with memory behind it (an expansion ROM that the user names).
+    /// Returns its number.
+    pub fn add_rom(&mut self, decl: &'static Region, block: RamBlock) -> usize {
+        let Some(s) = self.sys.slot_mut(self.me) else {
+            return usize::MAX;
+        };
+        s.regions.push(RegionState {
+            decl,
+            size: block.len(),
+            mappings: SmallVec::new(),
+            backing: Some(block),
+            readonly: true,
+            index: RegisterIndex::of(decl),
+            cast: None,
+        });
+        s.regions.len() - 1
     }
 
     /// Says where the device's properties want it on the board.

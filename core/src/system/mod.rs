@@ -73,6 +73,7 @@ pub struct RegionState {
     /// Where it is mapped.
     pub mappings: SmallVec<[MappingId; 1]>,
     backing: Option<RamBlock>,
+    readonly: bool,
     index: RegisterIndex,
     cast: Option<MmioCast>,
 }
