@@ -4,6 +4,7 @@
 //! medians with their range, ours and the peer's taken in turn, and people judge. It needs `southbridge` built in the same profile.
 
 mod board;
+mod client;
 mod doorbell;
 mod echo;
 mod memory;
@@ -11,7 +12,10 @@ mod mips;
 mod mmio;
 mod place;
 mod program;
+mod qmp;
+mod qtest;
 mod report;
+mod saved;
 mod start;
 mod stats;
 
@@ -30,6 +34,9 @@ const ALL: &[(&str, Benchmark)] = &[
     ("start", start::measure),
     ("memory", memory::measure),
     ("mmio", mmio::measure),
+    ("qtest", qtest::measure),
+    ("qmp", qmp::measure),
+    ("saved", saved::measure),
 ];
 
 fn main() -> ExitCode {
