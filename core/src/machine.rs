@@ -577,7 +577,10 @@ impl Machine {
     fn guest_shutdown(&mut self) -> Option<Outcome> {
         self.emit(&MachineEvent::Shutdown { guest: true });
         if !self.policy.shutdown_pauses {
-            return Some(Outcome::Shutdown);
+            return Some(match std::mem::take(&mut self.sys.exit_code) {
+                0 => Outcome::Shutdown,
+                code => Outcome::GuestExit(code.into()),
+            });
         }
         self.pause(RunState::Shutdown);
         None

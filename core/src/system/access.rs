@@ -2,6 +2,16 @@
 
 use super::*;
 
+/// The device that takes writes to read-only memory: one that put it behind a region of registers.
+#[cold]
+fn rom_device(slots: &[Option<Slot>], block: &RamBlock) -> Option<(DeviceId, usize)> {
+    slots.iter().flatten().find_map(|s| {
+        let mut regions = s.regions.iter();
+        let region = regions.position(|r| r.decl.kind == RegionKind::Mmio && r.backing.as_ref() == Some(block))?;
+        Some((s.me, region))
+    })
+}
+
 impl System {
     /// The window of RAM around an address, for a CPU's cache; `None` if something else than RAM is there.
     pub fn ram_window(&mut self, address: u64) -> Option<RamWindow> {
@@ -79,7 +89,11 @@ impl System {
                 }
                 Ok(())
             }
-            Target::Ram { .. } => {
+            Target::Ram { block, offset, .. } => {
+                let offset = *offset + into;
+                if let Some((device, region)) = rom_device(&self.slots, block) {
+                    return self.mmio_write(device, region, offset, size, value);
+                }
                 if self.log.on(LogItems::GUEST_ERRORS) {
                     self.log.line(format_args!(
                         "write of {value:#x} ({size} bytes) to ROM at {address:#x} has no effect"
@@ -160,6 +174,11 @@ impl System {
                     offset,
                     readonly,
                 } => {
+                    if *readonly && !into_rom && rom_device(&self.slots, block).is_some() {
+                        self.write(at, 1, data[done].into())?;
+                        done += 1;
+                        continue;
+                    }
                     let offset = *offset + (at - r.start);
                     let hit = block.code_hit(offset, here as u64);
                     let write = CodeWrite {

@@ -142,19 +142,7 @@ impl System {
             Some(id) => format!("{} ({id}) {}", slot.device_type.name, r.decl.name),
             None => format!("{} {}", slot.device_type.name, r.decl.name),
         };
-        let target = match (r.decl.kind, &r.backing) {
-            (RegionKind::Mmio, _) => Target::Device {
-                device,
-                region,
-                offset: 0,
-            },
-            (RegionKind::Ram, Some(block)) => Target::Ram {
-                block: block.clone(),
-                offset: 0,
-                readonly: r.readonly,
-            },
-            (RegionKind::Ram, None) => Target::Empty,
-        };
+        let target = r.target(device, region);
         let mapping = self.memory.map(Mapping {
             start,
             len: r.size,

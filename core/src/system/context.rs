@@ -158,25 +158,32 @@ impl Ctx<'_> {
         self.sys.host.reactor.drop_notifier(id);
     }
 
-    /// Puts memory behind one of this device's `Ram` regions, or takes it away. All places where the region is mapped follow.
+    /// Puts memory behind one of this device's regions, or takes it away. All places where the region is mapped follow.
+    ///
+    /// A region of registers with memory behind it is read as that memory, while writes still come to the device: flash in its reading
+    /// mode. Nothing happens if the same memory is there already.
     pub fn back_region(&mut self, region: usize, block: Option<RamBlock>) {
-        let Some(r) = self.sys.slot_mut(self.me).and_then(|s| s.regions.get_mut(region)) else {
+        let me = self.me;
+        let Some(r) = self.sys.slot_mut(me).and_then(|s| s.regions.get_mut(region)) else {
             return;
         };
-        r.backing = block.clone();
-        let (size, mappings) = (r.size, r.mappings.clone());
+        if r.backing == block {
+            return;
+        }
+        r.backing = block;
+        let (target, mappings) = (r.target(me, region), r.mappings.clone());
         for m in mappings {
-            let target = match &block {
-                Some(b) if b.len() >= size => Target::Ram {
-                    block: b.clone(),
-                    offset: 0,
-                    readonly: false,
-                },
-                _ => Target::Empty,
-            };
-            self.sys.memory.retarget(m, target);
+            self.sys.memory.retarget(m, target.clone());
         }
         self.sys.attention = true;
+    }
+
+    /// This device has changed memory of its own behind the back of the address space: CPUs that hold code from there hear of it.
+    pub fn changed_memory(&mut self, block: &RamBlock, offset: u64, len: u64) {
+        if block.code_hit(offset, len) {
+            let block = block.id();
+            self.sys.code_written(CodeWrite { block, offset, len });
+        }
     }
 
     /// Devices on one of the buses that this device offers, with their addresses.
@@ -219,6 +226,12 @@ impl Ctx<'_> {
     pub fn request_shutdown(&mut self) {
         self.sys.requests |= Requests::SHUTDOWN;
         self.sys.attention = true;
+    }
+
+    /// Asks for power-off, with what the program should answer its caller; 0 is success.
+    pub fn request_exit(&mut self, code: u16) {
+        self.sys.exit_code = code;
+        self.request_shutdown();
     }
 
     /// The moment that this device asked for with `Build::hold_start` has come.
@@ -300,6 +313,11 @@ impl Build<'_> {
             cast: None,
         });
         s.regions.len() - 1
+    }
+
+    /// What a real-time clock shows at the start of virtual time: nanoseconds since 1970, UTC.
+    pub fn rtc_base_ns(&self) -> u64 {
+        self.sys.rtc_base_ns
     }
 
     /// Says where the device's properties want it on the board.

@@ -199,6 +199,24 @@ enum Refusal {
 }
 
 impl RegionState {
+    /// What an address leads to where the region is mapped.
+    pub(super) fn target(&self, device: DeviceId, region: usize) -> Target {
+        let memory = self.backing.as_ref().filter(|b| b.len() >= self.size);
+        match (self.decl.kind, memory) {
+            (RegionKind::Mmio, None) => Target::Device {
+                device,
+                region,
+                offset: 0,
+            },
+            (kind, Some(block)) => Target::Ram {
+                block: block.clone(),
+                offset: 0,
+                readonly: self.readonly || kind == RegionKind::Mmio,
+            },
+            (RegionKind::Ram, None) => Target::Empty,
+        }
+    }
+
     #[inline(always)]
     fn plan(&self, region: usize, offset: u64, size: u8, write: bool) -> Plan {
         let decl = self.decl;

@@ -171,6 +171,10 @@ pub struct System {
     pub trace: Trace,
     /// What was asked of the machine.
     pub requests: Requests,
+    /// What the program should answer its caller when the guest switches off; 0 is success.
+    pub exit_code: u16,
+    /// What a real-time clock of the board shows at the start of virtual time: nanoseconds since 1970, UTC (`-rtc base=`).
+    pub rtc_base_ns: u64,
     /// What happens when a watchdog of the guest expires.
     pub watchdog: WatchdogPolicy,
     /// Host things that the start of the machine should wait for a moment (a handshake in progress).
@@ -215,6 +219,8 @@ impl System {
             faults: Faults::default(),
             probes: Probes::empty(),
             requests: Requests::empty(),
+            exit_code: 0,
+            rtc_base_ns: 0,
             watchdog: WatchdogPolicy::default(),
             start_holds: 0,
             tape: Tape::default(),
