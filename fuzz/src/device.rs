@@ -3,7 +3,7 @@
 use southbridge_core::{ClockRate, DeviceType, System};
 use southbridge_testing::{Bench, Op, REGION_STRIDE, damage};
 
-use crate::parts::{peer_does, peers, pick_type, poll_host, registers};
+use crate::parts::{REGISTRY, peer_does, peers, pick_type, poll_host, registers};
 use southbridge_backend_chardev::testing::Loop;
 
 fn bench(device_type: &'static DeviceType) -> Option<(Bench, Vec<Loop>)> {
@@ -17,6 +17,7 @@ fn bench(device_type: &'static DeviceType) -> Option<(Bench, Vec<Loop>)> {
 /// Two bytes pick the type; then eight bytes an operation: as `Op::sequence` has them, or with bits 4 and 5 of the
 /// first byte set an access to a declared register, or with 255 something else.
 pub fn device(data: &[u8]) {
+    say_what_is_skipped();
     let Some((key, operations)) = data.split_first_chunk() else {
         return;
     };
@@ -102,6 +103,7 @@ fn save_and_load(bench: &mut Bench) {
 /// Two bytes pick the type, one says how many operations come before the state is taken; the next 64 bytes alter it; the rest are
 /// operations on a device that loaded it.
 pub fn device_state(data: &[u8]) {
+    say_what_is_skipped();
     let Some(([a, b, before], rest)) = data.split_first_chunk() else {
         return;
     };
@@ -122,4 +124,25 @@ pub fn device_state(data: &[u8]) {
         Some(Err(_)) => assert_eq!(bench_b.save(), fresh, "a refused state changes nothing"),
         None => {}
     }
+}
+
+/// Types that cannot stand alone on a bench, with the reason: they are driven by their own tests and on their board.
+pub fn skipped() -> Vec<(&'static str, String)> {
+    let reason = |t: &'static DeviceType| {
+        let mut sys = System::new(ClockRate::Hz(1_000_000_000)).ok()?;
+        let (properties, _peers) = peers(&mut sys, t);
+        let error = Bench::try_on(sys, t, properties).err()?;
+        Some((t.name, error.to_string()))
+    };
+    REGISTRY.iter().filter_map(reason).collect()
+}
+
+/// Says once which types are left out: a campaign that skips silently looks better than it is.
+fn say_what_is_skipped() {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    SAID.call_once(|| {
+        for (name, why) in skipped() {
+            eprintln!("device: {name} is skipped: {why}");
+        }
+    });
 }

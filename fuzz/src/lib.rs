@@ -18,7 +18,7 @@ mod program;
 pub use board::{board, board_state, firmware};
 pub use command_line::{command_line, demo_file, option_lists};
 pub use cpu::{cpu_code, cpu_registers};
-pub use device::{device, device_state};
+pub use device::{device, device_state, skipped};
 pub use gdb::gdb;
 pub use hmp::hmp;
 pub use outside::{qmp, qtest, stream};
@@ -53,7 +53,7 @@ pub static TARGETS: &[Target] = &[
     target("hmp", hmp, 512, "keys and lines of the human monitor"),
     target("qmp", qmp, 1024, "the text of QMP clients, in chunks"),
     target("qtest", qtest, 1024, "qtest lines, carried out on a board"),
-    target("stream", stream, 2048, "streams of saved machines, and recordings"),
+    target("stream", stream, 16384, "streams of saved machines, and recordings"),
     target("device", device, 1024, "each type of device through registers, lines, time, reset and its serial peer"),
     target("device-state", device_state, 512, "altered states loaded into each type of device"),
     target("board", board, 1024, "both boards through their address space"),

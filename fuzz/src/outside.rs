@@ -39,10 +39,50 @@ pub fn qtest(data: &[u8]) {
     }
 }
 
-/// Any bytes as a stream for a board, and as a recording.
+/// Any bytes as a stream for a board, and as a recording: as they are, and again with every sum put right, which leads behind them.
+///
+/// Bytes that begin with `edit` alter the board's own stream instead, five bytes an alteration: where (two), what, with which value
+/// (two). So a small input is nearly a whole state.
 pub fn stream(data: &[u8]) {
-    southbridge_migration::fuzzing::recording(data);
-    if let Some(Built { mut machine, .. }) = machine() {
-        southbridge_migration::fuzzing::stream(&mut machine, BOARD, data);
+    let Some(Built { mut machine, .. }) = machine() else {
+        return;
+    };
+    let fuzzing = |machine: &mut Machine, bytes: &[u8]| southbridge_migration::fuzzing::stream(machine, BOARD, bytes);
+    if let Some(edits) = data.strip_prefix(b"edit") {
+        let own = southbridge_migration::fuzzing::saved(&mut machine, BOARD).expect("a fresh board can be saved");
+        let altered = edit(own, edits);
+        fuzzing(&mut machine, &southbridge_migration::fuzzing::resealed(&altered));
+    } else {
+        southbridge_migration::fuzzing::recording(data);
+        fuzzing(&mut machine, data);
+        let resealed = southbridge_migration::fuzzing::resealed(data);
+        southbridge_migration::fuzzing::recording(&resealed);
+        fuzzing(&mut machine, &resealed);
     }
+    // Whatever was taken in is a machine that runs.
+    let end = machine.sys.clock.now().after_ns(1000);
+    machine.sys.advance_at_most(end, 100);
+}
+
+fn edit(mut stream: Vec<u8>, edits: &[u8]) -> Vec<u8> {
+    for [a, b, what, c, d] in edits.as_chunks::<5>().0 {
+        let (at, value) = (u16::from_le_bytes([*a, *b]), u16::from_le_bytes([*c, *d]));
+        // The head is another target's business: none of this would be looked at.
+        let at = 16 + usize::from(at) % (stream.len() - 16).max(1);
+        let length = usize::from(value) % (stream.len() + 1 - at).max(1);
+        match what % 5 {
+            0 => stream[at] = *c,
+            1 => stream[at] ^= 1 << (c % 8),
+            2 => stream.truncate(at.max(17)),
+            3 => drop(stream.drain(at..at + length.min(stream.len().saturating_sub(17)))),
+            _ => {
+                let again = stream[at..at + length].to_vec();
+                stream.splice(at..at, again);
+            }
+        }
+        if stream.len() < 18 {
+            break;
+        }
+    }
+    stream
 }

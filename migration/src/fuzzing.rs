@@ -30,3 +30,41 @@ pub fn stream(machine: &mut Machine, board: &str, bytes: &[u8]) -> bool {
 pub fn recording(bytes: &[u8]) -> bool {
     crate::replay::can_be_read(bytes)
 }
+
+/// The machine's own stream as it is now, if it can be saved.
+pub fn saved(machine: &mut Machine, board: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    stream::write(&Picture::take(machine, board).ok()?, &mut out).ok()?;
+    Some(out)
+}
+
+/// Makes every sum of a stream right again, as somebody would who wants to get past them. Whatever is no section stays as it is.
+pub fn resealed(bytes: &[u8]) -> Vec<u8> {
+    let (head, mut rest) = bytes.split_at(bytes.len().min(16));
+    let mut out = head.to_vec();
+    let (mut sections, mut all) = (0u32, crc32fast::Hasher::new());
+    while let Some((head, after)) = rest.split_first_chunk::<8>() {
+        let [a, b, c, d, length @ ..] = *head;
+        let length = u32::from_le_bytes(length) as usize;
+        let Some((contents, after)) = after.split_at_checked(length) else {
+            break;
+        };
+        let Some((_, after)) = after.split_first_chunk::<4>() else {
+            break;
+        };
+        let mut contents = contents.to_vec();
+        if [a, b, c, d] == stream::END && length == 8 {
+            contents = [sections.to_le_bytes(), all.clone().finalize().to_le_bytes()].concat();
+        }
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(head);
+        sum.update(&contents);
+        let sum = sum.finalize().to_le_bytes();
+        out.extend([&head[..], &contents, &sum].concat());
+        all.update(&sum);
+        sections = sections.wrapping_add(1);
+        rest = after;
+    }
+    out.extend(rest);
+    out
+}

@@ -14,7 +14,7 @@ mod read;
 mod write;
 
 pub use about::{About, DeviceAbout, Layout, RamAbout};
-pub(crate) use frame::{FrameReader, FrameWriter, Kind, cbor, from_cbor};
+pub(crate) use frame::{END, FrameReader, FrameWriter, Kind, cbor, from_cbor};
 pub use read::{StreamError, read, read_about};
 pub use write::{encoded_len, write};
 
