@@ -1,8 +1,11 @@
 //! The ivshmem device without PCI: four registers and a window of memory (QEMU's specification of ivshmem, "Device
 //! registers").
 
-use crate::{core_registers, mmio, mmio::Block, this};
+#[cfg(not(feature = "virt"))]
+use crate::core_registers;
+use crate::{mmio, mmio::Block, this};
 
+#[cfg(not(feature = "virt"))]
 const INTRMASK: usize = 0x0;
 const INTRSTATUS: usize = 0x4;
 const IVPOSITION: usize = 0x8;
@@ -13,6 +16,14 @@ pub const MEMORY: Block = this::IVSHMEM_MEMORY;
 
 /// Lets doorbells through: `irq` is called for each from now on.
 pub fn listen() {
+    #[cfg(feature = "virt")]
+    this::listen();
+    #[cfg(not(feature = "virt"))]
+    listen_to_flat();
+}
+
+#[cfg(not(feature = "virt"))]
+fn listen_to_flat() {
     this::IVSHMEM_REGISTERS.write(INTRMASK, u32::MAX);
     core_registers::enable_interrupt(this::IVSHMEM_IRQ);
 }

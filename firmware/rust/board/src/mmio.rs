@@ -3,7 +3,9 @@
 //! A [`Block`] is a range of the board's memory map that is no Rust object. Only this crate makes one, from the board
 //! modules' tables, and each access is checked against its size; so the rest of the firmware needs no `unsafe` to use it.
 
-use core::{arch::asm, ptr};
+#[cfg(not(feature = "virt"))]
+use core::arch::asm;
+use core::ptr;
 
 /// A register file, or a window of shared memory: 32-bit words that others change as well.
 #[derive(Clone, Copy)]
@@ -47,11 +49,17 @@ impl Block {
 
 /// Orders all accesses before it before all after it, as the other board sees them.
 pub fn barrier() {
+    #[cfg(feature = "virt")]
+    crate::this::barrier();
+    #[cfg(not(feature = "virt"))]
     // SAFETY: DMB changes nothing but the order of accesses; without `nomem` the compiler keeps that order too.
-    unsafe { asm!("dmb", options(nostack, preserves_flags)) }
+    unsafe {
+        asm!("dmb", options(nostack, preserves_flags))
+    }
 }
 
 /// Sleeps until an interrupt is pending.
+#[cfg(not(feature = "virt"))]
 pub fn wait_for_interrupt() {
     // SAFETY: WFI only waits; handlers that run meanwhile are ordinary code to the compiler (no `nomem`).
     unsafe { asm!("wfi", options(nostack, preserves_flags)) }

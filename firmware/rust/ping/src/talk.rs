@@ -133,7 +133,7 @@ impl Talk {
             println!("{NAME}: #{} came where #{expected} was due", message.number);
         }
         self.received += 1;
-        if self.received <= 3 || self.received.is_multiple_of(100) {
+        if self.received <= 3 || self.received.is_multiple_of((self.rounds / 10).max(100)) {
             println!("{NAME}: got #{} \"{}\"", message.number, message.text());
         }
         if self.role == Role::Follower || self.received < self.rounds {
