@@ -234,6 +234,20 @@ impl Ctx<'_> {
         self.request_shutdown();
     }
 
+    /// The guest says that it has crashed.
+    pub fn guest_panicked(&mut self) {
+        self.sys.requests |= Requests::PANIC;
+        self.sys.attention = true;
+    }
+
+    /// Has a device leave the machine, soon: its slot lets it go. Whoever drives the machine finds it in [`System::take_unplugs`].
+    pub fn request_unplug(&mut self, device: DeviceId) {
+        if !self.sys.unplugs.contains(&device) {
+            self.sys.unplugs.push(device);
+        }
+        self.sys.attention = true;
+    }
+
     /// The moment that this device asked for with `Build::hold_start` has come.
     pub fn release_start(&mut self) {
         self.sys.start_holds = self.sys.start_holds.saturating_sub(1);

@@ -113,6 +113,8 @@ bitflags::bitflags! {
         const SHUTDOWN = 2;
         /// Stop the processors, for somebody to look.
         const PAUSE = 4;
+        /// The guest says that it has crashed.
+        const PANIC = 8;
     }
 }
 
@@ -199,6 +201,8 @@ pub struct System {
     /// Something that a CPU can take by itself: `cpu_ports` are not empty.
     news: bool,
     depth: u32,
+    /// Devices that their slots let go.
+    unplugs: Vec<DeviceId>,
 }
 
 /// Devices that reach each other by DMA: how long such a chain may be.
@@ -236,7 +240,18 @@ impl System {
             attention: false,
             news: false,
             depth: 0,
+            unplugs: Vec::new(),
         })
+    }
+
+    /// Devices that their slots let go since the last call: the caller takes them out of the machine.
+    pub fn take_unplugs(&mut self) -> Vec<DeviceId> {
+        std::mem::take(&mut self.unplugs)
+    }
+
+    /// Whether there are any.
+    pub fn has_unplugs(&self) -> bool {
+        !self.unplugs.is_empty()
     }
 
     /// A device's place, if it (still) exists.

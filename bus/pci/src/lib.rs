@@ -1,0 +1,96 @@
+//! PCI and PCI Express: what every function has, and how a host bridge reaches it.
+//!
+//! # How to write a PCI device
+//! 1. Embed a [`Pci`] and make it in `create`:
+//!    ```ignore
+//!    let mut pci = Pci::conventional(Identity::new(0x1af4, 0x1110, 0x0500).revision(1)); // or Pci::express(..) + add_express
+//!    pci.add_bar(0, Bar::mem32(REGS, 0x100));              // BAR 0 shows region REGS of the device type
+//!    pci.add_bar(1, Bar::mem32(MSIX, MsixLayout::exclusive_size(vectors)));
+//!    pci.add_bar(2, Bar::mem64_prefetch(SHMEM, size));     // a Ram region of that size: build.region_size(SHMEM, size)
+//!    pci.add_msix(0x40, MsixLayout::exclusive(1, vectors));
+//!    pci.set_intx_pin(1, INTX);                            // only if it has INTx: output line "intx"
+//!    common::apply(&mut pci, properties, build)?;          // romfile=, multifunction=, …
+//!    ```
+//!    BARs are ordinary regions of the type (`Region` with `valid`/`native` widths, or `Region::ram`). They are mapped when the guest
+//!    enables them; the device does nothing for that. A BAR's size is a power of two, at least 16 bytes (4 for I/O), and is given to
+//!    [`Bar`]; the region may be shorter.
+//! 2. Declare the type: `bus: BusKind::Pci`, `properties: pci_properties![own…]`, `lines: &[Line::out("intx")]` if it has INTx,
+//!    `roles: &[role!(Me as dyn PciFunction), role!(Me as dyn Mmio)]`.
+//! 3. Implement [`PciFunction`]: `pci`, `pci_mut` and `function_reset` (the device's own state and `self.pci.reset(false, cx)`); and in
+//!    `Device::reset`, phase `Enter`, the same with `self.pci.reset(true, cx)`.
+//! 4. In [`Mmio`](southbridge_core::Mmio) with MSI-X: `if let Some(v) = self.pci.msix_read(access) { return v }` and
+//!    `if self.pci.msix_write(access, value, cx) { return }` first. Its region: `msix_region!("msix", 4096)`.
+//! 5. Interrupts: `if !self.pci.notify(vector, cx) { self.pci.set_intx(level, cx) }`. Memory: [`Pci::dma_read`], [`Pci::dma_write`].
+//! 6. State: put `pci: self.pci.save()` ([`PciState`]) into the saved struct; load with `self.pci.load(state.pci)?` first, as it fails
+//!    without having changed anything.
+//! 7. What follows a change of configuration space (the guest enabled MSI-X, say): override [`PciFunction::config_changed`].
+
+mod bar;
+pub mod bridge;
+pub mod caps;
+pub mod common;
+mod config;
+pub mod decode;
+mod function;
+mod msi;
+pub mod regs;
+#[cfg(test)]
+mod tests;
+
+pub use bar::{Bar, BarKind};
+pub use bridge::Windows;
+pub use config::{ConfigSpace, SavedConfig};
+pub use decode::Decode;
+pub use function::{Effects, Identity, Pci, PciState};
+pub use msi::{Message, Msi, MsixLayout};
+
+use southbridge_core::Ctx;
+
+/// A function on a PCI bus: the role by which a host bridge reaches it. Its address on the bus is slot × 8 + function.
+pub trait PciFunction {
+    /// The embedded half.
+    fn pci(&self) -> &Pci;
+
+    /// The embedded half.
+    fn pci_mut(&mut self) -> &mut Pci;
+
+    /// To the state of creation by function-level reset, by a reset of the bus, or because power came back: the device's own state and
+    /// [`Pci::reset`].
+    fn function_reset(&mut self, cx: &mut Ctx<'_>);
+
+    /// A read of configuration space: 1, 2 or 4 bytes, at any offset.
+    fn config_read(&mut self, offset: u16, size: u8, _cx: &mut Ctx<'_>) -> u32 {
+        self.pci().config_read(offset, size)
+    }
+
+    /// A write of configuration space: 1, 2 or 4 bytes, at any offset. What the result asks of others is the host bridge's to do; a
+    /// reset of the function itself is done already.
+    fn config_write(&mut self, offset: u16, size: u8, value: u32, cx: &mut Ctx<'_>) -> Effects {
+        let effects = self.pci_mut().config_write(offset, size, value, cx);
+        if effects.contains(Effects::RESET) {
+            self.function_reset(cx);
+        }
+        effects | self.config_changed(offset, size, cx)
+    }
+
+    /// Software wrote `size` bytes at `offset`, and the write has had its usual effects.
+    fn config_changed(&mut self, _offset: u16, _size: u8, _cx: &mut Ctx<'_>) -> Effects {
+        Effects::empty()
+    }
+}
+
+/// `msix_region!("msix", 4096)`: the region of a BAR that holds nothing but an MSI-X table and its pending bits.
+#[macro_export]
+macro_rules! msix_region {
+    ($name:literal, $size:expr) => {
+        ::southbridge_core::Region {
+            name: $name,
+            kind: ::southbridge_core::RegionKind::Mmio,
+            size: $size,
+            valid: (1, 8),
+            native: (4, 8),
+            endian: ::southbridge_core::Endian::Little,
+            registers: &[],
+        }
+    };
+}

@@ -1,0 +1,88 @@
+//! The tree of buses below a host bridge, and the way from a bus number to a bus.
+
+use southbridge_bus_pci::PciFunction;
+use southbridge_bus_pci::decode::{BridgeDecode, Decode, Node};
+use southbridge_core::{Ctx, DeviceId};
+
+/// What functions answered to when they were last asked.
+#[derive(Default)]
+pub struct Tree {
+    nodes: Vec<Node>,
+}
+
+impl Tree {
+    /// All functions, bridges before what is below them.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Asks every function. One that is busy (its own DMA led here) counts as it was.
+    pub fn refresh(&mut self, cx: &mut Ctx<'_>) {
+        let mut nodes: Vec<Node> = Vec::new();
+        let add = |nodes: &mut Vec<Node>, children: &[(DeviceId, u32)], parent: Option<usize>, cx: &mut Ctx<'_>| {
+            for &(device, address) in children {
+                let now = cx.with_role::<dyn PciFunction, _>(device, |f, _| f.pci().decode());
+                nodes.push(Node {
+                    device,
+                    devfn: address as u8,
+                    parent,
+                    decode: now.unwrap_or_else(|| self.decode_of(device)),
+                });
+            }
+        };
+        let roots = cx.children(0);
+        add(&mut nodes, &roots, None, cx);
+        let mut i = 0;
+        // The tree of devices is finite and has no loops, whatever bus numbers say.
+        while i < nodes.len() {
+            let children = cx.children_of(nodes[i].device, 0);
+            add(&mut nodes, &children, Some(i), cx);
+            i += 1;
+        }
+        self.nodes = nodes;
+    }
+
+    fn decode_of(&self, device: DeviceId) -> Decode {
+        let node = self.nodes.iter().find(|n| n.device == device);
+        node.map(|n| n.decode.clone()).unwrap_or_default()
+    }
+
+    fn bridge_of(&self, device: DeviceId) -> Option<BridgeDecode> {
+        self.nodes.iter().find(|n| n.device == device)?.decode.bridge
+    }
+
+    /// The function at slot and function `devfn` of bus `bus`. Bus numbers are the guest's: each step goes one bridge down the real
+    /// tree, so that loops of numbers end.
+    pub fn find(&self, bus: u8, devfn: u8, cx: &Ctx<'_>) -> Option<DeviceId> {
+        let mut children = cx.children(0);
+        let mut current = 0;
+        loop {
+            if current == bus {
+                let hit = children.iter().find(|(_, at)| *at == u32::from(devfn));
+                return hit.map(|(d, _)| *d);
+            }
+            let way = children.iter().find_map(|(device, _)| {
+                let b = self.bridge_of(*device)?;
+                let leads = b.powered && b.secondary != 0 && (b.secondary..=b.subordinate).contains(&bus);
+                leads.then_some((*device, b.secondary))
+            });
+            let (device, secondary) = way?;
+            current = secondary;
+            children = cx.children_of(device, 0);
+        }
+    }
+
+    /// Every function below a bridge.
+    pub fn below(&self, bridge: DeviceId) -> Vec<DeviceId> {
+        let mut under = vec![false; self.nodes.len()];
+        let mut found = Vec::new();
+        for (i, n) in self.nodes.iter().enumerate() {
+            let Some(p) = n.parent else { continue };
+            if self.nodes[p].device == bridge || under[p] {
+                under[i] = true;
+                found.push(n.device);
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,27 @@
+//! PCI Express host bridge, bridges and switches, and devices that test PCI itself.
+
+pub mod edu;
+pub mod gpex;
+pub mod pvpanic;
+pub mod testdev;
+
+use southbridge_core::Registry;
+
+/// Adds the types of this family.
+pub fn register(r: &mut Registry) {
+    r.add(&gpex::TYPE);
+    r.add(&gpex::ROOT_TYPE);
+    r.add(&edu::TYPE);
+    r.add(&testdev::TYPE);
+    r.add(&pvpanic::TYPE);
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn type_tables_are_sound() {
+        let mut registry = southbridge_core::Registry::default();
+        super::register(&mut registry);
+        assert_eq!(registry.check(), Vec::<String>::new());
+    }
+}
