@@ -8,7 +8,7 @@ use crate::saved::{LoadError, SavedState};
 use crate::system::System;
 
 /// A CPU of a machine, by number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct CpuId(pub u8);
 
 /// Why a CPU stopped running.
@@ -35,6 +35,54 @@ pub enum Exit {
     Lockup(String),
     /// A breakpoint, watchpoint or step for the debugger.
     Debug,
+    /// A call into firmware that the host executes ([`Firmware`]). The CPU stands at the instruction that calls; what the firmware does
+    /// to it says where it goes on.
+    FirmwareCall,
+}
+
+/// An architecture, in the words of those who ask for it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Arch {
+    /// As `query-target` says it: `arm`, `riscv64`.
+    pub name: &'static str,
+    /// Bits of a general register and of an address.
+    pub bits: u8,
+    /// `e_machine` of an ELF file (core dumps).
+    pub elf_machine: u16,
+    /// What follows the model's name in the name of the object type: `arm-cpu`.
+    pub qom_suffix: &'static str,
+    /// The object below `/machine` that has the CPUs, and its type: `armv7m`, `soc0`.
+    pub qom_home: (&'static str, &'static str),
+    /// Name of a CPU there; `[]` at its end stands for its number: `cpu`, `harts[]`.
+    pub qom_name: &'static str,
+    /// `<architecture>` of gdb's target description.
+    pub gdb: &'static str,
+}
+
+/// A feature of gdb's target description ("Standard Target Features", G.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GdbFeature {
+    /// Its name: `org.gnu.gdb.arm.m-profile`.
+    pub name: &'static str,
+    /// Definitions of types that stand before the registers, as XML; mostly empty.
+    pub types: String,
+    /// Registers, ascending by number.
+    pub registers: Vec<GdbRegister>,
+    /// Whether its registers are part of the `g` packet. The features that are come first, and their numbers ascend.
+    pub general: bool,
+}
+
+/// A register as gdb sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GdbRegister {
+    /// Name: the one that [`Cpu::register`] and [`Cpu::set_register`] know.
+    pub name: &'static str,
+    /// gdb's number.
+    pub number: u32,
+    /// Width in bits, at most 64.
+    pub bits: u8,
+    /// gdb's type (`data_ptr`, `code_ptr`, `ieee_double`, one of [`GdbFeature::types`]); empty for a plain number.
+    pub kind: &'static str,
 }
 
 /// One register, for debuggers and tests.
@@ -52,6 +100,19 @@ pub struct RegisterValue {
 pub trait Cpu: Any + Send {
     /// The CPU model's name as `-cpu` spells it.
     fn model(&self) -> &'static str;
+
+    /// What architecture it is of.
+    fn arch(&self) -> &'static Arch;
+
+    /// How gdb sees its registers. An engine without a description leaves gdb to what it believes of the architecture.
+    fn gdb_features(&self) -> Vec<GdbFeature> {
+        Vec::new()
+    }
+
+    /// Where code that runs now would find a virtual address, without any effect of looking there; `None` if nowhere.
+    fn translate(&self, address: u64, _sys: &mut System) -> Option<u64> {
+        Some(address)
+    }
 
     /// Power-on or system reset. Memory is readable (the vector table is fetched here).
     fn reset(&mut self, sys: &mut System);
@@ -75,6 +136,12 @@ pub trait Cpu: Any + Send {
 
     /// All registers that the engine shows.
     fn registers(&self) -> Vec<RegisterValue>;
+
+    /// The value of one register by name: one of [`Cpu::registers`], or one that only [`Cpu::gdb_features`] names. Reading changes
+    /// nothing.
+    fn register(&self, name: &str, _sys: &System) -> Option<u64> {
+        self.registers().iter().find(|r| r.name == name).map(|r| r.value)
+    }
 
     /// Sets one register by name; `false` if there is none of that name.
     fn set_register(&mut self, name: &str, value: u64) -> bool;
@@ -157,13 +224,24 @@ pub enum SemihostingDone {
     Exit(u32),
 }
 
+/// A semihosting call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SemihostingCall {
+    /// The CPU that makes it.
+    pub cpu: CpuId,
+    /// Operation.
+    pub op: u32,
+    /// Parameter, usually a pointer to a block of arguments.
+    pub arg: u64,
+}
+
 /// What does semihosting calls for the guest.
 pub trait SemihostingHost: Send {
     /// One call. Guest memory is reached through `sys`; whatever the guest passes is answered, never trusted.
-    fn call(&mut self, op: u32, arg: u64, sys: &mut System) -> SemihostingDone;
+    fn call(&mut self, call: SemihostingCall, sys: &mut System) -> SemihostingDone;
 
     /// A call that was answered with `result` when a run was recorded comes again: only what it says to people is done again.
-    fn repeat(&mut self, _op: u32, _arg: u64, _result: u64, _sys: &mut System) {}
+    fn repeat(&mut self, _call: SemihostingCall, _result: u64, _sys: &mut System) {}
 
     /// What the guest's next calls depend on, if anything.
     ///
@@ -180,4 +258,34 @@ pub trait SemihostingHost: Send {
     fn load(&mut self, _state: &SavedState) -> Result<(), LoadError> {
         Ok(())
     }
+}
+
+/// What the machine does after a call into firmware.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirmwareDone {
+    /// The CPUs go on as the firmware left them.
+    Continue,
+    /// The system is reset.
+    Reset,
+    /// The system is switched off.
+    Shutdown,
+}
+
+/// Firmware that the host executes (RISC-V SBI). It is as deterministic as a CPU: what it knows is the machine's state and its own, so
+/// that a recording needs nothing of it.
+pub trait Firmware: Send {
+    /// The call of a CPU that left `run` with [`Exit::FirmwareCall`]. Sleeping CPUs look up after it.
+    fn call(&mut self, cpu: CpuId, cpus: &mut [Box<dyn Cpu>], sys: &mut System) -> FirmwareDone;
+
+    /// Power-on or system reset, after devices and CPUs.
+    fn reset(&mut self, cpus: &mut [Box<dyn Cpu>], sys: &mut System);
+
+    /// What its next calls depend on.
+    fn save(&self) -> SavedState;
+
+    /// Takes a saved state back; hostile input; unchanged on error.
+    ///
+    /// # Errors
+    /// The state does not fit.
+    fn load(&mut self, state: &SavedState) -> Result<(), LoadError>;
 }

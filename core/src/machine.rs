@@ -1,7 +1,7 @@
-//! A machine: a system, a CPU, and the loop that runs them.
+//! A machine: a system, its CPUs, and the loop that runs them.
 //!
-//! One turn of the loop: take what the host did, fire the timers that are due, run the CPU to the next deadline, and if it idles let
-//! virtual time pass. All that a guest can observe happens at exact instruction counts; the loop's own slicing is invisible to it.
+//! One turn of the loop: take what the host did, fire the timers that are due, run a CPU to the next deadline, and if all idle
+//! let virtual time pass. All that a guest can observe happens at exact instruction counts; the loop's own slicing is invisible to it.
 
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::clock::{Clock, ClockRate, TimerIndex, VirtualTime};
-use crate::cpu::{Cpu, CpuId, Exit, SemihostingDone, SemihostingHost};
+use crate::clock::{Clock, ClockRate, Timebase, TimerIndex, VirtualTime};
+use crate::cpu::{Cpu, CpuId, Exit, Firmware, FirmwareDone, SemihostingCall, SemihostingDone, SemihostingHost};
 use crate::device::DeviceId;
 use crate::host::Kick;
 use crate::line::Sink;
@@ -21,10 +21,12 @@ use crate::system::{Requests, System};
 use crate::tape::Input;
 
 mod history;
+mod turns;
 mod whole;
 
 use history::History;
 pub use history::{NoPast, Reached};
+use turns::{SavedTurns, Turns};
 pub use whole::{MAX_RUN, RamImage, RestoreError, SavedDevice, Whole};
 
 /// How virtual time and the wall clock go together.
@@ -200,13 +202,15 @@ pub struct Image {
 
 /// A machine. Several may live in one process.
 pub struct Machine {
-    /// Everything but the CPU.
+    /// Everything but the CPUs.
     pub sys: System,
-    /// The CPU, if the board has one that executes.
-    pub cpu: Option<Box<dyn Cpu>>,
+    /// The CPUs that execute, by their number ([`CpuId`]); none on a board without. [`Machine::add_cpu`] puts one in.
+    pub cpus: Vec<Box<dyn Cpu>>,
+    /// Firmware that the host executes, if the board has such.
+    pub firmware: Option<Box<dyn Firmware>>,
     /// Images of the loader.
     pub images: Vec<Image>,
-    /// Where the CPU starts after each reset instead of at its reset vector.
+    /// Where the first CPU starts after each reset instead of at its reset vector.
     pub start_at: Option<u64>,
     /// RAM that belongs to the board, with its name, for save.
     pub ram: Vec<(String, RamBlock)>,
@@ -222,6 +226,9 @@ pub struct Machine {
     pub executes: bool,
     /// The run ends with [`Outcome::Debug`] when so many instructions have been executed since power-on.
     pub halt_at: Option<u64>,
+    /// The run ends with [`Outcome::Debug`] when this CPU has executed one instruction.
+    pub step: Option<CpuId>,
+    turns: Turns,
     history: Option<Box<History>>,
     state: RunState,
     attendants: Vec<Option<Box<dyn Attendant>>>,
@@ -279,7 +286,8 @@ impl Machine {
     pub fn new(sys: System, cpu: Option<Box<dyn Cpu>>) -> Self {
         let mut machine = Self {
             sys,
-            cpu,
+            cpus: Vec::new(),
+            firmware: None,
             images: Vec::new(),
             start_at: None,
             ram: Vec::new(),
@@ -292,6 +300,8 @@ impl Machine {
             semihosting: None,
             executes: true,
             halt_at: None,
+            step: None,
+            turns: Turns::default(),
             history: None,
             state: RunState::Prelaunch,
             attendants: Vec::new(),
@@ -303,7 +313,9 @@ impl Machine {
             oversleep: Duration::ZERO,
             wall: None,
         };
-        machine.sys.set_cpu_count(usize::from(machine.cpu.is_some()));
+        if let Some(cpu) = cpu {
+            machine.set_cpu(cpu);
+        }
         machine
     }
 
@@ -312,10 +324,30 @@ impl Machine {
         Ok(Self::new(System::new(rate)?, None))
     }
 
-    /// Puts the CPU in.
+    /// Puts the only CPU in.
     pub fn set_cpu(&mut self, cpu: Box<dyn Cpu>) {
-        self.cpu = Some(cpu);
-        self.sys.set_cpu_count(1);
+        self.cpus.clear();
+        self.add_cpu(cpu);
+    }
+
+    /// Puts one more CPU in. Its number; engines must know it from the start, as they ask for their lines by it.
+    pub fn add_cpu(&mut self, cpu: Box<dyn Cpu>) -> CpuId {
+        debug_assert!(self.cpus.len() < usize::from(u8::MAX));
+        let id = CpuId(self.cpus.len() as u8);
+        self.cpus.push(cpu);
+        self.sys.set_cpu_count(self.cpus.len());
+        self.turns.set_count(self.cpus.len());
+        id
+    }
+
+    /// A CPU by its number.
+    pub fn cpu(&self, id: CpuId) -> Option<&dyn Cpu> {
+        self.cpus.get(usize::from(id.0)).map(|c| &**c)
+    }
+
+    /// The same, to change it.
+    pub fn cpu_mut(&mut self, id: CpuId) -> Option<&mut (dyn Cpu + 'static)> {
+        self.cpus.get_mut(usize::from(id.0)).map(|c| &mut **c)
     }
 
     /// New RAM of the board, not yet mapped.
@@ -416,19 +448,23 @@ impl Machine {
         }
     }
 
-    /// Power-on or system reset: memory images, devices, then the CPU, which fetches its vectors.
+    /// Power-on or system reset: memory images, devices, then the CPUs, which fetch their vectors, and firmware.
     pub fn reset(&mut self) {
         for image in &self.images {
             // The loader has checked the place when it took the image in.
             let _ = self.sys.load_bytes(image.address, &image.data);
         }
         self.sys.reset();
-        if let Some(cpu) = &mut self.cpu {
+        for cpu in &mut self.cpus {
             cpu.reset(&mut self.sys);
-            if let Some(pc) = self.start_at {
-                cpu.set_register("pc", pc);
-            }
         }
+        if let (Some(cpu), Some(pc)) = (self.cpus.first_mut(), self.start_at) {
+            cpu.set_register("pc", pc);
+        }
+        if let Some(firmware) = &mut self.firmware {
+            firmware.reset(&mut self.cpus, &mut self.sys);
+        }
+        self.turns.restart(self.sys.clock.executed());
         self.started = true;
     }
 
@@ -518,8 +554,10 @@ impl Machine {
         }
         let next = self.sys.next_deadline().map_or(deadline, |d| d.min(deadline));
         let stretch = self.stretch();
-        let Some(cpu) = self.cpu.as_mut() else {
-            self.idle(next);
+        let Some(chosen) = self.choose() else {
+            self.look.idle_at = self.sys.clock.executed();
+            let wake = self.turns.next_wake();
+            self.idle(wake.map_or(next, |w| w.min(next)));
             return None;
         };
         let slice = if self.look.is_busy(self.sys.clock.executed()) && self.pacing != Pacing::Wall {
@@ -527,12 +565,21 @@ impl Machine {
         } else {
             SHORT_SLICE
         };
-        let budget = self.sys.clock.ticks_until(next).clamp(1, slice.min(stretch));
-        let exit = cpu.run(&mut self.sys, budget);
-        if matches!(exit, Exit::Idle { .. }) && self.has_to_halt() {
-            return Some(Outcome::Debug);
+        let most = slice.min(stretch).min(self.share());
+        let budget = self.sys.clock.ticks_until(next).clamp(1, most);
+        if self.step.is_some_and(|s| usize::from(s.0) == chosen) {
+            return self.step_one(chosen, deadline);
         }
-        self.after(exit, deadline)
+        let exit = self.cpus.get_mut(chosen)?.run(&mut self.sys, budget);
+        self.after(chosen, exit, deadline)
+    }
+
+    fn step_one(&mut self, chosen: usize, deadline: VirtualTime) -> Option<Outcome> {
+        let before = self.sys.clock.executed();
+        let exit = self.cpus.get_mut(chosen)?.run(&mut self.sys, 1);
+        let outcome = self.after(chosen, exit, deadline);
+        let stepped = self.sys.clock.executed() > before;
+        outcome.or_else(|| stepped.then_some(Outcome::Debug))
     }
 
     fn take_host_events(&mut self) {
@@ -595,13 +642,20 @@ impl Machine {
         None
     }
 
-    fn after(&mut self, exit: Exit, deadline: VirtualTime) -> Option<Outcome> {
+    fn after(&mut self, chosen: usize, exit: Exit, deadline: VirtualTime) -> Option<Outcome> {
         match exit {
             Exit::Budget => {
                 self.follow_wall();
                 None
             }
+            Exit::Idle { until } if self.cpus.len() > 1 => {
+                self.turns.sleep(chosen, until);
+                self.has_to_halt().then_some(Outcome::Debug)
+            }
             Exit::Idle { until } => {
+                if self.has_to_halt() {
+                    return Some(Outcome::Debug);
+                }
                 self.look.idle_at = self.sys.clock.executed();
                 let next = [until, self.sys.next_deadline()].into_iter().flatten().min();
                 self.idle(next.map_or(deadline, |n| n.min(deadline)));
@@ -613,26 +667,50 @@ impl Machine {
                 Some(Outcome::Lockup(text))
             }
             Exit::Debug => Some(Outcome::Debug),
-            Exit::Semihosting { op, arg } => self.semihosting(op, arg),
+            Exit::Semihosting { op, arg } => {
+                let cpu = self.current_cpu();
+                self.semihosting(SemihostingCall { cpu, op, arg })
+            }
+            Exit::FirmwareCall => self.call_firmware(),
         }
     }
 
-    fn semihosting(&mut self, op: u32, arg: u64) -> Option<Outcome> {
+    fn call_firmware(&mut self) -> Option<Outcome> {
+        let cpu = self.current_cpu();
+        let Some(firmware) = &mut self.firmware else {
+            let at = self.cpu(cpu).map_or(0, Cpu::pc);
+            return Some(Outcome::Lockup(format!(
+                "CPU {} calls firmware at {at:#x}, but there is none",
+                cpu.0
+            )));
+        };
+        let done = firmware.call(cpu, &mut self.cpus, &mut self.sys);
+        if self.cpus.len() > 1 {
+            self.sys.wake_cpus();
+        }
+        match done {
+            FirmwareDone::Continue => None,
+            FirmwareDone::Reset => self.guest_reset(),
+            FirmwareDone::Shutdown => self.guest_shutdown(),
+        }
+    }
+
+    fn semihosting(&mut self, call: SemihostingCall) -> Option<Outcome> {
         if self.sys.tape.plays() {
-            return self.replay_semihosting(op, arg);
+            return self.replay_semihosting(call);
         }
         let Some(host) = &mut self.semihosting else {
-            let at = self.cpu.as_ref().map_or(0, |c| c.pc());
+            let (op, at) = (call.op, self.cpu(call.cpu).map_or(0, Cpu::pc));
             return Some(Outcome::Lockup(format!(
                 "semihosting call {op:#x} at {at:#010x}, but semihosting is off (switch it on with -semihosting)"
             )));
         };
         self.sys.tape.begin_call();
-        match host.call(op, arg, &mut self.sys) {
+        match host.call(call, &mut self.sys) {
             SemihostingDone::Exit(status) => Some(Outcome::GuestExit(status)),
             SemihostingDone::Result(result) => {
                 self.sys.tape.end_call(self.sys.moment(), result);
-                if let Some(cpu) = &mut self.cpu {
+                if let Some(cpu) = self.cpu_mut(call.cpu) {
                     cpu.finish_semihosting(result);
                 }
                 None
@@ -691,17 +769,16 @@ impl Machine {
         }
     }
 
-    /// Lets CPU inputs that changed while it stood still (tests, reset) reach it.
+    /// Lets CPU inputs that changed while they stood still (tests, reset) reach them.
     pub fn flush_lines(&mut self) {
-        let lines = self.sys.take_lines(CpuId(0));
-        if let Some(cpu) = &mut self.cpu {
-            for (input, level) in lines {
+        for (i, cpu) in (0..).zip(&mut self.cpus) {
+            for (input, level) in self.sys.take_lines(CpuId(i)) {
                 cpu.on_line(input, level, &mut self.sys);
             }
         }
     }
 
-    /// The receiver for the CPU's interrupt input `n`.
+    /// The receiver for interrupt input `n` of the first CPU.
     pub fn cpu_input(n: u32) -> Sink {
         Sink::Cpu(CpuId(0), n)
     }
@@ -731,11 +808,14 @@ struct SavedMachine {
     outputs: Vec<Vec<bool>>,
     clocks: Vec<u64>,
     devices: Vec<(DeviceId, String, SavedState)>,
-    cpu: Option<SavedState>,
+    cpus: Vec<SavedState>,
+    turns: SavedTurns,
+    timebase: Timebase,
+    firmware: Option<SavedState>,
     ram: Vec<SavedRam>,
 }
 
-const SAVE_VERSION: u32 = 1;
+const SAVE_VERSION: u32 = 2;
 
 impl Machine {
     /// The whole machine. Fails with the reason of the first device that cannot be saved now.
@@ -766,7 +846,10 @@ impl Machine {
             outputs: self.sys.output_levels(),
             clocks: self.sys.clock_frequencies(),
             devices,
-            cpu: self.cpu.as_ref().map(|c| c.save()),
+            cpus: self.cpus.iter().map(|c| c.save()).collect(),
+            turns: self.save_turns(),
+            timebase: self.sys.timebase,
+            firmware: self.firmware.as_ref().map(|f| f.save()),
             ram: Vec::new(),
         })
     }
@@ -779,6 +862,9 @@ impl Machine {
         }
         if !s.clock.is_possible() {
             return Err(LoadError::Impossible("a clock that no machine has"));
+        }
+        if s.timebase.hz != self.sys.timebase.hz {
+            return Err(LoadError::Impossible("another timebase"));
         }
         for (saved, (name, block)) in s.ram.iter().zip(&self.ram) {
             load_ram(saved, name, block)?;
@@ -798,8 +884,20 @@ impl Machine {
             }
             self.sys.with_device(*id, |d, _| d.load(state)).unwrap_or(Ok(()))?;
         }
-        if let (Some(cpu), Some(state)) = (&mut self.cpu, &s.cpu) {
+        if s.cpus.len() != self.cpus.len() {
+            return Err(LoadError::Impossible("another number of processors"));
+        }
+        for (cpu, state) in self.cpus.iter_mut().zip(&s.cpus) {
             cpu.load(state)?;
+        }
+        match (&mut self.firmware, &s.firmware) {
+            (Some(firmware), Some(state)) => firmware.load(state)?,
+            (None, None) => {}
+            _ => {
+                return Err(LoadError::Impossible(
+                    "firmware where there is none, or none where there is",
+                ));
+            }
         }
         let fits = self.sys.nets.restore(&s.nets)
             && self.sys.restore_output_levels(&s.outputs)
@@ -812,7 +910,11 @@ impl Machine {
         for (deadline, device, timer) in &s.timers {
             self.sys.timers.set(*device, *timer, *deadline);
         }
-        let _ = self.sys.take_lines(CpuId(0));
+        self.sys.timebase = s.timebase;
+        self.load_turns(&s.turns)?;
+        for i in (0..).take(self.cpus.len()) {
+            let _ = self.sys.take_lines(CpuId(i));
+        }
         for (id, ..) in &s.devices {
             self.sys.with_device(*id, |d, cx| d.after_load(cx));
         }

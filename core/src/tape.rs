@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
+use crate::cpu::CpuId;
 use crate::device::DeviceId;
 use crate::host::Completion;
 
@@ -69,12 +70,20 @@ pub enum Input {
         /// Bytes.
         len: u64,
     },
-    /// Somebody outside set a register of the CPU.
+    /// Somebody outside set a register of a CPU.
     Register {
+        /// Which one.
+        #[serde(default)]
+        cpu: CpuId,
         /// Its name.
         name: String,
         /// Its value.
         value: u64,
+    },
+    /// Somebody outside let one CPU run and the others stand, or all run again.
+    Only {
+        /// Which one.
+        cpu: Option<CpuId>,
     },
 }
 

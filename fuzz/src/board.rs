@@ -220,7 +220,7 @@ pub fn firmware(data: &[u8]) {
     install(&mut board.built.machine, "fuzz", program).expect("it fits");
     let machine = &mut board.built.machine;
     machine.reset();
-    if let Some(cpu) = &mut machine.cpu {
+    if let Some(cpu) = machine.cpus.first_mut() {
         for (n, base) in bases.as_chunks::<2>().0.iter().enumerate() {
             let (start, _) = board.devices[usize::from(base[0]) % board.devices.len()];
             cpu.set_register(REGISTERS[n], start + u64::from(base[1]) * 4);

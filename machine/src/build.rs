@@ -319,7 +319,7 @@ impl Built {
     /// Lets the guest call the host.
     pub fn enable_semihosting(&mut self, host: Box<dyn SemihostingHost>) {
         self.machine.semihosting = Some(host);
-        let cpu = self.machine.cpu.as_deref_mut().map(|c| c as &mut dyn Any);
+        let cpu = self.machine.cpus.first_mut().map(|c| &mut **c as &mut dyn Any);
         if let Some(cpu) = cpu.and_then(|c| c.downcast_mut::<armv7m::CortexM>()) {
             cpu.set_semihosting(true);
         }

@@ -70,7 +70,7 @@ fn a_run_that_goes_another_way_is_noticed() {
     let replay = Replay::begin(&mut other.machine, "lm3s6965evb", &path).unwrap();
     // Somebody who is not on the record meddles.
     other.machine.run_until(VirtualTime(1_000_000));
-    other.machine.cpu.as_mut().unwrap().set_register("pc", 0x100);
+    other.machine.cpus.first_mut().unwrap().set_register("pc", 0x100);
     let verdict = replay.run(&mut other.machine);
     assert!(matches!(verdict, Verdict::Diverged(_)), "{verdict:?}");
 }

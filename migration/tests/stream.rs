@@ -191,7 +191,7 @@ fn wrong_contents_with_right_sums_leave_the_machine_as_it_was() {
             let devices = wrong.whole.devices.len();
             let state = match i % (devices + 2) {
                 0 => &mut wrong.whole.board,
-                1 => wrong.whole.cpu.as_mut().unwrap(),
+                1 => &mut wrong.whole.cpus[0],
                 n => &mut wrong.whole.devices[n - 2].state,
             };
             *state = damage(state, &noise.bytes(16));

@@ -221,7 +221,7 @@ impl Session {
             None => "FAIL Unknown device".into(),
             Some(Lines::Cpu) => {
                 let sys = &mut machine.sys;
-                if let Some(cpu) = &mut machine.cpu {
+                if let Some(cpu) = machine.cpus.first_mut() {
                     cpu.on_line(number, level, sys);
                 }
                 answer::OK.into()

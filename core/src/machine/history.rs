@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::{Machine, Outcome, PAGE, RunState, SavedMachine};
 use crate::clock::VirtualTime;
+use crate::cpu::{CpuId, SemihostingCall};
 use crate::memory::RamBlock;
 use crate::saved::LoadError;
 use crate::tape::{Input, Moment, TapePlace};
@@ -172,7 +173,8 @@ impl Machine {
 
     /// Whether the debugger's stop was a watchpoint rather than the end of the count.
     fn stopped_short(&mut self) -> bool {
-        let debug = self.cpu.as_mut().and_then(|c| c.debug());
+        let current = self.current_cpu();
+        let debug = self.cpu_mut(current).and_then(|c| c.debug());
         debug.is_some_and(|d| d.has_watch_hit())
     }
 
@@ -200,14 +202,23 @@ impl Machine {
         self.access(address, &mut Transfer::Read(out))
     }
 
-    /// Sets a register of the CPU from outside, recorded. `false` if there is none of that name.
-    pub fn poke_register(&mut self, name: &str, value: u64) -> bool {
-        let done = self.cpu.as_mut().is_some_and(|c| c.set_register(name, value));
+    /// Sets a register of a CPU from outside, recorded. `false` if there is none of that name.
+    pub fn poke_register(&mut self, cpu: CpuId, name: &str, value: u64) -> bool {
+        let done = self.set_register(cpu, name, value);
         if done {
             self.outside_did(Input::Register {
+                cpu,
                 name: name.to_owned(),
                 value,
             });
+        }
+        done
+    }
+
+    fn set_register(&mut self, cpu: CpuId, name: &str, value: u64) -> bool {
+        let done = self.cpu_mut(cpu).is_some_and(|c| c.set_register(name, value));
+        if done {
+            self.turns.wake(cpu.0.into());
         }
         done
     }
@@ -220,7 +231,7 @@ impl Machine {
     }
 
     /// What is done now was not done then: snapshots of what then was the future are of no use any more.
-    fn outside_did(&mut self, input: Input) {
+    pub(super) fn outside_did(&mut self, input: Input) {
         let now = self.sys.moment();
         if let Some(history) = &mut self.history {
             if self.sys.tape.plays() {
@@ -286,8 +297,8 @@ impl Machine {
     }
 
     fn register_read(&mut self, at: u64, size: u8) -> Result<u64, crate::fault::BusError> {
-        let Self { cpu, sys, .. } = self;
-        match cpu.as_mut().and_then(|c| c.debug()) {
+        let Self { cpus, sys, .. } = self;
+        match cpus.first_mut().and_then(|c| c.debug()) {
             Some(d) if d.private().iter().any(|(first, last)| (first..=last).contains(&&at)) => {
                 d.read_private(at, size, sys).ok_or(crate::fault::BusError::Unmapped)
             }
@@ -296,8 +307,8 @@ impl Machine {
     }
 
     fn register_write(&mut self, at: u64, size: u8, value: u64) -> Result<(), crate::fault::BusError> {
-        let Self { cpu, sys, .. } = self;
-        match cpu.as_mut().and_then(|c| c.debug()) {
+        let Self { cpus, sys, .. } = self;
+        match cpus.first_mut().and_then(|c| c.debug()) {
             Some(d) if d.private().iter().any(|(first, last)| (first..=last).contains(&&at)) => d
                 .write_private(at, size, value, sys)
                 .then_some(())
@@ -355,11 +366,10 @@ impl Machine {
                 let mut out = vec![0; usize::try_from(*len).unwrap_or(0).min(1 << 16)];
                 let _ = self.access(*address, &mut Transfer::Read(&mut out));
             }
-            Input::Register { name, value } => {
-                if let Some(cpu) = &mut self.cpu {
-                    cpu.set_register(name, *value);
-                }
+            Input::Register { cpu, name, value } => {
+                self.set_register(*cpu, name, *value);
             }
+            Input::Only { cpu } => self.set_only(*cpu),
             // Asked for by the machine itself; one that it did not ask for means that the run has become another.
             Input::Semihosting { .. } | Input::Answer { .. } => self
                 .sys
@@ -404,18 +414,18 @@ impl Machine {
         }
     }
 
-    pub(super) fn replay_semihosting(&mut self, op: u32, arg: u64) -> Option<Outcome> {
+    pub(super) fn replay_semihosting(&mut self, call: SemihostingCall) -> Option<Outcome> {
         let Ok((result, writes)) = self.sys.tape.semihosting() else {
             // The call that ended the run, or a run that has become another.
             return Some(Outcome::GuestExit(0));
         };
         if let Some(host) = self.semihosting.as_mut().filter(|_| self.sys.tape.lets_out()) {
-            host.repeat(op, arg, result, &mut self.sys);
+            host.repeat(call, result, &mut self.sys);
         }
         for (address, data) in writes {
             let _ = self.sys.write_bytes(address, &data);
         }
-        if let Some(cpu) = &mut self.cpu {
+        if let Some(cpu) = self.cpu_mut(call.cpu) {
             cpu.finish_semihosting(result);
         }
         None

@@ -7,8 +7,8 @@ use rustix::fs::{SeekFrom, seek};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{History, Machine, PAGE, SAVE_VERSION, SavedMachine};
-use crate::clock::{Clock, TimerIndex, VirtualTime};
+use super::{History, Machine, PAGE, SAVE_VERSION, SavedMachine, SavedTurns};
+use crate::clock::{Clock, Timebase, TimerIndex, VirtualTime};
 use crate::device::DeviceId;
 use crate::memory::RamBlock;
 use crate::saved::{LoadError, SavedState};
@@ -20,8 +20,10 @@ pub struct Whole {
     pub board: SavedState,
     /// Devices in the order of their places.
     pub devices: Vec<SavedDevice>,
-    /// The processor, if the board has one that executes.
-    pub cpu: Option<SavedState>,
+    /// The processors that execute, by their number.
+    pub cpus: Vec<SavedState>,
+    /// Firmware that the host executes, if there is such.
+    pub firmware: Option<SavedState>,
     /// Who answers semihosting calls, if there is one with a state.
     pub semihosting: Option<SavedState>,
     /// RAM of the board, in its order.
@@ -79,6 +81,8 @@ struct SavedBoard {
     nets: Vec<u32>,
     outputs: Vec<Vec<bool>>,
     clocks: Vec<u64>,
+    turns: SavedTurns,
+    timebase: Timebase,
 }
 
 impl Machine {
@@ -116,6 +120,8 @@ impl Machine {
             nets: parts.nets,
             outputs: parts.outputs,
             clocks: parts.clocks,
+            turns: parts.turns,
+            timebase: parts.timebase,
         };
         let devices = parts
             .devices
@@ -129,7 +135,8 @@ impl Machine {
         Ok(Whole {
             board: SavedState::of(SAVE_VERSION, &board),
             devices: devices.collect(),
-            cpu: parts.cpu,
+            cpus: parts.cpus,
+            firmware: parts.firmware,
             semihosting,
             ram: ram.collect(),
         })
@@ -160,6 +167,7 @@ impl Machine {
         self.started = true;
         self.sys.requests = crate::system::Requests::empty();
         self.wall = None;
+        self.set_only(None);
         // What was recorded leads to another present.
         if self.history.take().is_some_and(|_: Box<History>| true) {
             self.sys.tape.stop();
@@ -177,6 +185,10 @@ impl Machine {
             let error = LoadError::Impossible("a clock that no machine has");
             return Err(part("board")(error));
         }
+        if board.timebase.hz != self.sys.timebase.hz {
+            let error = LoadError::Impossible("another timebase");
+            return Err(part("board")(error));
+        }
         for d in &whole.devices {
             let loaded = self.sys.with_device(d.id, |device, _| device.load(&d.state));
             loaded.unwrap_or(Ok(())).map_err(part(&d.type_name))?;
@@ -192,7 +204,10 @@ impl Machine {
             outputs: board.outputs,
             clocks: board.clocks,
             devices: Vec::new(),
-            cpu: whole.cpu.clone(),
+            cpus: whole.cpus.clone(),
+            turns: board.turns,
+            timebase: board.timebase,
+            firmware: whole.firmware.clone(),
             ram: Vec::new(),
         };
         self.load_parts(&rest).map_err(part("board"))?;
@@ -223,8 +238,12 @@ fn compare(here: &Whole, there: &Whole) -> Result<(), RestoreError> {
             return Err(RestoreError::Part { part, error });
         }
     }
-    if here.cpu.is_some() != there.cpu.is_some() {
-        return foreign("one has a processor and one has none".into());
+    if here.cpus.len() != there.cpus.len() {
+        let (here, there) = (here.cpus.len(), there.cpus.len());
+        return foreign(format!("it has {there} processors, this one has {here}"));
+    }
+    if here.firmware.is_some() != there.firmware.is_some() {
+        return foreign("one has firmware that the host executes and one has none".into());
     }
     if there.semihosting.is_some() && here.semihosting.is_none() {
         return foreign("it has semihosting, this one has none".into());

@@ -238,6 +238,11 @@ impl System {
         self.settle();
     }
 
+    /// Sends a message to a CPU; see [`Ctx::message_cpu`].
+    pub fn message_cpu(&mut self, cpu: CpuId, input: u32) {
+        self.deliver(Sink::Cpu(cpu, input), true);
+    }
+
     /// A clock of the board.
     pub fn add_clock(&mut self, hz: u64) -> ClockNode {
         self.clocks.push(ClockNet {
@@ -267,6 +272,7 @@ impl System {
             if c.drives_cpu {
                 self.clock.set_hz(hz);
                 self.attention = true;
+                self.wake_cpus();
             }
             self.clock_changes.push(node);
         }

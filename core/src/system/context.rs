@@ -80,12 +80,14 @@ impl Ctx<'_> {
         let now = self.sys.clock.now();
         self.sys.timebase.set(now, value);
         self.sys.attention = true;
+        // When they wake by themselves has moved.
+        self.sys.wake_cpus();
     }
 
     /// Sends a message to a CPU, which gets it as a change of input `input` to high, in the order of all its lines: an interrupt that
     /// is a message and has no wire. Unknown CPUs are ignored.
     pub fn message_cpu(&mut self, cpu: CpuId, input: u32) {
-        self.sys.deliver(Sink::Cpu(cpu, input), true);
+        self.sys.message_cpu(cpu, input);
     }
 
     /// Puts a region of a device on this device's bus (or of this device itself) at one address of the system, or takes it off. For

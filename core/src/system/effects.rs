@@ -51,7 +51,13 @@ impl System {
             Sink::Cpu(cpu, input) => {
                 if let Some(p) = self.cpu_ports.get_mut(usize::from(cpu.0)) {
                     p.lines.push((input, level));
-                    self.news = true;
+                    p.wake = true;
+                    if cpu == self.running {
+                        self.news = true;
+                    } else {
+                        self.passed_on = true;
+                        self.attention = true;
+                    }
                 }
             }
         }

@@ -149,6 +149,8 @@ pub struct CodeWrite {
 struct CpuPort {
     lines: Vec<(u32, bool)>,
     code: Vec<CodeWrite>,
+    /// Something that it may sleep for has come.
+    wake: bool,
 }
 
 impl CpuPort {
@@ -198,8 +200,12 @@ pub struct System {
     cpu_ports: SmallVec<[CpuPort; 1]>,
     /// Something that the run loop must see.
     attention: bool,
-    /// Something that a CPU can take by itself: `cpu_ports` are not empty.
+    /// Something that the running CPU can take by itself: its `cpu_ports` are not empty.
     news: bool,
+    /// The CPU whose turn it is.
+    running: CpuId,
+    /// Something has come for another CPU than that.
+    passed_on: bool,
     depth: u32,
     /// Devices that their slots let go.
     unplugs: Vec<DeviceId>,
@@ -239,6 +245,8 @@ impl System {
             cpu_ports: SmallVec::new(),
             attention: false,
             news: false,
+            running: CpuId(0),
+            passed_on: false,
             depth: 0,
             unplugs: Vec::new(),
         })
@@ -276,7 +284,8 @@ impl System {
     }
 
     /// Whether a CPU should look up between two instructions: take its lines and code writes, and if this still holds return from
-    /// `run`, because of a request, an earlier deadline or a host event. That its own access moved a line costs no return.
+    /// `run`, because of a request, an earlier deadline, a host event or news for another CPU. That its own access moved a line of its
+    /// own costs no return.
     #[inline]
     pub fn attention(&self) -> bool {
         self.attention | self.news || self.host.reactor.attention()
@@ -296,13 +305,55 @@ impl System {
     }
 
     fn count_news(&mut self) {
-        self.news = self.cpu_ports.iter().any(CpuPort::has_news);
+        let port = self.cpu_ports.get(usize::from(self.running.0));
+        self.news = port.is_some_and(CpuPort::has_news);
+    }
+
+    /// The CPU whose turn it is: the one that makes the access in progress.
+    pub fn running_cpu(&self) -> CpuId {
+        self.running
+    }
+
+    /// Gives the turn to a CPU.
+    pub(crate) fn set_running(&mut self, cpu: CpuId) {
+        self.running = cpu;
+        self.count_news();
+    }
+
+    /// Whether something has come for another CPU than the running one since the last call.
+    pub(crate) fn take_passed_on(&mut self) -> bool {
+        std::mem::take(&mut self.passed_on)
+    }
+
+    /// Has a CPU run again although it sleeps: it finds out by itself whether it has a reason to. For whoever changes what a sleeping
+    /// CPU waits for and goes past its lines.
+    pub fn wake_cpu(&mut self, cpu: CpuId) {
+        if let Some(p) = self.cpu_ports.get_mut(usize::from(cpu.0)) {
+            p.wake = true;
+        }
+        if cpu != self.running {
+            self.passed_on = true;
+            self.attention = true;
+        }
+    }
+
+    /// The same for all CPUs. The turn stays where it is.
+    pub(crate) fn wake_cpus(&mut self) {
+        for p in &mut self.cpu_ports {
+            p.wake = true;
+        }
+    }
+
+    /// Whether a CPU has a reason to look whether it shall go on sleeping. Once.
+    pub(crate) fn take_wake(&mut self, cpu: CpuId) -> bool {
+        let port = self.cpu_ports.get_mut(usize::from(cpu.0));
+        port.is_some_and(|p| std::mem::take(&mut p.wake))
     }
 
     /// Whether `take_lines` or `take_code_writes` would give anything.
     #[inline]
     pub fn cpu_news(&self, cpu: CpuId) -> bool {
-        self.news && self.cpu_ports.get(usize::from(cpu.0)).is_some_and(CpuPort::has_news)
+        (self.news || cpu != self.running) && self.cpu_ports.get(usize::from(cpu.0)).is_some_and(CpuPort::has_news)
     }
 
     /// Stores by others into memory that holds decoded code, since the last call.

@@ -1,6 +1,6 @@
 //! The engine as a CPU of a machine: [`Bus`] on top of `core`'s `System`, and `core`'s `Cpu` on top of [`Engine`].
 
-use southbridge_core::cpu::{Cpu, CpuDebug, CpuId, Exit as CpuExit, RegisterValue};
+use southbridge_core::cpu::{Arch, Cpu, CpuDebug, CpuId, Exit as CpuExit, GdbFeature, GdbRegister, RegisterValue};
 use southbridge_core::system::CodeWrite;
 use southbridge_core::trace::{Source, events::cpu as events};
 use southbridge_core::{LoadError, LogItems, RamWindow, SavedState, System};
@@ -225,9 +225,58 @@ impl CortexM {
     }
 }
 
+static ARM: Arch = Arch {
+    name: "arm",
+    bits: 32,
+    elf_machine: 40,
+    qom_suffix: "arm-cpu",
+    qom_home: ("armv7m", "armv7m"),
+    qom_name: "cpu",
+    gdb: "arm",
+};
+
+/// gdb numbers r0 to pc from 0, and xPSR 25: between them stood floating-point registers once ("Standard Target Features", G.5.3).
+const XPSR: u32 = 25;
+/// Registers of the core feature; the rest is the system feature's.
+const CORE: usize = 17;
+
+fn gdb_features(registers: &[RegisterValue]) -> Vec<GdbFeature> {
+    let all: Vec<GdbRegister> = registers
+        .iter()
+        .zip(0u32..)
+        .map(|(r, i)| GdbRegister {
+            name: r.name,
+            number: if i < 16 { i } else { i - 16 + XPSR },
+            bits: r.bits,
+            kind: match r.name {
+                "sp" | "msp" | "psp" => "data_ptr",
+                "pc" => "code_ptr",
+                _ => "",
+            },
+        })
+        .collect();
+    let (core, system) = all.split_at(CORE.min(all.len()));
+    let feature = |name, registers: &[GdbRegister]| GdbFeature {
+        name,
+        types: String::new(),
+        registers: registers.to_vec(),
+        general: true,
+    };
+    vec![
+        feature("org.gnu.gdb.arm.m-profile", core),
+        feature("org.gnu.gdb.arm.m-system", system),
+    ]
+}
+
 impl Cpu for CortexM {
     fn model(&self) -> &'static str {
         self.engine.config().variant.name
+    }
+    fn arch(&self) -> &'static Arch {
+        &ARM
+    }
+    fn gdb_features(&self) -> Vec<GdbFeature> {
+        gdb_features(&self.registers())
     }
     fn reset(&mut self, sys: &mut System) {
         self.engine.reset(sys);

@@ -1,6 +1,6 @@
 //! The engine as the CPU of a real machine: memory, time, semihosting, save and load through `core`.
 
-use southbridge_core::cpu::{Cpu, SemihostingDone, SemihostingHost};
+use southbridge_core::cpu::{Cpu, SemihostingCall, SemihostingDone, SemihostingHost};
 use southbridge_core::machine::Pacing;
 use southbridge_core::memory::{Mapping, RamBlock, Target};
 use southbridge_core::{ClockRate, Machine, Outcome, System, VirtualTime};
@@ -9,8 +9,8 @@ use southbridge_cpu_armv7m::{CORTEX_M3, Config, CortexM};
 /// Ends the run with the low half of the argument.
 struct ExitOnly;
 impl SemihostingHost for ExitOnly {
-    fn call(&mut self, _: u32, arg: u64, _: &mut System) -> SemihostingDone {
-        SemihostingDone::Exit(arg as u32 & 0xffff)
+    fn call(&mut self, call: SemihostingCall, _: &mut System) -> SemihostingDone {
+        SemihostingDone::Exit(call.arg as u32 & 0xffff)
     }
 }
 
@@ -50,7 +50,7 @@ fn board(image: &[u8]) -> Machine {
 }
 
 fn registers(m: &Machine) -> Vec<u64> {
-    m.cpu.iter().flat_map(|c| c.registers()).map(|r| r.value).collect()
+    m.cpus.iter().flat_map(|c| c.registers()).map(|r| r.value).collect()
 }
 
 #[test]
@@ -106,11 +106,11 @@ fn code_written_by_others_is_seen() {
     let put = |m: &mut Machine, n: u8| m.sys.write_bytes(0x2000_0400, &[n, 0x32, 0x70, 0x47]).expect("RAM");
     put(&mut m, 1);
     m.run_until(VirtualTime(40_000));
-    let before = m.cpu.as_ref().map(|c| c.registers()[2].value).expect("r2");
+    let before = m.cpus.first().map(|c| c.registers()[2].value).expect("r2");
     assert!(before > 100, "r2 grew by ones to {before}");
     put(&mut m, 0);
     m.run_until(VirtualTime(80_000));
-    let after = m.cpu.as_ref().map(|c| c.registers()[2].value).expect("r2");
+    let after = m.cpus.first().map(|c| c.registers()[2].value).expect("r2");
     assert!(after <= before + 1, "and then no more: {after}");
 }
 

@@ -1,6 +1,6 @@
 //! What `-d` shows of the core, on a machine's real address space.
 
-use southbridge_core::cpu::{SemihostingDone, SemihostingHost};
+use southbridge_core::cpu::{SemihostingCall, SemihostingDone, SemihostingHost};
 use southbridge_core::log::Log;
 use southbridge_core::machine::Pacing;
 use southbridge_core::memory::{Mapping, RamBlock, Target};
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 struct ExitOnly;
 impl SemihostingHost for ExitOnly {
-    fn call(&mut self, _: u32, _: u64, _: &mut System) -> SemihostingDone {
+    fn call(&mut self, _: SemihostingCall, _: &mut System) -> SemihostingDone {
         SemihostingDone::Exit(7)
     }
 }

@@ -14,6 +14,7 @@ mod registers;
 mod reverse;
 mod server;
 mod session;
+mod threads;
 
 pub use monitor::{Minimal, Monitor};
 pub use server::GdbServer;

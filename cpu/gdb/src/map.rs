@@ -17,7 +17,7 @@ pub(crate) fn memory_map(machine: &mut Machine) -> String {
     let mut ranges: Vec<(u64, u64, bool)> = flat
         .map(|r| (r.start, r.last, matches!(r.target, Target::Ram { readonly: true, .. })))
         .collect();
-    let debug = machine.cpu.as_mut().and_then(|c| c.debug());
+    let debug = machine.cpus.first_mut().and_then(|c| c.debug());
     ranges.extend(
         debug
             .map_or(&[][..], |d| d.private())

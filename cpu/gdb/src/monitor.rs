@@ -47,7 +47,8 @@ fn status(machine: &Machine) -> String {
 
 fn registers(machine: &Machine) -> String {
     let mut out = String::new();
-    for (i, r) in machine.cpu.iter().flat_map(|c| c.registers()).enumerate() {
+    let current = machine.cpu(machine.current_cpu());
+    for (i, r) in current.iter().flat_map(|c| c.registers()).enumerate() {
         let end = if i % 4 == 3 { '\n' } else { ' ' };
         let digits = usize::from(r.bits).div_ceil(4);
         let _ = write!(out, "{:>9}={:0digits$x}{end}", r.name, r.value);

@@ -1,107 +1,90 @@
-//! Registers as gdb numbers them ("Standard Target Features", G.5.3 ARM Features).
+//! Registers as gdb numbers them ("Standard Target Features", G.5), from what the engine says of itself.
 
-use southbridge_core::Machine;
+use southbridge_core::cpu::{Cpu, GdbRegister};
+use southbridge_core::{CpuId, Machine};
 use std::fmt::Write;
 
-/// A register as gdb sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Register {
-    pub(crate) name: &'static str,
-    pub(crate) number: u64,
-    pub(crate) bits: u8,
+fn bytes(r: &GdbRegister) -> usize {
+    usize::from(r.bits).div_ceil(8).min(8)
 }
 
-impl Register {
-    fn bytes(&self) -> usize {
-        usize::from(self.bits).div_ceil(8)
-    }
-
-    /// The kind of value, where it is more than a number.
-    fn kind(&self) -> &'static str {
-        match self.name {
-            "sp" | "msp" | "psp" => " type=\"data_ptr\"",
-            "pc" => " type=\"code_ptr\"",
-            _ => "",
-        }
-    }
+/// The registers of a CPU, in the order of their numbers; those of the `g` packet alone if `general`.
+fn all(machine: &Machine, cpu: CpuId, general: bool) -> Vec<GdbRegister> {
+    let features = machine.cpu(cpu).map(Cpu::gdb_features).unwrap_or_default();
+    let wanted = features.into_iter().filter(|f| f.general || !general);
+    wanted.flat_map(|f| f.registers).collect()
 }
 
-/// gdb numbers r0 to pc from 0, and xPSR 25: between them stood floating-point registers once.
-const XPSR: u64 = 25;
-/// Registers of the core feature; the rest is the system feature's.
-const CORE: usize = 17;
-
-/// The registers that the machine's CPU lists, in the order of their numbers.
-pub(crate) fn all(machine: &Machine) -> Vec<Register> {
-    let listed = machine.cpu.iter().flat_map(|c| c.registers());
-    listed
-        .zip(0u64..)
-        .map(|(r, i)| Register {
-            name: r.name,
-            number: if i < 16 { i } else { i - 16 + XPSR },
-            bits: r.bits,
-        })
-        .collect()
+fn find(machine: &Machine, cpu: CpuId, number: u64) -> Option<GdbRegister> {
+    let mut all = all(machine, cpu, false).into_iter();
+    all.find(|r| u64::from(r.number) == number)
 }
 
-/// `target.xml`.
+/// `target.xml`. All CPUs of a machine are of one kind to gdb: that of the first.
 pub(crate) fn description(machine: &Machine) -> String {
-    let registers = all(machine);
-    let mut out = String::from(
-        "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\"><target version=\"1.0\"><architecture>arm</architecture>",
-    );
-    let (core, system) = registers.split_at(CORE.min(registers.len()));
-    for (feature, registers) in [("m-profile", core), ("m-system", system)] {
-        if registers.is_empty() {
-            continue;
+    let mut out =
+        String::from("<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\"><target version=\"1.0\">");
+    if let Some(cpu) = machine.cpus.first() {
+        let _ = write!(out, "<architecture>{}</architecture>", cpu.arch().gdb);
+        for f in cpu.gdb_features().iter().filter(|f| !f.registers.is_empty()) {
+            let _ = write!(out, "<feature name=\"{}\">{}", f.name, f.types);
+            f.registers.iter().for_each(|r| one(&mut out, r));
+            out.push_str("</feature>");
         }
-        let _ = write!(out, "<feature name=\"org.gnu.gdb.arm.{feature}\">");
-        for r in registers {
-            let (name, bits, number, kind) = (r.name, r.bits, r.number, r.kind());
-            let _ = write!(
-                out,
-                "<reg name=\"{name}\" bitsize=\"{bits}\" regnum=\"{number}\"{kind}/>"
-            );
-        }
-        out.push_str("</feature>");
     }
     out.push_str("</target>");
     out
 }
 
+fn one(out: &mut String, r: &GdbRegister) {
+    let (name, bits, number) = (r.name, r.bits, r.number);
+    let _ = write!(out, "<reg name=\"{name}\" bitsize=\"{bits}\" regnum=\"{number}\"");
+    if !r.kind.is_empty() {
+        let _ = write!(out, " type=\"{}\"", r.kind);
+    }
+    out.push_str("/>");
+}
+
+fn value(machine: &Machine, cpu: CpuId, r: &GdbRegister) -> Option<u64> {
+    machine.cpu(cpu)?.register(r.name, &machine.sys)
+}
+
 /// The values of all, as the `g` packet has them.
-pub(crate) fn read_all(machine: &Machine) -> Vec<u8> {
-    let values = machine.cpu.iter().flat_map(|c| c.registers());
-    let bytes = values.map(|r| (r.value.to_le_bytes(), usize::from(r.bits).div_ceil(8).min(8)));
-    bytes.flat_map(|(bytes, n)| bytes.into_iter().take(n)).collect()
+pub(crate) fn read_all(machine: &Machine, cpu: CpuId) -> Vec<u8> {
+    let mut out = Vec::new();
+    for r in all(machine, cpu, true) {
+        let value = value(machine, cpu, &r).unwrap_or(0).to_le_bytes();
+        out.extend_from_slice(&value[..bytes(&r)]);
+    }
+    out
 }
 
 /// The value of one.
-pub(crate) fn read(machine: &Machine, number: u64) -> Option<Vec<u8>> {
-    let r = all(machine).into_iter().find(|r| r.number == number)?;
-    let values = machine.cpu.as_ref()?.registers();
-    let value = values.into_iter().find(|v| v.name == r.name)?.value;
-    Some(value.to_le_bytes()[..r.bytes().min(8)].to_vec())
+pub(crate) fn read(machine: &Machine, cpu: CpuId, number: u64) -> Option<Vec<u8>> {
+    let r = find(machine, cpu, number)?;
+    let value = value(machine, cpu, &r)?;
+    Some(value.to_le_bytes()[..bytes(&r)].to_vec())
 }
 
 /// Sets one; `false` if there is none of that number.
-pub(crate) fn write(machine: &mut Machine, number: u64, value: &[u8]) -> bool {
-    let Some(r) = all(machine).into_iter().find(|r| r.number == number) else {
+pub(crate) fn write(machine: &mut Machine, cpu: CpuId, number: u64, value: &[u8]) -> bool {
+    let Some(r) = find(machine, cpu, number) else {
         return false;
     };
-    machine.poke_register(r.name, little_endian(value))
+    machine.poke_register(cpu, r.name, little_endian(value))
 }
 
 /// Sets all that the data of a `G` packet reaches. Those that do not change are not touched, so that none undoes another that it is a
 /// part of.
-pub(crate) fn write_all(machine: &mut Machine, mut data: &[u8]) -> bool {
-    for r in all(machine) {
-        let Some((value, rest)) = data.split_at_checked(r.bytes()) else {
+pub(crate) fn write_all(machine: &mut Machine, cpu: CpuId, mut data: &[u8]) -> bool {
+    for r in all(machine, cpu, true) {
+        let Some((new, rest)) = data.split_at_checked(bytes(&r)) else {
             return data.is_empty();
         };
         data = rest;
-        if read(machine, r.number).as_deref() != Some(value) {
-            machine.poke_register(r.name, little_endian(value));
+        let new = little_endian(new);
+        if value(machine, cpu, &r) != Some(new) {
+            machine.poke_register(cpu, r.name, new);
         }
     }
     true

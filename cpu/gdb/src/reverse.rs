@@ -4,10 +4,11 @@
 //! stopped last; if nowhere, the span before that one is next.
 
 use southbridge_core::machine::{NoPast, Reached};
-use southbridge_core::{Machine, Watchpoint};
+use southbridge_core::{CpuId, Machine, Watchpoint};
 use southbridge_protocol_gdb::{Signal, StopReply};
 
-use crate::session::{Session, THREAD, watch_word};
+use crate::session::{Session, watch_word};
+use crate::threads::thread_of;
 
 /// Where a run stopped.
 struct Hit {
@@ -16,6 +17,7 @@ struct Hit {
     /// The breakpoint's address, to tell an exception that was entered from one that was not.
     pc: Option<u64>,
     watch: Option<(Watchpoint, u64)>,
+    cpu: CpuId,
 }
 
 impl Session {
@@ -25,12 +27,12 @@ impl Session {
         clear_stops(machine);
         let now = machine.sys.clock.executed();
         let Some(target) = now.checked_sub(1) else {
-            return Ok(StopReply::HistoryBegins(THREAD));
+            return Ok(StopReply::HistoryBegins(current(machine)));
         };
         match go(machine, target) {
-            Err(NoPast::TooEarly) => Ok(StopReply::HistoryBegins(THREAD)),
+            Err(NoPast::TooEarly) => Ok(StopReply::HistoryBegins(current(machine))),
             Err(e) => Err(e),
-            Ok(()) => Ok(StopReply::Signal(Signal::Trap, THREAD)),
+            Ok(()) => Ok(StopReply::Signal(Signal::Trap, current(machine))),
         }
     }
 
@@ -59,7 +61,7 @@ impl Session {
             }
             if interrupted(machine) {
                 go(machine, from)?;
-                return Ok(StopReply::Signal(Signal::Interrupt, THREAD));
+                return Ok(StopReply::Signal(Signal::Interrupt, current(machine)));
             }
             before = from;
         }
@@ -70,13 +72,13 @@ impl Session {
         if let Some(first) = machine.first_moment() {
             let _ = go(machine, first.executed);
         }
-        StopReply::HistoryBegins(THREAD)
+        StopReply::HistoryBegins(current(machine))
     }
 
     fn go_to_hit(&mut self, machine: &mut Machine, hit: &Hit) -> Result<(), NoPast> {
         clear_stops(machine);
         go(machine, hit.at)?;
-        let pc = |m: &Machine| m.cpu.as_ref().map(|c| c.pc());
+        let pc = |m: &Machine| m.cpu(hit.cpu).map(|c| c.pc());
         if hit.pc.is_some() && hit.pc != pc(machine) {
             // The breakpoint is at a handler that was entered behind this instruction, which the next run does first.
             self.set_stops(machine);
@@ -92,9 +94,9 @@ impl Hit {
             Some((w, address)) => StopReply::Watch {
                 kind: watch_word(w.kind),
                 address,
-                thread: THREAD,
+                thread: thread_of(self.cpu),
             },
-            None => StopReply::Signal(Signal::Trap, THREAD),
+            None => StopReply::Signal(Signal::Trap, thread_of(self.cpu)),
         }
     }
 }
@@ -114,17 +116,20 @@ fn last_hit(machine: &mut Machine, from: u64, before: u64) -> Option<Hit> {
     let mut last = None;
     while machine.run_past(before) == Reached::Debug {
         let executed = machine.sys.clock.executed();
-        let watch = machine.cpu.as_mut()?.debug()?.take_watch_hit();
+        let cpu = machine.current_cpu();
+        let watch = machine.cpu_mut(cpu)?.debug()?.take_watch_hit();
         let hit = match watch {
             Some(_) => Hit {
                 at: executed.saturating_sub(1),
                 pc: None,
                 watch,
+                cpu,
             },
             None => Hit {
                 at: executed,
-                pc: machine.cpu.as_ref().map(|c| c.pc()),
+                pc: machine.cpu(cpu).map(|c| c.pc()),
                 watch,
+                cpu,
             },
         };
         if (from..before).contains(&hit.at) {
@@ -134,8 +139,12 @@ fn last_hit(machine: &mut Machine, from: u64, before: u64) -> Option<Hit> {
     last
 }
 
+fn current(machine: &Machine) -> u32 {
+    thread_of(machine.current_cpu())
+}
+
 fn clear_stops(machine: &mut Machine) {
-    if let Some(d) = machine.cpu.as_mut().and_then(|c| c.debug()) {
+    for d in machine.cpus.iter_mut().filter_map(|c| c.debug()) {
         d.set_stops(&[], &[]);
     }
 }

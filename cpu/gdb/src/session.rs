@@ -1,16 +1,16 @@
 //! One client: packets in, packets out, and what it has set.
 
 use southbridge_core::machine::NoPast;
-use southbridge_core::{Machine, Outcome, RunState, WatchKind, Watchpoint};
+use southbridge_core::{CpuId, Machine, Outcome, RunState, WatchKind, Watchpoint};
 use southbridge_protocol_gdb::{
-    Action, Command, Input, MAX_PACKET, Receiver, Signal, StopKind, StopReply, Thread, frame, parse, slice_of, to_hex,
+    Action, Command, Input, MAX_PACKET, Receiver, Signal, StopKind, StopReply, Thread, WhichThread, frame, parse,
+    slice_of, to_hex,
 };
 
 use crate::monitor::{Monitor, exit_status};
+use crate::threads::{self, cpu_of, thread_of};
 use crate::{map, memory, registers};
 
-/// The one core, as gdb counts threads.
-pub(crate) const THREAD: u32 = 1;
 /// Stops of each kind that a client may set.
 const MOST_STOPS: usize = 4096;
 
@@ -49,6 +49,10 @@ pub struct Session {
     last: Vec<u8>,
     breakpoints: Vec<u64>,
     watchpoints: Vec<Watchpoint>,
+    /// The core that the client looks at.
+    looks_at: CpuId,
+    /// The core that `c` and `s` are for, if it is one.
+    resumes: Option<CpuId>,
     /// The client let the machine run and waits to hear why it stopped.
     waiting: bool,
     /// Why it stopped last.
@@ -71,8 +75,10 @@ impl Session {
             last: Vec::new(),
             breakpoints: Vec::new(),
             watchpoints: Vec::new(),
+            looks_at: machine.current_cpu(),
+            resumes: None,
             waiting: false,
-            stop: StopReply::Signal(Signal::Trap, THREAD),
+            stop: StopReply::Signal(Signal::Trap, thread_of(machine.current_cpu())),
             detached: false,
         }
     }
@@ -86,7 +92,7 @@ impl Session {
         self.breakpoints.clear();
         self.watchpoints.clear();
         self.set_stops(machine);
-        machine.halt_at = None;
+        stand_free(machine);
         machine.keep_history(false);
         self.waiting = false;
         self.detached = true;
@@ -130,7 +136,8 @@ impl Session {
         if !self.waiting {
             return;
         }
-        self.stopped(StopReply::Signal(Signal::Interrupt, THREAD), machine);
+        let thread = thread_of(machine.current_cpu());
+        self.stopped(StopReply::Signal(Signal::Interrupt, thread), machine);
         if machine.is_running() {
             machine.pause(RunState::Paused);
         }
@@ -139,7 +146,8 @@ impl Session {
     // ----- what stops -----------------------------------------------------------------------------------------------------------
 
     fn stopped(&mut self, why: StopReply, machine: &mut Machine) {
-        machine.halt_at = None;
+        stand_free(machine);
+        self.looks_at = machine.current_cpu();
         self.stop = why;
         if std::mem::take(&mut self.waiting) {
             self.send(self.stop.packet());
@@ -155,7 +163,7 @@ impl Session {
                 RunState::Debug => Signal::Trap,
                 _ => Signal::Interrupt,
             };
-            self.stopped(StopReply::Signal(signal, THREAD), machine);
+            self.stopped(StopReply::Signal(signal, thread_of(machine.current_cpu())), machine);
         }
     }
 
@@ -164,20 +172,20 @@ impl Session {
         if self.detached {
             return false;
         }
+        let thread = thread_of(machine.current_cpu());
         match outcome {
             Outcome::Debug => {
                 let hit = machine
-                    .cpu
-                    .as_mut()
+                    .cpu_mut(machine.current_cpu())
                     .and_then(|c| c.debug())
                     .and_then(|d| d.take_watch_hit());
                 let why = match hit {
                     Some((w, address)) => StopReply::Watch {
                         kind: watch_word(w.kind),
                         address,
-                        thread: THREAD,
+                        thread,
                     },
-                    None => StopReply::Signal(Signal::Trap, THREAD),
+                    None => StopReply::Signal(Signal::Trap, thread),
                 };
                 self.stopped(why, machine);
                 true
@@ -186,7 +194,7 @@ impl Session {
                 if self.waiting {
                     self.send(StopReply::console(&format!("{text}\n")));
                 }
-                self.stopped(StopReply::Signal(Signal::Segv, THREAD), machine);
+                self.stopped(StopReply::Signal(Signal::Segv, thread), machine);
                 true
             }
             Outcome::Shutdown | Outcome::GuestExit(_) => {
@@ -247,39 +255,54 @@ impl Session {
     }
 
     fn threads(&mut self, command: Command, machine: &Machine) {
-        let exists = |t| matches!(t, Thread::All | Thread::Any | Thread::One(THREAD));
+        let exists = |t| match t {
+            Thread::One(n) => cpu_of(n, machine).is_some(),
+            Thread::All | Thread::Any => true,
+        };
         match command {
-            Command::Select(_, thread) | Command::IsAlive(thread) => {
-                self.send(if exists(thread) { "OK" } else { "E22" });
+            Command::Select(which, thread) if exists(thread) => {
+                let cpu = match thread {
+                    Thread::One(n) => cpu_of(n, machine),
+                    Thread::All | Thread::Any => None,
+                };
+                match which {
+                    WhichThread::General => self.looks_at = cpu.unwrap_or(self.looks_at),
+                    WhichThread::Resume => self.resumes = cpu,
+                }
+                self.send("OK");
             }
-            Command::FirstThreads => self.send(format!("m{THREAD:02x}")),
+            Command::IsAlive(thread) => self.send(if exists(thread) { "OK" } else { "E22" }),
+            Command::FirstThreads => self.send(threads::list(machine)),
             Command::MoreThreads => self.send("l"),
-            Command::CurrentThread => self.send(format!("QC{THREAD:02x}")),
-            Command::ThreadName(thread) if exists(thread) => self.send(to_hex(thread_name(machine).as_bytes())),
+            Command::CurrentThread => self.send(format!("QC{:02x}", thread_of(self.looks_at))),
+            Command::ThreadName(Thread::One(n)) if exists(Thread::One(n)) => {
+                self.send(to_hex(threads::name(n, machine).as_bytes()));
+            }
             _ => self.send("E22"),
         }
     }
 
     /// Registers, memory, descriptions.
     fn contents(&mut self, command: Command, machine: &mut Machine) {
+        let cpu = self.looks_at;
         match command {
-            Command::ReadRegisters => self.send(to_hex(&registers::read_all(machine))),
-            Command::WriteRegisters(data) => self.answer(registers::write_all(machine, &data)),
-            Command::ReadRegister(n) => match registers::read(machine, n) {
+            Command::ReadRegisters => self.send(to_hex(&registers::read_all(machine, cpu))),
+            Command::WriteRegisters(data) => self.answer(registers::write_all(machine, cpu, &data)),
+            Command::ReadRegister(n) => match registers::read(machine, cpu, n) {
                 Some(value) => self.send(to_hex(&value)),
                 None => self.answer(false),
             },
-            Command::WriteRegister(n, value) => self.answer(registers::write(machine, n, &value)),
-            Command::ReadMemory { address, len } => match memory::read(machine, address, len) {
+            Command::WriteRegister(n, value) => self.answer(registers::write(machine, cpu, n, &value)),
+            Command::ReadMemory { address, len } => match memory::read(machine, cpu, address, len) {
                 Some(data) => self.send(to_hex(&data)),
                 None => self.answer(false),
             },
             Command::WriteMemory { address, data } | Command::FlashWrite { address, data } => {
-                self.answer(data.is_empty() || machine.poke(address, &data).is_ok());
+                self.answer(memory::write(machine, cpu, address, &data));
             }
             Command::FlashErase { address, len } => self.answer(memory::erase(machine, address, len)),
             Command::FlashDone => self.send("OK"),
-            Command::Crc { address, len } => match memory::crc(machine, address, len) {
+            Command::Crc { address, len } => match memory::crc(machine, cpu, address, len) {
                 Some(sum) => self.send(format!("C{sum:08x}")),
                 None => self.answer(false),
             },
@@ -292,10 +315,7 @@ impl Session {
                 let whole = match (object.as_str(), annex.as_str()) {
                     ("features", "target.xml") => registers::description(machine),
                     ("memory-map", "") => map::memory_map(machine),
-                    ("threads", "") => format!(
-                        "<?xml version=\"1.0\"?><threads><thread id=\"{THREAD:x}\" core=\"0\" name=\"{}\"/></threads>",
-                        thread_name(machine)
-                    ),
+                    ("threads", "") => threads::xml(machine),
                     ("features" | "memory-map" | "threads", _) => return self.send("E00"),
                     _ => return self.send(""),
                 };
@@ -314,33 +334,32 @@ impl Session {
     }
 
     fn resume(&mut self, command: Command, machine: &mut Machine) {
-        let action = match command {
+        let plan = match command {
             Command::Resume(action, from) => {
+                let cpu = self.resumes.unwrap_or(self.looks_at);
                 if let Some(pc) = from {
-                    machine.poke_register("pc", pc);
+                    machine.poke_register(cpu, "pc", pc);
                 }
-                action
+                let stepped = (action != Action::Continue).then_some(cpu);
+                Some(threads::Plan { stepped, only: None })
             }
-            Command::Continue(actions) => {
-                let mine = actions.into_iter().find(|(_, thread)| *thread != Thread::One(0));
-                match mine.filter(|(_, t)| !matches!(t, Thread::One(n) if *n != THREAD)) {
-                    Some((action, _)) => action,
-                    None => return self.send("E22"),
-                }
+            Command::Continue(actions) if actions.iter().all(|(a, _)| *a == Action::Stop) => {
+                self.waiting = true;
+                return self.interrupt(machine);
             }
+            Command::Continue(actions) => threads::plan(&actions, machine),
             _ => return self.send("vCont;c;C;s;S;t"),
         };
+        let Some(plan) = plan else {
+            return self.send("E22");
+        };
         self.waiting = true;
-        if action == Action::Stop {
-            return self.interrupt(machine);
-        }
         if machine.run_state() == RunState::Shutdown {
             // What is switched off does not run before it is reset.
-            return self.stopped(StopReply::Signal(Signal::Quit, THREAD), machine);
+            return self.stopped(StopReply::Signal(Signal::Quit, thread_of(self.looks_at)), machine);
         }
         self.set_stops(machine);
-        let next = machine.sys.clock.executed().saturating_add(1);
-        machine.halt_at = (action != Action::Continue).then_some(next);
+        plan.carry_out(machine);
         machine.resume();
     }
 
@@ -351,7 +370,7 @@ impl Session {
         };
         let why = result.unwrap_or_else(|e: NoPast| {
             self.send(StopReply::console(&format!("{e}\n")));
-            StopReply::HistoryBegins(THREAD)
+            StopReply::HistoryBegins(thread_of(CpuId(0)))
         });
         self.waiting = true;
         self.stopped(why, cx.machine);
@@ -380,7 +399,7 @@ impl Session {
 
     /// Hands what is set to the engine.
     pub(crate) fn set_stops(&self, machine: &mut Machine) {
-        if let Some(d) = machine.cpu.as_mut().and_then(|c| c.debug()) {
+        for d in machine.cpus.iter_mut().filter_map(|c| c.debug()) {
             d.set_stops(&self.breakpoints, &self.watchpoints);
         }
     }
@@ -407,9 +426,9 @@ pub(crate) fn watch_word(kind: WatchKind) -> &'static str {
     }
 }
 
-fn thread_name(machine: &Machine) -> String {
-    machine
-        .cpu
-        .as_ref()
-        .map_or_else(|| "no processor".into(), |c| format!("CPU#0 {}", c.model()))
+/// Nobody halts or holds a core any more.
+fn stand_free(machine: &mut Machine) {
+    machine.halt_at = None;
+    machine.step = None;
+    machine.run_only(None);
 }

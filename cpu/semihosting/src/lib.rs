@@ -8,7 +8,7 @@ mod files;
 
 use files::{Files, SavedFile};
 use serde::{Deserialize, Serialize};
-use southbridge_core::cpu::{SemihostingDone, SemihostingHost};
+use southbridge_core::cpu::{SemihostingCall, SemihostingDone, SemihostingHost};
 use southbridge_core::{BusError, LoadError, LogItems, SavedState, System};
 use std::io::Write;
 
@@ -107,7 +107,8 @@ const EPERM: i32 = 1;
 type Answer = Result<u64, Failure>;
 
 impl SemihostingHost for Semihosting {
-    fn call(&mut self, op: u32, arg: u64, sys: &mut System) -> SemihostingDone {
+    fn call(&mut self, call: SemihostingCall, sys: &mut System) -> SemihostingDone {
+        let SemihostingCall { op, arg, .. } = call;
         match op {
             op::EXIT if self.config.word == 4 => return exit(arg, 0),
             op::EXIT | op::EXIT_EXTENDED => {
@@ -129,7 +130,8 @@ impl SemihostingHost for Semihosting {
         })
     }
 
-    fn repeat(&mut self, op: u32, arg: u64, result: u64, sys: &mut System) {
+    fn repeat(&mut self, call: SemihostingCall, result: u64, sys: &mut System) {
+        let SemihostingCall { op, arg, .. } = call;
         match op {
             op::WRITEC | op::WRITE0 | op::WRITE => {
                 let _ = self.dispatch(op, arg, sys);

@@ -1,4 +1,5 @@
 use super::*;
+use southbridge_core::cpu::CpuId;
 use southbridge_core::memory::{Mapping, Target};
 use southbridge_core::{ClockRate, RamBlock};
 use std::sync::{Arc, Mutex};
@@ -66,7 +67,7 @@ impl Guest {
         for (i, a) in args.iter().enumerate() {
             self.sys.write(BLOCK + 4 * i as u64, 4, (*a).into()).unwrap();
         }
-        match self.semi.call(op, BLOCK, &mut self.sys) {
+        match self.semi.call(of(op, BLOCK), &mut self.sys) {
             SemihostingDone::Result(r) => r as u32 as i32,
             SemihostingDone::Exit(code) => panic!("exit {code}"),
         }
@@ -110,7 +111,7 @@ fn the_console_is_one_stream() {
     assert_eq!(g.call(op::ISTTY, &[h]), 1);
     assert_eq!(g.call(op::WRITE, &[h, text, 3]), 0);
     assert_eq!(
-        g.semi.call(op::WRITE0, text.into(), &mut g.sys),
+        g.semi.call(of(op::WRITE0, text.into()), &mut g.sys),
         SemihostingDone::Result(0)
     );
     assert_eq!(g.call(op::READ, &[h, text, 3]), 3, "end of file");
@@ -142,12 +143,12 @@ const FEATURES_NAME: &[u8] = b":semihosting-features";
 #[test]
 fn exits() {
     let mut g = Guest::new();
-    assert_eq!(g.semi.call(op::EXIT, 0x20026, &mut g.sys), SemihostingDone::Exit(0));
-    assert_eq!(g.semi.call(op::EXIT, 0x20023, &mut g.sys), SemihostingDone::Exit(1));
+    assert_eq!(g.semi.call(of(op::EXIT, 0x20026), &mut g.sys), SemihostingDone::Exit(0));
+    assert_eq!(g.semi.call(of(op::EXIT, 0x20023), &mut g.sys), SemihostingDone::Exit(1));
     g.sys.write(BLOCK, 4, 0x20026).unwrap();
     g.sys.write(BLOCK + 4, 4, 42).unwrap();
     assert_eq!(
-        g.semi.call(op::EXIT_EXTENDED, BLOCK, &mut g.sys),
+        g.semi.call(of(op::EXIT_EXTENDED, BLOCK), &mut g.sys),
         SemihostingDone::Exit(42)
     );
 }
@@ -164,7 +165,11 @@ fn lies_are_answered() {
     assert_eq!(g.call(op::SYSTEM, &[name, 9]), -1);
     assert_eq!(g.call(0x999, &[]), -1);
     assert_eq!(
-        g.semi.call(op::WRITE0, 0xffff_ffff, &mut g.sys),
+        g.semi.call(of(op::WRITE0, 0xffff_ffff), &mut g.sys),
         SemihostingDone::Result(u32::MAX.into())
     );
+}
+
+fn of(op: u32, arg: u64) -> SemihostingCall {
+    SemihostingCall { cpu: CpuId(0), op, arg }
 }

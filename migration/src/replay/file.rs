@@ -12,7 +12,7 @@ use crate::stream::{About, FrameReader, Kind, StreamError};
 /// Begins every recording.
 pub(super) const MAGIC: [u8; 8] = *b"\x89SBRR\r\n\x1a";
 /// Version of the format.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 pub(super) const BEGIN: Kind = *b"DESC";
 pub(super) const INPUTS: Kind = *b"INPT";

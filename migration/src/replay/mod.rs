@@ -30,7 +30,7 @@ fn program_sum(machine: &Machine) -> u32 {
 /// A sum over the registers of the processor.
 fn register_sum(machine: &Machine) -> u32 {
     let mut sum = crc32fast::Hasher::new();
-    for r in machine.cpu.iter().flat_map(|c| c.registers()) {
+    for r in machine.cpus.iter().flat_map(|c| c.registers()) {
         sum.update(r.name.as_bytes());
         sum.update(&r.value.to_le_bytes());
     }

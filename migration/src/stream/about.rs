@@ -23,8 +23,10 @@ pub struct About {
     pub name: Option<String>,
     /// Layout version of the part `BORD`.
     pub board_layout: u32,
-    /// The processor.
-    pub cpu: Option<Layout>,
+    /// The processors, by number.
+    pub cpus: Vec<Layout>,
+    /// Layout version of firmware that the host executes.
+    pub firmware: Option<u32>,
     /// Layout version of semihosting.
     pub semihosting: Option<u32>,
     /// Devices, in the order of their sections.
@@ -66,7 +68,7 @@ pub struct RamAbout {
 
 impl About {
     pub(super) fn of(machine: &Machine, board: &str, whole: &Whole) -> Self {
-        let cpu = machine.cpu.as_ref().zip(whole.cpu.as_ref());
+        let cpus = machine.cpus.iter().zip(&whole.cpus);
         let devices = whole.devices.iter().map(|d| DeviceAbout {
             place: d.id,
             type_name: d.type_name.clone(),
@@ -86,10 +88,13 @@ impl About {
             written: 0,
             name: None,
             board_layout: whole.board.version,
-            cpu: cpu.map(|(cpu, state)| Layout {
-                name: cpu.model().to_owned(),
-                version: state.version,
-            }),
+            cpus: cpus
+                .map(|(cpu, state)| Layout {
+                    name: cpu.model().to_owned(),
+                    version: state.version,
+                })
+                .collect(),
+            firmware: whole.firmware.as_ref().map(|f| f.version),
             semihosting: whole.semihosting.as_ref().map(|s| s.version),
             devices: devices.collect(),
             ram: ram.collect(),
@@ -106,12 +111,20 @@ impl About {
         if self.board != there.board {
             return Some(format!("it is of machine '{}', this is '{}'", there.board, self.board));
         }
-        let model = |a: &Self| a.cpu.as_ref().map_or("none".to_owned(), |c| c.name.clone());
-        if model(self) != model(there) {
-            return Some(format!("its processor is {}, here it is {}", model(there), model(self)));
+        if self.models() != there.models() {
+            return Some(format!(
+                "its processor is {}, here it is {}",
+                there.models(),
+                self.models()
+            ));
         }
-        if self.board_layout != there.board_layout || self.cpu != there.cpu {
+        if self.board_layout != there.board_layout || self.cpus != there.cpus {
             return Some("its board or processor is saved in another layout version".into());
+        }
+        if self.firmware != there.firmware {
+            return Some(
+                "one has firmware that the host executes, and the other none or of another layout version".into(),
+            );
         }
         if let Some(text) = self.device_difference(there) {
             return Some(text);
@@ -127,6 +140,14 @@ impl About {
             return Some(format!("its memory is [{}], here it is [{}]", list(there), list(self)));
         }
         None
+    }
+
+    fn models(&self) -> String {
+        match self.cpus.as_slice() {
+            [] => "none".into(),
+            [one] => one.name.clone(),
+            [first, ..] => format!("{} x {}", self.cpus.len(), first.name),
+        }
     }
 
     fn device_difference(&self, there: &Self) -> Option<String> {

@@ -2,8 +2,8 @@
 //!
 //! Sixteen bytes of head: a magic that does not survive transfer as text, the version of the format (`u32`), zero (`u32`). Then
 //! sections: kind (four letters), length (`u32`), contents, CRC-32 over all of these. All numbers are little-endian, structures are
-//! CBOR (RFC 8949). The order is fixed: `DESC` says what machine it is and what follows; `BORD` clock, timers and wires; `CPU_`; `SEMI`;
-//! `DEVC` once for each device; `RAM_` for each stretch that is not zero; `END_` counts the sections and closes with the CRC of their CRCs.
+//! CBOR (RFC 8949). The order is fixed: `DESC` says what machine it is and what follows; `BORD` clock, timers and wires; `CPU_` once for each
+//! processor; `FIRM` firmware that the host executes; `SEMI`; `DEVC` once for each device; `RAM_` for each stretch that is not zero; `END_` counts the sections and closes with the CRC of their CRCs.
 //!
 //! A reader is told what the machine is that shall take the state, so that every length has a bound before memory is taken for it.
 //! What is read is not yet applied: that is [`Machine::load_whole`](southbridge_core::Machine::load_whole), all or nothing.
@@ -24,7 +24,7 @@ use southbridge_core::machine::Whole;
 /// Begins every stream of a machine.
 pub const MAGIC: [u8; 8] = *b"\x89SBVM\r\n\x1a";
 /// Version of the format that this program writes and reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A saved machine with what is known about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use super::{About, FrameReader, Kind, MAGIC, Picture, VERSION};
 pub(super) const DESCRIPTION: Kind = *b"DESC";
 pub(super) const BOARD: Kind = *b"BORD";
 pub(super) const CPU: Kind = *b"CPU_";
+pub(super) const FIRMWARE: Kind = *b"FIRM";
 pub(super) const SEMIHOSTING: Kind = *b"SEMI";
 pub(super) const DEVICE: Kind = *b"DEVC";
 pub(super) const MEMORY: Kind = *b"RAM_";
@@ -93,7 +94,8 @@ fn first<R: Read>(frames: &mut FrameReader<R>) -> Result<About, StreamError> {
 struct Parts<'a> {
     about: &'a About,
     board: Option<SavedState>,
-    cpu: Option<SavedState>,
+    cpus: Vec<SavedState>,
+    firmware: Option<SavedState>,
     semihosting: Option<SavedState>,
     devices: Vec<SavedDevice>,
     ram: Vec<RamImage>,
@@ -110,7 +112,8 @@ impl<'a> Parts<'a> {
         Self {
             about,
             board: None,
-            cpu: None,
+            cpus: Vec::new(),
+            firmware: None,
             semihosting: None,
             devices: Vec::new(),
             ram: ram.collect(),
@@ -126,7 +129,8 @@ impl<'a> Parts<'a> {
         let parts = self.devices.is_empty() && self.ram.iter().all(|r| r.runs.is_empty());
         match kind {
             BOARD if self.board.is_none() && parts => state(),
-            CPU if self.about.cpu.is_some() && self.cpu.is_none() && parts => state(),
+            CPU if self.cpus.len() < self.about.cpus.len() && parts => state(),
+            FIRMWARE if self.about.firmware.is_some() && self.firmware.is_none() && parts => state(),
             SEMIHOSTING if self.about.semihosting.is_some() && self.semihosting.is_none() && parts => state(),
             DEVICE if !complete => state(),
             MEMORY if complete => Some(MAX_RUN as u32 + 12),
@@ -141,7 +145,11 @@ impl<'a> Parts<'a> {
         }
         match kind {
             BOARD => self.board = Some(state(data, self.about.board_layout)?),
-            CPU => self.cpu = Some(state(data, self.about.cpu.as_ref().map_or(0, |c| c.version))?),
+            CPU => {
+                let about = self.about.cpus.get(self.cpus.len());
+                self.cpus.push(state(data, about.map_or(0, |c| c.version))?);
+            }
+            FIRMWARE => self.firmware = Some(state(data, self.about.firmware.unwrap_or(0))?),
             SEMIHOSTING => self.semihosting = Some(state(data, self.about.semihosting.unwrap_or(0))?),
             DEVICE => self.device(data)?,
             _ => self.memory(data)?,
@@ -195,8 +203,11 @@ impl<'a> Parts<'a> {
         if self.devices.len() != self.about.devices.len() {
             return Err(missing("a device"));
         }
-        if self.cpu.is_some() != self.about.cpu.is_some() {
-            return Err(missing("the processor"));
+        if self.cpus.len() != self.about.cpus.len() {
+            return Err(missing("a processor"));
+        }
+        if self.firmware.is_some() != self.about.firmware.is_some() {
+            return Err(missing("firmware"));
         }
         if self.semihosting.is_some() != self.about.semihosting.is_some() {
             return Err(missing("semihosting"));
@@ -204,7 +215,8 @@ impl<'a> Parts<'a> {
         Ok(Whole {
             board,
             devices: self.devices,
-            cpu: self.cpu,
+            cpus: self.cpus,
+            firmware: self.firmware,
             semihosting: self.semihosting,
             ram: self.ram,
         })

@@ -4,7 +4,7 @@ use southbridge_core::SavedState;
 use std::io::{self, Write};
 
 use super::frame::cbor;
-use super::read::{BOARD, CPU, DESCRIPTION, DEVICE, MEMORY, SEMIHOSTING};
+use super::read::{BOARD, CPU, DESCRIPTION, DEVICE, FIRMWARE, MEMORY, SEMIHOSTING};
 use super::{FrameWriter, MAGIC, Picture, VERSION};
 
 /// Writes the whole stream.
@@ -21,8 +21,11 @@ pub fn write(picture: &Picture, out: impl Write) -> io::Result<()> {
 fn parts<W: Write>(picture: &Picture, frames: &mut FrameWriter<W>) -> io::Result<()> {
     let whole = &picture.whole;
     frames.section(BOARD, &state(&whole.board).pieces())?;
-    if let Some(cpu) = &whole.cpu {
+    for cpu in &whole.cpus {
         frames.section(CPU, &state(cpu).pieces())?;
+    }
+    if let Some(firmware) = &whole.firmware {
+        frames.section(FIRMWARE, &state(firmware).pieces())?;
     }
     if let Some(host) = &whole.semihosting {
         frames.section(SEMIHOSTING, &state(host).pieces())?;
@@ -87,7 +90,8 @@ impl Picture {
             whole: southbridge_core::machine::Whole {
                 board: whole.board.clone(),
                 devices: whole.devices.clone(),
-                cpu: whole.cpu.clone(),
+                cpus: whole.cpus.clone(),
+                firmware: whole.firmware.clone(),
                 semihosting: whole.semihosting.clone(),
                 ram: Vec::new(),
             },
@@ -109,9 +113,11 @@ impl Picture {
         }
         let mut sum = Sum(crc32fast::Hasher::new());
         let whole = &self.whole;
-        let states = [Some(&whole.board), whole.cpu.as_ref().filter(|_| processor)]
+        let cpus = whole.cpus.iter().filter(|_| processor);
+        let states = [Some(&whole.board), whole.firmware.as_ref()]
             .into_iter()
-            .flatten();
+            .flatten()
+            .chain(cpus);
         for s in states.chain(whole.devices.iter().map(|d| &d.state)) {
             let _ = sum.write(&(s.cbor.len() as u64).to_le_bytes());
             let _ = sum.write(&s.cbor);

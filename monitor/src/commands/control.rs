@@ -43,7 +43,7 @@ pub(super) fn quit(cx: &mut Cx<'_>) -> Result<()> {
 }
 
 pub(super) fn human_monitor_command(cx: &mut Cx<'_>, args: HumanMonitorCommandArgs) -> Result<String> {
-    if let Some(index) = args.cpu_index.filter(|i| *i != 0 || cx.machine.cpu.is_none()) {
+    if let Some(index) = args.cpu_index.filter(|i| *i != 0 || cx.machine.cpus.is_empty()) {
         return refuse(format!("'cpu-index': there is no processor {index}"));
     }
     match cx.world.human {

@@ -103,7 +103,7 @@ fn note(machine: &Machine) -> Vec<u8> {
     const NAMES: [&str; 18] = [
         "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "sp", "lr", "pc", "xpsr", "r0",
     ];
-    let registers = machine.cpu.as_ref().map(|c| c.registers()).unwrap_or_default();
+    let registers = machine.cpus.first().map(|c| c.registers()).unwrap_or_default();
     let value = |name: &str| {
         registers
             .iter()

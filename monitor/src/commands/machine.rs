@@ -73,7 +73,7 @@ pub(super) fn query_cpus_fast(cx: &mut Cx<'_>) -> Result<Vec<CpuInfoFast>> {
         props: None,
         by: CpuInfoFastBy::Arm,
     };
-    Ok(cx.machine.cpu.iter().map(cpu).collect())
+    Ok(cx.machine.cpus.iter().map(cpu).collect())
 }
 
 pub(super) fn query_cpu_definitions(cx: &mut Cx<'_>) -> Result<Vec<CpuDefinitionInfo>> {

@@ -15,7 +15,7 @@ use crate::schema::{
 /// Microcontrollers have no address translation: a processor sees what is there.
 pub(super) fn memsave(cx: &mut Cx<'_>, args: MemsaveArgs) -> Result<()> {
     let index = args.cpu_index.unwrap_or(0);
-    if index != 0 || cx.machine.cpu.is_none() {
+    if index != 0 || cx.machine.cpus.is_empty() {
         return refuse(format!("'cpu-index': there is no processor {index}"));
     }
     save(cx, args.val, args.size, &args.filename)
@@ -80,7 +80,7 @@ pub(super) fn dump_guest_memory(cx: &mut Cx<'_>, args: DumpGuestMemoryArgs) -> R
         },
         _ => return refuse("'begin' and 'length' go together"),
     };
-    if cx.machine.cpu.is_none() {
+    if cx.machine.cpus.is_empty() {
         return refuse("this machine has no processor whose core file it could be");
     }
     let file = target(cx, &args.protocol)?;

@@ -54,7 +54,7 @@ pub(super) fn system_powerdown(cx: &mut Cx<'_>) -> Result<()> {
 
 /// A pulse on the NMI input.
 pub(super) fn inject_nmi(cx: &mut Cx<'_>) -> Result<()> {
-    if cx.machine.cpu.is_none() {
+    if cx.machine.cpus.is_empty() {
         return refuse("this machine has no processor that could take an NMI");
     }
     cx.machine.sys.pulse(irq_sink(Irq::Nmi));

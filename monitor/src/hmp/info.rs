@@ -66,7 +66,7 @@ pub(super) fn uuid(call: &mut Call<'_, '_>) -> Done {
 
 /// All processors run on the machine's one thread, which is the process.
 pub(super) fn cpus(call: &mut Call<'_, '_>) -> Done {
-    if call.cx.machine.cpu.is_some() {
+    if !call.cx.machine.cpus.is_empty() {
         call.say(format_args!("* CPU #0: thread_id={}", std::process::id()));
     }
     Ok(())
@@ -134,7 +134,7 @@ pub(super) fn irq(call: &mut Call<'_, '_>) -> Done {
 
 /// The only interrupt controllers are inside processors.
 pub(super) fn pic(call: &mut Call<'_, '_>) -> Done {
-    let Some(cpu) = &mut call.cx.machine.cpu else {
+    let Some(cpu) = call.cx.machine.cpus.first_mut() else {
         return Ok(());
     };
     let sys = &mut call.cx.machine.sys;
@@ -191,7 +191,7 @@ pub(super) fn registers(call: &mut Call<'_, '_>) -> Done {
     if let Some(n) = call.args.number(1).filter(|n| *n != 0) {
         return failed(format!("there is no processor {n}"));
     }
-    let Some(cpu) = &call.cx.machine.cpu else {
+    let Some(cpu) = call.cx.machine.cpus.first() else {
         return failed("this machine has no processor");
     };
     call.out += "\nCPU#0\n";

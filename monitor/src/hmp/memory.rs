@@ -26,7 +26,7 @@ impl Default for Shape {
 const MOST_ITEMS: u64 = 1 << 20;
 
 pub(super) fn virtual_dump(call: &mut Call<'_, '_>) -> Done {
-    if call.cx.machine.cpu.is_none() {
+    if call.cx.machine.cpus.is_empty() {
         return failed("this machine has no processor; 'xp' shows its memory");
     }
     dump(call, false)
@@ -119,7 +119,7 @@ fn peek(machine: &mut Machine, at: u64, width: u8) -> Option<u64> {
         return Some(low | peek(machine, at.checked_add(4)?, 4)? << 32);
     }
     let sys = &mut machine.sys;
-    if let Some(debug) = machine.cpu.as_mut().and_then(|c| c.debug())
+    if let Some(debug) = machine.cpus.first_mut().and_then(|c| c.debug())
         && debug
             .private()
             .iter()
@@ -132,7 +132,7 @@ fn peek(machine: &mut Machine, at: u64, width: u8) -> Option<u64> {
 
 fn instructions(call: &mut Call<'_, '_>, start: u64, count: u64) -> Done {
     let machine = &mut call.cx.machine;
-    let Some(cpu) = &machine.cpu else {
+    let Some(cpu) = machine.cpus.first() else {
         return failed("this machine has no processor whose instructions they could be");
     };
     let mut at = start & !1;

@@ -167,7 +167,7 @@ fn register(machine: &Machine, name: &str) -> Option<u64> {
         "cpsr" => "xpsr",
         other => other,
     };
-    let cpu = machine.cpu.as_ref()?;
+    let cpu = machine.cpus.first()?;
     cpu.registers().into_iter().find(|r| r.name == name).map(|r| r.value)
 }
 

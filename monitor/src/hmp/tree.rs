@@ -17,7 +17,7 @@ pub(super) fn qtree(call: &mut Call<'_, '_>) -> Done {
     let brief = call.args.flag(0);
     let machine = &call.cx.machine;
     let mut out = String::new();
-    if machine.cpu.is_some() {
+    if !machine.cpus.is_empty() {
         let on_no_bus = |id: DeviceId| machine.sys.buses().all(|(_, b)| b.children.iter().all(|c| c.0 != id));
         let mut devices: Vec<_> = machine
             .sys
@@ -260,7 +260,7 @@ fn mapped(machine: &Machine) -> String {
 
 fn flat(machine: &Machine) -> String {
     let mut out = String::from("FlatView #0\n AS \"memory\", root: system\n");
-    if machine.cpu.is_some() {
+    if !machine.cpus.is_empty() {
         out += " AS \"cpu-memory-0\", root: system\n";
     }
     out += " Root memory region: system\n";

@@ -1,11 +1,9 @@
 //! The object tree, as QEMU shapes it, computed from the arena, the tables of types and the directories of back ends.
 //!
 //! ```text
-//! /machine                       the board
-//! /machine/armv7m/cpu            its processor
+//! /machine                       the board; its devices where QEMU has them
 //! /machine/peripheral/ID         devices of the user that have a name
 //! /machine/peripheral-anon/…     and those that have none
-//! /machine/unattached/device[N]  devices of the board, in its order
 //! /machine/unattached/sysbus     the system bus
 //! /chardevs/ID, /objects/ID      back ends and objects
 //! ```
@@ -125,7 +123,7 @@ pub(crate) fn children(machine: &Machine, world: &World, node: &Node) -> Vec<(St
                 ("peripheral-anon", Node::Container(Place::PeripheralAnon)),
                 ("unattached", Node::Container(Place::Unattached)),
             ]);
-            if machine.cpu.is_some() {
+            if !machine.cpus.is_empty() {
                 all.push(("armv7m".into(), Node::Core));
             }
             all
@@ -232,8 +230,8 @@ pub(crate) fn type_name(cx: &Cx<'_>, node: &Node) -> String {
         Node::Core => "armv7m".into(),
         Node::Cpu => cx
             .machine
-            .cpu
-            .as_ref()
+            .cpus
+            .first()
             .map_or_else(String::new, |c| cpu_type(c.model())),
         Node::SystemBus => "System".into(),
         Node::Device(id) => cx

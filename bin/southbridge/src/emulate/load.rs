@@ -27,7 +27,7 @@ pub(crate) fn kernel_and_images(config: &Config, built: &mut Built) -> Result<()
 
 fn one(loader: &LoaderOpt, built: &mut Built, driver: &Located<String>) -> Result<(), OptError> {
     if let Some(cpu) = &loader.cpu
-        && (cpu.value != 0 || built.machine.cpu.is_none())
+        && (cpu.value != 0 || built.machine.cpus.is_empty())
     {
         return Err(OptError::bad_value(
             Some("cpu-num"),
