@@ -1,0 +1,315 @@
+//! Decoded blocks: straight runs of instructions, found by the physical address at which they begin.
+//!
+//! Blocks remember who came next, so that a hot loop never searches. A write to memory that blocks were decoded from drops them; a
+//! dropped block keeps its place with a key that nothing matches, so that a stale link is harmless. A block stays on one page, so that
+//! one translation is good for all of it; an instruction across two pages is a block by itself and remembers both.
+
+use southbridge_core::memory::CODE_GRANULE;
+use southbridge_core::{RamBlock, System};
+use std::cell::Cell;
+use std::collections::HashMap;
+
+use crate::decode::Decoder;
+use crate::exec;
+use crate::hart::{Hart, Trap};
+use crate::insn::{Insn, Kind, Op};
+use crate::tlb::Access;
+
+/// Instructions in a block at most.
+const MAX_INSNS: usize = 48;
+/// Bytes in a block at most: distances within one fit a byte.
+const MAX_BYTES: u64 = 240;
+/// Blocks kept before all are dropped: bounds memory for guests that write code all the time.
+const MAX_BLOCKS: usize = 1 << 16;
+const QUICK: usize = 1 << 13;
+/// The key of no block. No instruction begins at an odd address.
+const DEAD: u64 = u64::MAX;
+/// Where the block is kept that must not be found again: code that is in no RAM.
+const ONCE: u32 = 1;
+
+/// Where an instruction stands in its block, and what it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) at: u8,
+    pub(crate) raw: u32,
+}
+
+pub(crate) struct Block {
+    key: u64,
+    pub(crate) ops: Box<[Op]>,
+    places: Box<[Place]>,
+    /// Instructions.
+    pub(crate) count: u32,
+    /// Bytes.
+    pub(crate) len: u8,
+    /// Physical address of the second half of an instruction that begins on one page and ends on the next.
+    pub(crate) second: Option<u64>,
+    /// Blocks that came next: 0 behind it, 1 elsewhere.
+    next: [Cell<u32>; 2],
+}
+
+impl Block {
+    fn dead() -> Self {
+        Block {
+            key: DEAD,
+            ops: [].into(),
+            places: [].into(),
+            count: 0,
+            len: 0,
+            second: None,
+            next: [Cell::new(0), Cell::new(0)],
+        }
+    }
+
+    /// Where instruction `i` is from the block's start, or what follows the block.
+    pub(crate) fn at(&self, i: usize) -> u64 {
+        self.places.get(i).map_or(self.len, |p| p.at).into()
+    }
+
+    /// The bits of instruction `i`.
+    pub(crate) fn raw(&self, i: usize) -> u32 {
+        self.places.get(i).map_or(0, |p| p.raw)
+    }
+
+    /// Instructions before the first of which one begins at `at` or behind.
+    pub(crate) fn before(&self, at: u64) -> u64 {
+        self.places.partition_point(|p| u64::from(p.at) < at) as u64
+    }
+}
+
+/// All decoded blocks of a hart.
+pub(crate) struct Cache {
+    blocks: Vec<Block>,
+    index: HashMap<u64, u32>,
+    quick: Box<[u32]>,
+    free: Vec<u32>,
+    /// Blocks by memory and granule that they were decoded from.
+    granules: HashMap<(u64, u64), Vec<u32>>,
+    decoder: Decoder,
+}
+
+#[inline(always)]
+fn quick_slot(key: u64) -> usize {
+    ((key >> 1) ^ (key >> 13)) as usize & (QUICK - 1)
+}
+
+impl Cache {
+    pub(crate) fn new(decoder: Decoder) -> Self {
+        Cache {
+            blocks: vec![Block::dead(), Block::dead()],
+            index: HashMap::new(),
+            quick: vec![0; QUICK].into(),
+            free: Vec::new(),
+            granules: HashMap::new(),
+            decoder,
+        }
+    }
+
+    /// Drops everything. Marks stay: other harts may have decoded the same.
+    pub(crate) fn clear(&mut self) {
+        self.blocks.truncate(2);
+        self.index.clear();
+        self.quick.fill(0);
+        self.free.clear();
+        self.granules.clear();
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self, id: u32) -> &Block {
+        // Ids come from this cache; 0 is a dead block that always exists.
+        self.blocks.get(id as usize).unwrap_or(&self.blocks[0])
+    }
+
+    /// The successor of `from` that begins at `key`, if it is known.
+    #[inline(always)]
+    pub(crate) fn follow(&self, from: &Block, key: u64) -> Option<u32> {
+        let a = from.next[0].get();
+        if self.get(a).key == key {
+            return Some(a);
+        }
+        let b = from.next[1].get();
+        (self.get(b).key == key).then_some(b)
+    }
+
+    /// Remembers that `to` came after `from`.
+    pub(crate) fn link(&self, from: u32, to: u32) {
+        let (from, target) = (self.get(from), self.get(to).key);
+        let elsewhere = target != from.key.wrapping_add(from.len.into());
+        from.next[usize::from(elsewhere)].set(to);
+    }
+
+    /// The block at `key`, if there is one.
+    pub(crate) fn find(&mut self, key: u64) -> Option<u32> {
+        let quick = &mut self.quick[quick_slot(key)];
+        if self.blocks.get(*quick as usize).is_some_and(|b| b.key == key) {
+            return Some(*quick);
+        }
+        let id = *self.index.get(&key)?;
+        *quick = id;
+        Some(id)
+    }
+
+    /// Drops one block.
+    pub(crate) fn drop_block(&mut self, id: u32) {
+        if let Some(b) = self.blocks.get_mut(id as usize).filter(|b| b.key != DEAD) {
+            self.index.remove(&b.key);
+            *b = Block::dead();
+            self.free.push(id);
+        }
+    }
+
+    /// Something wrote to `len` bytes at `offset` of memory `memory`: drops what was decoded there.
+    pub(crate) fn written(&mut self, memory: u64, offset: u64, len: u64) {
+        if len > CODE_GRANULE * 1024 {
+            return self.clear();
+        }
+        let last = offset.saturating_add(len.max(1) - 1) / CODE_GRANULE;
+        for granule in offset / CODE_GRANULE..=last {
+            for id in self.granules.remove(&(memory, granule)).unwrap_or_default() {
+                self.drop_block(id);
+            }
+        }
+    }
+
+    /// Decodes the block at the hart's PC, which is at physical address `key`.
+    pub(crate) fn build(&mut self, h: &mut Hart, sys: &mut System, key: u64) -> Result<u32, Trap> {
+        let mut reader = Reader {
+            start: h.s.pc,
+            key,
+            second: None,
+            once: false,
+            sources: Vec::new(),
+        };
+        let block = reader.block(h, sys, &self.decoder)?;
+        if h.observe.contains(crate::observe::Observe::CODE) {
+            tell_code(h, sys, &block);
+        }
+        if reader.once {
+            self.blocks[ONCE as usize] = Block { key: DEAD, ..block };
+            return Ok(ONCE);
+        }
+        if self.index.len() >= MAX_BLOCKS {
+            self.clear();
+        }
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.blocks.push(Block::dead());
+            (self.blocks.len() - 1) as u32
+        });
+        for (memory, offset) in &reader.sources {
+            memory.mark_code(*offset);
+            let granule = self.granules.entry((memory.id(), offset / CODE_GRANULE)).or_default();
+            // Blocks that were dropped otherwise left their numbers here.
+            if granule.len() >= 1024 {
+                granule.dedup();
+            }
+            granule.push(id);
+        }
+        self.blocks[id as usize] = block;
+        self.index.insert(key, id);
+        Ok(id)
+    }
+}
+
+/// Reads instructions, and remembers from where.
+struct Reader {
+    start: u64,
+    key: u64,
+    second: Option<u64>,
+    once: bool,
+    sources: Vec<(RamBlock, u64)>,
+}
+
+impl Reader {
+    fn block(&mut self, h: &mut Hart, sys: &mut System, decoder: &Decoder) -> Result<Block, Trap> {
+        let mut ops = Vec::new();
+        let mut places: Vec<Place> = Vec::new();
+        let mut at = 0;
+        // What crosses into another page stands alone.
+        let page_left = 0x1000 - (self.key & 0xfff);
+        while places.len() < MAX_INSNS && at < MAX_BYTES && at < page_left {
+            let first = self.half(h, sys, at)?;
+            let len = Decoder::length(first);
+            let mut raw = u32::from(first);
+            if len == 4 {
+                if at + 2 >= page_left && at > 0 {
+                    break;
+                }
+                raw |= u32::from(self.half(h, sys, at + 2)?) << 16;
+            }
+            let insn = decoder.decode(raw);
+            let idx = places.len() as u8;
+            places.push(Place { at: at as u8, raw });
+            let kind = match &insn {
+                Some(insn) => push(&mut ops, insn, idx, at as u8, len),
+                None => {
+                    ops.push(exec::undefined(idx));
+                    Kind::Ends
+                }
+            };
+            at += u64::from(len);
+            if kind == Kind::Ends {
+                break;
+            }
+        }
+        Ok(Block {
+            key: self.key,
+            count: places.len() as u32,
+            ops: ops.into(),
+            places: places.into(),
+            len: at as u8,
+            second: self.second,
+            next: [Cell::new(0), Cell::new(0)],
+        })
+    }
+
+    fn half(&mut self, h: &mut Hart, sys: &mut System, at: u64) -> Result<u16, Trap> {
+        let mut paddr = self.key.wrapping_add(at);
+        if at >= 0x1000 - (self.key & 0xfff) {
+            let page = h.translate(sys, self.start.wrapping_add(at), 2, Access::Fetch)?;
+            paddr = page.paddr;
+            self.second = Some(paddr);
+            self.once |= !page.whole;
+        }
+        let Some((_, w)) = h.tlb.window(sys, paddr) else {
+            // Code in a device's registers: read as it is, never seen to change.
+            self.once = true;
+            let v = sys
+                .read(paddr, 2)
+                .map_err(|_| Access::Fetch.denied(self.start.wrapping_add(at)))?;
+            return Ok(v as u16);
+        };
+        let offset = paddr.wrapping_sub(w.start);
+        let place = w.block_offset().wrapping_add(offset);
+        let known = |(b, o): &(RamBlock, u64)| b.id() == w.block().id() && o / CODE_GRANULE == place / CODE_GRANULE;
+        if !self.sources.iter().any(known) {
+            self.sources.push((w.block().clone(), place));
+        }
+        w.read_u16(offset)
+            .ok_or(Access::Fetch.denied(self.start.wrapping_add(at)))
+    }
+}
+
+/// The operation of one instruction. What only writes `x0` takes none: its place among the instructions is enough.
+fn push(ops: &mut Vec<Op>, insn: &Insn, idx: u8, at: u8, len: u8) -> Kind {
+    let kind = insn.entry.kind;
+    if kind != Kind::Pure || insn.rd != 0 {
+        ops.push(insn.lower(idx, at, len));
+    }
+    kind
+}
+
+#[cold]
+fn tell_code(h: &Hart, sys: &mut System, block: &Block) {
+    let cpu = h.cfg.cpu.0;
+    sys.log.line(format_args!("CPU {cpu}: in:"));
+    for i in 0..block.count as usize {
+        let (pc, raw) = (h.s.pc.wrapping_add(block.at(i)), block.raw(i));
+        let text = crate::disasm::at(pc, &raw.to_le_bytes()).map_or_else(String::new, |(_, text)| text);
+        let digits = if raw & 3 == 3 { 8 } else { 4 };
+        sys.log.line(format_args!(
+            "0x{pc:016x}:  {raw:0digits$x}{:pad$}  {text}",
+            "",
+            pad = 8 - digits
+        ));
+    }
+}

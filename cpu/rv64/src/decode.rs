@@ -1,0 +1,55 @@
+//! From bits to rows of the instruction table.
+
+use crate::compressed;
+use crate::exec::TABLES;
+use crate::ext::Extensions;
+use crate::insn::{Entry, Insn};
+
+/// The rows of the extensions that a hart has, by major opcode and funct3.
+pub(crate) struct Decoder {
+    buckets: Vec<Vec<&'static Entry>>,
+    compressed: bool,
+    double: bool,
+}
+
+fn bucket(raw: u32) -> usize {
+    (raw >> 2 & 31 | (raw >> 12 & 7) << 5) as usize
+}
+
+impl Decoder {
+    pub(crate) fn new(ext: Extensions) -> Self {
+        let mut buckets = vec![Vec::new(); 256];
+        let rows = TABLES.iter().flat_map(|t| t.iter()).filter(|e| ext.contains(e.ext));
+        for entry in rows {
+            for (i, bucket) in buckets.iter_mut().enumerate() {
+                let raw = 3 | (i as u32 & 31) << 2 | (i as u32 >> 5) << 12;
+                let mask = entry.mask & 0x707f;
+                if raw & mask == entry.bits & mask {
+                    bucket.push(entry);
+                }
+            }
+        }
+        Self {
+            buckets,
+            compressed: ext.contains(Extensions::C),
+            double: ext.contains(Extensions::D),
+        }
+    }
+
+    /// Length in bytes of the instruction that begins with this halfword.
+    pub(crate) fn length(first: u16) -> u8 {
+        if first & 3 == 3 { 4 } else { 2 }
+    }
+
+    /// Decodes an instruction of 2 or 4 bytes; `None` if it is illegal.
+    pub(crate) fn decode(&self, raw: u32) -> Option<Insn> {
+        let wide = match raw & 3 {
+            3 => raw,
+            _ if self.compressed => compressed::expand(raw as u16, self.double)?,
+            _ => return None,
+        };
+        let rows = self.buckets.get(bucket(wide))?;
+        let entry = rows.iter().find(|e| wide & e.mask == e.bits)?;
+        Some(Insn::of(entry, wide))
+    }
+}

@@ -1,0 +1,200 @@
+//! RV64I: the base integer instructions (Unprivileged ISA, chapters RV32I and RV64I).
+
+use southbridge_core::System;
+
+use super::{binary, sext, with_imm};
+use crate::ext::Extensions as X;
+use crate::hart::{Flow, Hart};
+use crate::insn::{Entry, Format, Kind, Op};
+
+pub(crate) static TABLE: &[Entry] = &[
+    Entry::i("addi", 0x13, 0, X::I, addi),
+    Entry::i("slti", 0x13, 2, X::I, slti),
+    Entry::i("sltiu", 0x13, 3, X::I, sltiu),
+    Entry::i("xori", 0x13, 4, X::I, xori),
+    Entry::i("ori", 0x13, 6, X::I, ori),
+    Entry::i("andi", 0x13, 7, X::I, andi),
+    Entry::shift("slli", 0x13, 1, 0x00, true, X::I, slli),
+    Entry::shift("srli", 0x13, 5, 0x00, true, X::I, srli),
+    Entry::shift("srai", 0x13, 5, 0x10, true, X::I, srai),
+    Entry::i("addiw", 0x1b, 0, X::I, addiw),
+    Entry::shift("slliw", 0x1b, 1, 0x00, false, X::I, slliw),
+    Entry::shift("srliw", 0x1b, 5, 0x00, false, X::I, srliw),
+    Entry::shift("sraiw", 0x1b, 5, 0x20, false, X::I, sraiw),
+    Entry::r("add", 0x33, 0, 0x00, X::I, add),
+    Entry::r("sub", 0x33, 0, 0x20, X::I, sub),
+    Entry::r("sll", 0x33, 1, 0x00, X::I, sll),
+    Entry::r("slt", 0x33, 2, 0x00, X::I, slt),
+    Entry::r("sltu", 0x33, 3, 0x00, X::I, sltu),
+    Entry::r("xor", 0x33, 4, 0x00, X::I, xor),
+    Entry::r("srl", 0x33, 5, 0x00, X::I, srl),
+    Entry::r("sra", 0x33, 5, 0x20, X::I, sra),
+    Entry::r("or", 0x33, 6, 0x00, X::I, or),
+    Entry::r("and", 0x33, 7, 0x00, X::I, and),
+    Entry::r("addw", 0x3b, 0, 0x00, X::I, addw),
+    Entry::r("subw", 0x3b, 0, 0x20, X::I, subw),
+    Entry::r("sllw", 0x3b, 1, 0x00, X::I, sllw),
+    Entry::r("srlw", 0x3b, 5, 0x00, X::I, srlw),
+    Entry::r("sraw", 0x3b, 5, 0x20, X::I, sraw),
+    Entry::new("lui", 0x7f, 0x37, Format::Lui, X::I, lui).kind(Kind::Pure),
+    Entry::new("auipc", 0x7f, 0x17, Format::Auipc, X::I, auipc).kind(Kind::Pure),
+    Entry::new("jal", 0x7f, 0x6f, Format::Jal, X::I, jal).kind(Kind::Ends),
+    Entry::op3("jalr", 0x67, 0, Format::Jalr, X::I, jalr).kind(Kind::Ends),
+    Entry::op3("beq", 0x63, 0, Format::Branch, X::I, beq).kind(Kind::Ends),
+    Entry::op3("bne", 0x63, 1, Format::Branch, X::I, bne).kind(Kind::Ends),
+    Entry::op3("blt", 0x63, 4, Format::Branch, X::I, blt).kind(Kind::Ends),
+    Entry::op3("bge", 0x63, 5, Format::Branch, X::I, bge).kind(Kind::Ends),
+    Entry::op3("bltu", 0x63, 6, Format::Branch, X::I, bltu).kind(Kind::Ends),
+    Entry::op3("bgeu", 0x63, 7, Format::Branch, X::I, bgeu).kind(Kind::Ends),
+    Entry::op3("lb", 0x03, 0, Format::Load, X::I, lb),
+    Entry::op3("lh", 0x03, 1, Format::Load, X::I, lh),
+    Entry::op3("lw", 0x03, 2, Format::Load, X::I, lw),
+    Entry::op3("ld", 0x03, 3, Format::Load, X::I, ld),
+    Entry::op3("lbu", 0x03, 4, Format::Load, X::I, lbu),
+    Entry::op3("lhu", 0x03, 5, Format::Load, X::I, lhu),
+    Entry::op3("lwu", 0x03, 6, Format::Load, X::I, lwu),
+    Entry::op3("sb", 0x23, 0, Format::Store, X::I, sb),
+    Entry::op3("sh", 0x23, 1, Format::Store, X::I, sh),
+    Entry::op3("sw", 0x23, 2, Format::Store, X::I, sw),
+    Entry::op3("sd", 0x23, 3, Format::Store, X::I, sd),
+    Entry::op3("fence", 0x0f, 0, Format::Fence, X::I, fence),
+    Entry::op3("fence.i", 0x0f, 1, Format::None, X::ZIFENCEI, fence_i).kind(Kind::Ends),
+];
+
+with_imm! {
+    addi(a, imm) = a.wrapping_add(imm);
+    slti(a, imm) = u64::from((a as i64) < imm as i64);
+    sltiu(a, imm) = u64::from(a < imm);
+    xori(a, imm) = a ^ imm;
+    ori(a, imm) = a | imm;
+    andi(a, imm) = a & imm;
+    slli(a, imm) = a << (imm & 63);
+    srli(a, imm) = a >> (imm & 63);
+    srai(a, imm) = (a as i64 >> (imm & 63)) as u64;
+    addiw(a, imm) = sext(a.wrapping_add(imm) as u32);
+    slliw(a, imm) = sext((a as u32) << (imm & 31));
+    srliw(a, imm) = sext(a as u32 >> (imm & 31));
+    sraiw(a, imm) = (a as i32 >> (imm & 31)) as i64 as u64;
+}
+
+binary! {
+    add(a, b) = a.wrapping_add(b);
+    sub(a, b) = a.wrapping_sub(b);
+    sll(a, b) = a << (b & 63);
+    slt(a, b) = u64::from((a as i64) < b as i64);
+    sltu(a, b) = u64::from(a < b);
+    xor(a, b) = a ^ b;
+    srl(a, b) = a >> (b & 63);
+    sra(a, b) = (a as i64 >> (b & 63)) as u64;
+    or(a, b) = a | b;
+    and(a, b) = a & b;
+    addw(a, b) = sext(a.wrapping_add(b) as u32);
+    subw(a, b) = sext(a.wrapping_sub(b) as u32);
+    sllw(a, b) = sext((a as u32) << (b & 31));
+    srlw(a, b) = sext(a as u32 >> (b & 31));
+    sraw(a, b) = (a as i32 >> (b & 31)) as i64 as u64;
+}
+
+fn lui(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
+    h.set_x(op.rd, op.imm as i64 as u64);
+    Flow::NEXT
+}
+
+fn auipc(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
+    let v = h.relative(op);
+    h.set_x(op.rd, v);
+    Flow::NEXT
+}
+
+fn jal(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
+    let target = h.relative(op);
+    if h.misaligned(target) {
+        return h.raise(crate::hart::cause::FETCH_MISALIGNED, target);
+    }
+    h.set_x(op.rd, h.s.pc.wrapping_add(op.rs2.into()));
+    h.jump(target)
+}
+
+fn jalr(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
+    let target = h.x(op.rs1).wrapping_add(op.imm as i64 as u64) & !1;
+    if h.misaligned(target) {
+        return h.raise(crate::hart::cause::FETCH_MISALIGNED, target);
+    }
+    h.set_x(op.rd, h.s.pc.wrapping_add(op.rs2.into()));
+    h.jump(target)
+}
+
+macro_rules! branches {
+    ($($name:ident($a:ident, $b:ident) = $taken:expr;)+) => { $(
+        fn $name(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
+            let ($a, $b) = (h.x(op.rs1), h.x(op.rs2));
+            if $taken {
+                let target = h.relative(op);
+                if h.misaligned(target) {
+                    return h.raise(crate::hart::cause::FETCH_MISALIGNED, target);
+                }
+                h.jump(target)
+            } else {
+                Flow::NEXT
+            }
+        }
+    )+ };
+}
+branches! {
+    beq(a, b) = a == b;
+    bne(a, b) = a != b;
+    blt(a, b) = (a as i64) < b as i64;
+    bge(a, b) = a as i64 >= b as i64;
+    bltu(a, b) = a < b;
+    bgeu(a, b) = a >= b;
+}
+
+macro_rules! loads {
+    ($($name:ident: $t:ty, $v:ident => $wide:expr;)+) => { $(
+        fn $name(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
+            let addr = h.x(op.rs1).wrapping_add(op.imm as i64 as u64);
+            match h.load::<$t>(sys, addr, op.idx) {
+                Ok($v) => {
+                    h.set_x(op.rd, $wide);
+                    Flow::NEXT
+                }
+                Err(flow) => flow,
+            }
+        }
+    )+ };
+}
+loads! {
+    lb: u8, v => v as i8 as i64 as u64;
+    lh: u16, v => v as i16 as i64 as u64;
+    lw: u32, v => sext(v);
+    ld: u64, v => v;
+    lbu: u8, v => v.into();
+    lhu: u16, v => v.into();
+    lwu: u32, v => v.into();
+}
+
+macro_rules! stores {
+    ($($name:ident: $t:ty;)+) => { $(
+        fn $name(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
+            let addr = h.x(op.rs1).wrapping_add(op.imm as i64 as u64);
+            h.store::<$t>(sys, addr, h.x(op.rs2) as $t, op.idx)
+        }
+    )+ };
+}
+stores! {
+    sb: u8;
+    sh: u16;
+    sw: u32;
+    sd: u64;
+}
+
+/// Accesses are done in program order already.
+fn fence(_: &mut Hart, _: &mut System, _: &Op) -> Flow {
+    Flow::NEXT
+}
+
+/// Blocks follow writes by themselves; what is decoded behind this one must only be looked up anew.
+fn fence_i(h: &mut Hart, _: &mut System, _: &Op) -> Flow {
+    h.look_up = true;
+    Flow::SYNC
+}

@@ -1,0 +1,82 @@
+//! Zicbom and Zicboz: cache blocks (Unprivileged ISA, chapter "CMO").
+//!
+//! There is no cache: management checks its address and its permission, and zeroing stores.
+
+use southbridge_core::System;
+
+use crate::config::CACHE_BLOCK;
+use crate::ext::Extensions as X;
+use crate::hart::{Flow, Hart, Trap, cause};
+use crate::insn::{Entry, Format, Op};
+use crate::state::{envcfg, mode};
+use crate::tlb::Access;
+
+const fn cbo(name: &'static str, n: u32, ext: X, run: crate::insn::Handler) -> Entry {
+    Entry::new(name, 0xfff0_7fff, 0x200f | n << 20, Format::Address, ext, run)
+}
+
+pub(crate) static TABLE: &[Entry] = &[
+    cbo("cbo.inval", 0, X::ZICBOM, cbo_inval),
+    cbo("cbo.clean", 1, X::ZICBOM, cbo_clean),
+    cbo("cbo.flush", 2, X::ZICBOM, cbo_clean),
+    cbo("cbo.zero", 4, X::ZICBOZ, cbo_zero),
+];
+
+/// Whether every level above lets this mode do it.
+fn enabled(h: &Hart, field: u64) -> bool {
+    let m = h.s.m.envcfg & field != 0;
+    let s = h.s.s.envcfg & field != 0;
+    match h.s.prv {
+        mode::M => true,
+        mode::S => m,
+        _ => m && s,
+    }
+}
+
+fn cbo_inval(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
+    if !enabled(h, envcfg::CBIE) {
+        return h.illegal();
+    }
+    manage(h, sys, op)
+}
+
+fn cbo_clean(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
+    if !enabled(h, envcfg::CBCFE) {
+        return h.illegal();
+    }
+    manage(h, sys, op)
+}
+
+/// A block may be managed by who may read or write it; what is refused is reported as a store.
+fn manage(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
+    h.publish(sys, op.idx);
+    let addr = h.x(op.rs1);
+    let block = addr & !(CACHE_BLOCK - 1);
+    if h.translate(sys, block, CACHE_BLOCK, Access::Read).is_ok() {
+        return Flow::NEXT;
+    }
+    match h.translate(sys, block, CACHE_BLOCK, Access::Write) {
+        Ok(_) => Flow::NEXT,
+        Err(trap) => h.fail(Trap { tval: addr, ..trap }),
+    }
+}
+
+fn cbo_zero(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
+    if !enabled(h, envcfg::CBZE) {
+        return h.illegal();
+    }
+    h.publish(sys, op.idx);
+    let addr = h.x(op.rs1);
+    let block = addr & !(CACHE_BLOCK - 1);
+    let paddr = match h.reach(sys, block, CACHE_BLOCK, Access::Write) {
+        Ok(paddr) => paddr,
+        Err(trap) => return h.fail(Trap { tval: addr, ..trap }),
+    };
+    if !h.is_ram(sys, paddr, CACHE_BLOCK) {
+        return h.raise(cause::STORE_ACCESS, addr);
+    }
+    for at in (0..CACHE_BLOCK).step_by(8) {
+        h.write_physical(sys, paddr + at, 8, 0);
+    }
+    h.after_store(sys)
+}

@@ -1,0 +1,251 @@
+//! The software TLB: for each page that was used, where it is in a window of RAM.
+//!
+//! An entry's tag has the page and the context of the access (address space, privilege, SUM, MXR), so that changes of mode flush
+//! nothing. There is no `unsafe`: a hit ends in a bounds-checked access of the window.
+
+use southbridge_core::{RamWindow, System};
+
+/// Entries of each kind of access; a power of two.
+const SIZE: usize = 512;
+/// Windows kept before all is dropped.
+const MAX_WINDOWS: usize = 64;
+/// Address spaces kept apart before all is dropped; the last number of 8 bits is that of no entry.
+const MAX_SPACES: usize = 200;
+/// The tag of no page.
+const NONE: u64 = u64::MAX;
+const CONTEXT_SHIFT: u32 = 52;
+
+/// One translation.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    tag: u64,
+    /// Virtual address to offset in the window; for fetches to physical address. Wrapping.
+    addend: u64,
+    window: u32,
+    /// log2 of the page's size as the page table has it.
+    shift: u32,
+}
+
+const EMPTY: Entry = Entry {
+    tag: NONE,
+    addend: 0,
+    window: 0,
+    shift: 12,
+};
+
+/// A kind of access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+    Fetch,
+}
+
+/// An unsigned integer of 1, 2, 4 or 8 bytes in guest memory.
+pub(crate) trait Word: Copy {
+    const N: u64;
+    fn get(w: &RamWindow, offset: u64) -> Option<Self>;
+    fn put(self, w: &RamWindow, offset: u64) -> Option<bool>;
+    fn widen(self) -> u64;
+    fn cut(v: u64) -> Self;
+}
+
+macro_rules! words {
+    ($($t:ty, $read:ident, $write:ident;)+) => { $(
+        impl Word for $t {
+            const N: u64 = size_of::<$t>() as u64;
+            #[inline(always)]
+            fn get(w: &RamWindow, offset: u64) -> Option<Self> {
+                w.$read(offset)
+            }
+            #[inline(always)]
+            fn put(self, w: &RamWindow, offset: u64) -> Option<bool> {
+                w.$write(offset, self)
+            }
+            #[inline(always)]
+            fn widen(self) -> u64 {
+                self.into()
+            }
+            #[inline(always)]
+            fn cut(v: u64) -> Self {
+                v as $t
+            }
+        }
+    )+ };
+}
+words! {
+    u8, read_u8, write_u8;
+    u16, read_u16, write_u16;
+    u32, read_u32, write_u32;
+    u64, read_u64, write_u64;
+}
+
+/// All translations of a hart.
+pub(crate) struct Tlb {
+    read: Box<[Entry; SIZE]>,
+    write: Box<[Entry; SIZE]>,
+    fetch: Box<[Entry; SIZE]>,
+    windows: Vec<RamWindow>,
+    /// `satp` values by number less 1; number 0 is untranslated.
+    spaces: Vec<u64>,
+}
+
+#[inline(always)]
+fn slot(addr: u64) -> usize {
+    (addr >> 12) as usize & (SIZE - 1)
+}
+
+impl Tlb {
+    pub(crate) fn new() -> Self {
+        Self {
+            read: Box::new([EMPTY; SIZE]),
+            write: Box::new([EMPTY; SIZE]),
+            fetch: Box::new([EMPTY; SIZE]),
+            windows: Vec::new(),
+            spaces: Vec::new(),
+        }
+    }
+
+    /// Drops all translations; windows stay.
+    pub(crate) fn flush(&mut self) {
+        self.read.fill(EMPTY);
+        self.write.fill(EMPTY);
+        self.fetch.fill(EMPTY);
+    }
+
+    /// Drops everything: addresses may mean something else now.
+    pub(crate) fn clear(&mut self) {
+        self.flush();
+        self.windows.clear();
+    }
+
+    /// Drops the translations of `addr` (all if none), of one address space identifier (all if none).
+    pub(crate) fn flush_some(&mut self, addr: Option<u64>, asid: Option<u16>) {
+        let (None, None) = (addr, asid) else {
+            let spaces = &self.spaces;
+            let is_meant = |e: &Entry| {
+                // The tag has 52 bits of page number and the context above: compare below the context.
+                let same =
+                    |a: u64| (e.tag ^ a >> 12) << (64 - CONTEXT_SHIFT) >> (64 - CONTEXT_SHIFT) >> (e.shift - 12) == 0;
+                let number = (e.tag >> (CONTEXT_SHIFT + 4)) as usize;
+                let of = |a: u16| {
+                    number
+                        .checked_sub(1)
+                        .and_then(|n| spaces.get(n))
+                        .is_some_and(|s| (s >> 44) as u16 == a)
+                };
+                addr.is_none_or(same) && asid.is_none_or(of)
+            };
+            for e in self
+                .read
+                .iter_mut()
+                .chain(self.write.iter_mut())
+                .chain(self.fetch.iter_mut())
+            {
+                if is_meant(e) {
+                    *e = EMPTY;
+                }
+            }
+            return;
+        };
+        self.flush();
+    }
+
+    /// The context of accesses with these rights under this `satp` (0 if untranslated).
+    pub(crate) fn context(&mut self, satp: u64, mode: u8, sum: bool, mxr: bool) -> u64 {
+        let space = if satp == 0 { 0 } else { self.space(satp) };
+        let rights = u64::from(mode & 3) | u64::from(sum) << 2 | u64::from(mxr) << 3;
+        (space << 4 | rights) << CONTEXT_SHIFT
+    }
+
+    fn space(&mut self, satp: u64) -> u64 {
+        if let Some(i) = self.spaces.iter().position(|s| *s == satp) {
+            return i as u64 + 1;
+        }
+        if self.spaces.len() >= MAX_SPACES {
+            self.spaces.clear();
+            self.flush();
+        }
+        self.spaces.push(satp);
+        self.spaces.len() as u64
+    }
+
+    /// The value at a virtual address, if its page is known and is RAM.
+    #[inline(always)]
+    pub(crate) fn load<T: Word>(&self, addr: u64, context: u64) -> Option<T> {
+        let e = &self.read[slot(addr)];
+        if e.tag != addr >> 12 | context || addr & 0xfff > 0x1000 - T::N {
+            return None;
+        }
+        T::get(self.windows.get(e.window as usize)?, addr.wrapping_add(e.addend))
+    }
+
+    /// Stores there; `Some(true)` if it may have hit decoded code.
+    #[inline(always)]
+    pub(crate) fn store<T: Word>(&self, addr: u64, value: T, context: u64) -> Option<bool> {
+        let (w, offset) = self.writable(addr, T::N, context)?;
+        value.put(w, offset)
+    }
+
+    /// The writable RAM at a virtual address, if its page is known.
+    #[inline(always)]
+    pub(crate) fn writable(&self, addr: u64, n: u64, context: u64) -> Option<(&RamWindow, u64)> {
+        let e = &self.write[slot(addr)];
+        if e.tag != addr >> 12 | context || addr & 0xfff > 0x1000 - n {
+            return None;
+        }
+        Some((self.windows.get(e.window as usize)?, addr.wrapping_add(e.addend)))
+    }
+
+    /// The physical address of an instruction, if its page is known.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, addr: u64, context: u64) -> Option<u64> {
+        let e = &self.fetch[slot(addr)];
+        (e.tag == addr >> 12 | context).then(|| addr.wrapping_add(e.addend))
+    }
+
+    /// The RAM at a physical address.
+    pub(crate) fn window(&mut self, sys: &mut System, paddr: u64) -> Option<(u32, &RamWindow)> {
+        let inside = |w: &RamWindow| paddr.wrapping_sub(w.start) < w.len;
+        let i = match self.windows.iter().position(inside) {
+            Some(i) => i,
+            None => {
+                let window = sys.ram_window(paddr)?;
+                if self.windows.len() >= MAX_WINDOWS {
+                    self.clear();
+                }
+                self.windows.push(window);
+                self.windows.len() - 1
+            }
+        };
+        Some((i as u32, self.windows.get(i)?))
+    }
+
+    /// Remembers a page. `shift` is the size that the page table gives it. What is not RAM from end to end is not kept, but for fetches.
+    pub(crate) fn keep(&mut self, sys: &mut System, access: Access, addr: u64, paddr: u64, shift: u32, context: u64) {
+        let page = paddr & !0xfff;
+        let mut e = Entry {
+            tag: addr >> 12 | context,
+            addend: paddr.wrapping_sub(addr),
+            window: 0,
+            shift: shift.clamp(12, 63),
+        };
+        if access == Access::Fetch {
+            self.fetch[slot(addr)] = e;
+            return;
+        }
+        let Some((i, w)) = self.window(sys, paddr) else {
+            return;
+        };
+        let whole = page >= w.start && page - w.start <= w.len.saturating_sub(0x1000) && w.len >= 0x1000;
+        if !whole || (access == Access::Write && w.readonly) {
+            return;
+        }
+        e.window = i;
+        e.addend = paddr.wrapping_sub(w.start).wrapping_sub(addr);
+        match access {
+            Access::Read => self.read[slot(addr)] = e,
+            _ => self.write[slot(addr)] = e,
+        }
+    }
+}
