@@ -1,12 +1,20 @@
 //! Parts that virtual platforms of several architectures share.
 
+pub mod flash;
+pub mod fw_cfg;
+pub mod goldfish_rtc;
 pub mod serial;
+pub mod virtio_mmio;
 
 use southbridge_core::Registry;
 
 /// Adds the types of this family.
 pub fn register(r: &mut Registry) {
+    r.add(&flash::TYPE);
+    r.add(&fw_cfg::TYPE);
+    r.add(&goldfish_rtc::TYPE);
     r.add(&serial::TYPE);
+    r.add(&virtio_mmio::TYPE);
 }
 
 #[cfg(test)]
