@@ -27,7 +27,7 @@ impl BarKind {
         match self {
             Self::Io => BAR_IO,
             Self::Memory32 { prefetch } => prefetch as u32 * BAR_PREFETCH,
-            Self::Memory64 { prefetch } => BAR_64 | prefetch as u32 * BAR_PREFETCH,
+            Self::Memory64 { prefetch } => BAR_64 | (prefetch as u32 * BAR_PREFETCH),
         }
     }
 
@@ -38,7 +38,10 @@ impl BarKind {
 
     /// Whether it is prefetchable.
     pub const fn is_prefetchable(self) -> bool {
-        matches!(self, Self::Memory32 { prefetch: true } | Self::Memory64 { prefetch: true })
+        matches!(
+            self,
+            Self::Memory32 { prefetch: true } | Self::Memory64 { prefetch: true }
+        )
     }
 
     /// Whether it takes two registers.

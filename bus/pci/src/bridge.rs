@@ -69,7 +69,11 @@ pub fn prefetch_window(config: &ConfigSpace) -> Option<Forward> {
 pub fn io_range(config: &ConfigSpace) -> (u64, u64) {
     let side = |low: u16, high: u16| {
         let byte = config.u8(low);
-        let upper = if byte & 0xf == 1 { u64::from(config.u16(high)) << 16 } else { 0 };
+        let upper = if byte & 0xf == 1 {
+            u64::from(config.u16(high)) << 16
+        } else {
+            0
+        };
         u64::from(byte & 0xf0) << 8 | upper
     };
     (side(IO_BASE, IO_BASE_HIGH), side(IO_LIMIT, IO_LIMIT_HIGH) | 0xfff)
@@ -85,8 +89,15 @@ pub fn memory_range(config: &ConfigSpace) -> (u64, u64) {
 pub fn prefetch_range(config: &ConfigSpace) -> (u64, u64) {
     let side = |low: u16, high: u16| {
         let word = config.u16(low);
-        let upper = if word & 0xf == 1 { u64::from(config.u32(high)) << 32 } else { 0 };
+        let upper = if word & 0xf == 1 {
+            u64::from(config.u32(high)) << 32
+        } else {
+            0
+        };
         u64::from(word & 0xfff0) << 16 | upper
     };
-    (side(PREF_BASE, PREF_BASE_HIGH), side(PREF_LIMIT, PREF_LIMIT_HIGH) | 0xf_ffff)
+    (
+        side(PREF_BASE, PREF_BASE_HIGH),
+        side(PREF_LIMIT, PREF_LIMIT_HIGH) | 0xf_ffff,
+    )
 }

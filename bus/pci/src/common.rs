@@ -34,7 +34,12 @@ pub const PROPERTIES: [Property; 13] = [
         Some("-1"),
         "0 or off hides the expansion ROM",
     ),
-    property("multifunction", PropKind::Bool, Some("off"), "the device has other functions"),
+    property(
+        "multifunction",
+        PropKind::Bool,
+        Some("off"),
+        "the device has other functions",
+    ),
     property(
         "x-pcie-lnksta-dllla",
         PropKind::Bool,
@@ -91,7 +96,11 @@ pub const fn join<const N: usize>(own: &[Property]) -> [Property; N] {
     let mut all = [PROPERTIES[0]; N];
     let mut i = 0;
     while i < N {
-        all[i] = if i < own.len() { own[i] } else { PROPERTIES[i - own.len()] };
+        all[i] = if i < own.len() {
+            own[i]
+        } else {
+            PROPERTIES[i - own.len()]
+        };
         i += 1;
     }
     all
@@ -130,7 +139,11 @@ fn add_rom(pci: &mut Pci, file: &str, romsize: u64, build: &mut Build<'_>) -> Re
         return Err(host(format!("it has {len} bytes; a ROM has 1 byte to 256 MiB")));
     }
     let unset = u64::from(u32::MAX);
-    let size = if romsize == unset { len.next_power_of_two().max(2048) } else { romsize };
+    let size = if romsize == unset {
+        len.next_power_of_two().max(2048)
+    } else {
+        romsize
+    };
     if !size.is_power_of_two() || !(2048..=MAX_ROM).contains(&size) {
         return Err(CreateError::BadValue {
             property: "romsize",

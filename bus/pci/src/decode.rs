@@ -126,8 +126,14 @@ pub fn placements(nodes: &[Node], host: &[HostWindow]) -> Vec<Placement> {
 fn passes(nodes: &[Node], mut above: Option<usize>, w: &Window) -> bool {
     while let Some(i) = above {
         let Some(node) = nodes.get(i) else { return false };
-        let Some(bridge) = &node.decode.bridge else { return false };
-        let ways: &[Option<Forward>] = if w.io { &[bridge.io] } else { &[bridge.memory, bridge.prefetch] };
+        let Some(bridge) = &node.decode.bridge else {
+            return false;
+        };
+        let ways: &[Option<Forward>] = if w.io {
+            &[bridge.io]
+        } else {
+            &[bridge.memory, bridge.prefetch]
+        };
         if !bridge.powered || !(bridge.transparent || ways.iter().flatten().any(|f| f.covers(w))) {
             return false;
         }

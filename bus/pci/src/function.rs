@@ -5,9 +5,12 @@ use southbridge_core::{Access, BusError, Ctx, LineId, LoadError};
 
 use crate::bar::{Bar, BarKind};
 use crate::bridge::{self, Windows};
-use crate::caps::{self, Capability, Express, ExtendedCapability, PM_CONTROL, PM_NO_SOFT_RESET, PM_STATE, devctl, express::regs as express};
+use crate::caps::{
+    self, Capability, Express, ExtendedCapability, PM_CONTROL, PM_NO_SOFT_RESET, PM_STATE, devctl,
+    express::regs as express,
+};
 use crate::config::{ConfigSpace, SavedConfig};
-use crate::decode::{Decode, Window};
+use crate::decode::{BridgeDecode, Decode, Window};
 use crate::msi::{Message, Msi, Msix, MsixLayout, SavedMsix};
 use crate::regs::*;
 
@@ -69,7 +72,8 @@ pub struct Pci {
     bars: [Option<Bar>; 6],
     rom: Option<Bar>,
     windows: Option<Windows>,
-    transparent: bool,
+    /// Number of the root bus below, of an expander.
+    expander: Option<u8>,
     intx: Option<LineId>,
     pm: Option<u16>,
     express: Option<u16>,
@@ -133,7 +137,7 @@ impl Pci {
             bars: [None; 6],
             rom: None,
             windows,
-            transparent: false,
+            expander: None,
             intx: None,
             pm: None,
             express: None,
@@ -184,9 +188,18 @@ impl Pci {
         self.config.declare(HEADER_TYPE, 1, header.into(), 0, 0);
     }
 
-    /// The bridge forwards all addresses (an expander whose bus is a root bus).
-    pub fn set_transparent(&mut self) {
-        self.transparent = true;
+    /// Makes it an expander: the bus below is a root bus of this number, and all addresses go through.
+    pub fn set_expander(&mut self, bus: u8) {
+        self.expander = Some(bus);
+    }
+
+    /// A conventional bus runs at 66 MHz with fast back-to-back transactions, on both sides of a bridge.
+    pub fn set_bus_speed(&mut self) {
+        let both = 0xa0;
+        let status = self.config.u16(STATUS) | both;
+        self.config.declare(STATUS, 2, status.into(), 0, STATUS_W1C.into());
+        self.config
+            .declare(SECONDARY_STATUS, 2, both.into(), 0, STATUS_W1C.into());
     }
 
     /// Puts a capability at `at`, a multiple of 4 from 0x40 on. The list begins with the last one added, as QEMU's does.
@@ -240,6 +253,11 @@ impl Pci {
         self.windows.is_some()
     }
 
+    /// Whether the bus below is a root bus of its own.
+    pub fn is_expander(&self) -> bool {
+        self.expander.is_some()
+    }
+
     /// Interrupt pin: 0 for none, 1 to 4 for A to D.
     pub fn interrupt_pin(&self) -> u8 {
         self.config.u8(INTERRUPT_PIN)
@@ -278,13 +296,18 @@ impl Pci {
     fn bar_value(&self, n: usize) -> u64 {
         let at = BAR0 + 4 * n as u16;
         let wide = self.bars.get(n).copied().flatten().is_some_and(|b| b.kind.is_64());
-        let high = if wide { u64::from(self.config.u32(at + 4)) << 32 } else { 0 };
+        let high = if wide {
+            u64::from(self.config.u32(at + 4)) << 32
+        } else {
+            0
+        };
         high | u64::from(self.config.u32(at))
     }
 
     /// Whether it is in power state D0: others answer to configuration accesses alone.
     fn is_awake(&self) -> bool {
-        self.pm.is_none_or(|at| self.config.u16(at + PM_CONTROL) & PM_STATE == 0)
+        self.pm
+            .is_none_or(|at| self.config.u16(at + PM_CONTROL) & PM_STATE == 0)
     }
 
     /// What it answers to now. A bridge with a slot adds whether what is below has power.
@@ -300,10 +323,16 @@ impl Pci {
                 io: bar.kind.is_io(),
             }));
         }
-        if self.windows.is_some() || self.transparent {
-            let mut b = bridge::decode(&self.config, self.slot_has_power());
-            b.transparent = self.transparent;
-            decode.bridge = Some(b);
+        if let Some(secondary) = self.expander {
+            decode.bridge = Some(BridgeDecode {
+                secondary,
+                subordinate: u8::MAX,
+                powered: true,
+                transparent: true,
+                ..BridgeDecode::default()
+            });
+        } else if self.windows.is_some() {
+            decode.bridge = Some(bridge::decode(&self.config, self.slot_has_power()));
         }
         decode
     }
@@ -368,9 +397,13 @@ impl Pci {
 
     /// The same for writes; tells whether it was one.
     pub fn msix_write(&mut self, access: Access, value: u64, cx: &mut Ctx<'_>) -> bool {
-        let Some(bar) = self.bar_of(access.region) else { return false };
+        let Some(bar) = self.bar_of(access.region) else {
+            return false;
+        };
         let Some(m) = &mut self.msix else { return false };
-        let Some(part) = m.find(bar, access.offset) else { return false };
+        let Some(part) = m.find(bar, access.offset) else {
+            return false;
+        };
         m.write(part, access.size, value);
         self.sync(cx);
         true
@@ -407,7 +440,11 @@ impl Pci {
     }
 
     fn may_master(&self) -> Result<(), BusError> {
-        if self.is_master() { Ok(()) } else { Err(BusError::Unmapped) }
+        if self.is_master() {
+            Ok(())
+        } else {
+            Err(BusError::Unmapped)
+        }
     }
 
     /// Whether the guest uses MSI.

@@ -36,6 +36,7 @@ mod msi;
 pub mod regs;
 #[cfg(test)]
 mod tests;
+pub mod wiring;
 
 pub use bar::{Bar, BarKind};
 pub use bridge::Windows;
@@ -77,6 +78,50 @@ pub trait PciFunction {
     fn config_changed(&mut self, _offset: u16, _size: u8, _cx: &mut Ctx<'_>) -> Effects {
         Effects::empty()
     }
+}
+
+/// Why a slot does not take a function, or does not let it go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SlotError {
+    /// The port leads to one device, at slot 0.
+    #[error("takes one device, at slot 0")]
+    OnlySlot0,
+    /// Nothing can come or go while the machine runs.
+    #[error("does not support hot-plugging")]
+    NoHotPlug,
+    /// The interlock holds what is in the slot.
+    #[error("is electromechanically locked")]
+    Locked,
+    /// The guest is in the middle of a change (its power indicator blinks).
+    #[error("is busy: its power indicator blinks")]
+    Busy,
+}
+
+/// When a function that is asked to leave does so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaves {
+    /// At once: the slot has no power.
+    Now,
+    /// When the guest lets it go.
+    WhenReleased,
+}
+
+/// The role of bridges with a say in what is plugged into the bus below them.
+pub trait PciSlot {
+    /// Whether a function may come to `devfn`; `hot` while the machine runs.
+    ///
+    /// # Errors
+    /// When not.
+    fn may_plug(&self, devfn: u8, hot: bool) -> Result<(), SlotError>;
+
+    /// A function came.
+    fn plugged(&mut self, devfn: u8, hot: bool, cx: &mut Ctx<'_>);
+
+    /// The user wants a function gone.
+    ///
+    /// # Errors
+    /// When it cannot leave.
+    fn unplug(&mut self, devfn: u8, cx: &mut Ctx<'_>) -> Result<Leaves, SlotError>;
 }
 
 /// `msix_region!("msix", 4096)`: the region of a BAR that holds nothing but an MSI-X table and its pending bits.

@@ -77,7 +77,11 @@ impl Msi {
 
     fn message(self, config: &ConfigSpace, at: u16, vector: u32) -> Message {
         let granted = self.granted(config, at);
-        let high = if self.wide { u64::from(config.u32(at + 8)) << 32 } else { 0 };
+        let high = if self.wide {
+            u64::from(config.u32(at + 8)) << 32
+        } else {
+            0
+        };
         Message {
             address: high | u64::from(config.u32(at + 4) & !3),
             data: u32::from(config.u16(at + self.data_at())) & !(granted - 1) | (vector & (granted - 1)),
@@ -104,7 +108,7 @@ impl Msi {
 impl Capability for Msi {
     const ID: u8 = cap::MSI;
 
-    fn len(&self) -> u8 {
+    fn size(&self) -> u8 {
         (if self.wide { 14 } else { 10 }) + if self.maskable { 10 } else { 0 }
     }
 
@@ -168,7 +172,7 @@ const ENTRY: u64 = 16;
 impl Capability for MsixLayout {
     const ID: u8 = cap::MSIX;
 
-    fn len(&self) -> u8 {
+    fn size(&self) -> u8 {
         12
     }
 
@@ -251,7 +255,9 @@ impl Msix {
     }
 
     pub(crate) fn is_pending(&self, vector: usize) -> bool {
-        self.pending.get(vector / 64).is_some_and(|w| w >> (vector % 64) & 1 != 0)
+        self.pending
+            .get(vector / 64)
+            .is_some_and(|w| w >> (vector % 64) & 1 != 0)
     }
 
     pub(crate) fn clear_pending(&mut self, vector: usize) {
@@ -291,7 +297,10 @@ impl Msix {
     pub(crate) fn read(&self, part: MsixPart, size: u8) -> u64 {
         let word = |at: u64| -> u32 {
             match part {
-                MsixPart::Table(_) => self.table.get((at / ENTRY) as usize).map_or(0, |e| e[(at % ENTRY / 4) as usize]),
+                MsixPart::Table(_) => self
+                    .table
+                    .get((at / ENTRY) as usize)
+                    .map_or(0, |e| e[(at % ENTRY / 4) as usize]),
                 MsixPart::Pending(_) => {
                     let w = self.pending.get((at / 8) as usize).copied().unwrap_or(0);
                     (w >> (at % 8 / 4 * 32)) as u32
@@ -301,7 +310,11 @@ impl Msix {
         let at = part.offset();
         let both = u64::from(word(at & !3)) | u64::from(word((at & !3) + 4)) << 32;
         let value = both >> (8 * (at & 3));
-        if size >= 8 { value } else { value & ((1 << (8 * size)) - 1) }
+        if size >= 8 {
+            value
+        } else {
+            value & ((1 << (8 * size)) - 1)
+        }
     }
 
     pub(crate) fn write(&mut self, part: MsixPart, size: u8, value: u64) {
@@ -326,7 +339,8 @@ impl Msix {
 
     pub(crate) fn fits(&self, saved: &SavedMsix) -> Result<(), LoadError> {
         let ok = saved.table.len() == self.table.len() && saved.pending.len() == self.pending.len();
-        ok.then_some(()).ok_or(LoadError::Impossible("the size of an MSI-X table"))
+        ok.then_some(())
+            .ok_or(LoadError::Impossible("the size of an MSI-X table"))
     }
 
     pub(crate) fn load(&mut self, saved: SavedMsix) {

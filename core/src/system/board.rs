@@ -204,6 +204,11 @@ impl System {
         self.slot(device)?.outputs.get(usize::from(output))?.0
     }
 
+    /// A wire's level.
+    pub fn net_level(&self, net: NetId) -> bool {
+        self.nets.level(net)
+    }
+
     /// What hangs on the receiving end of a wire.
     pub fn net_sinks(&self, net: NetId) -> Vec<Sink> {
         self.nets.sinks(net).into_iter().map(|(sink, _)| sink).collect()

@@ -2,7 +2,10 @@
 
 pub mod edu;
 pub mod gpex;
+pub mod port;
 pub mod pvpanic;
+#[cfg(test)]
+mod rig;
 pub mod testdev;
 
 use southbridge_core::Registry;
@@ -11,6 +14,16 @@ use southbridge_core::Registry;
 pub fn register(r: &mut Registry) {
     r.add(&gpex::TYPE);
     r.add(&gpex::ROOT_TYPE);
+    for port in [
+        &port::ROOT_PORT,
+        &port::UPSTREAM,
+        &port::DOWNSTREAM,
+        &port::PCI_BRIDGE,
+        &port::TO_PCI,
+        &port::EXPANDER,
+    ] {
+        r.add(port);
+    }
     r.add(&edu::TYPE);
     r.add(&testdev::TYPE);
     r.add(&pvpanic::TYPE);

@@ -209,11 +209,18 @@ impl Express {
         let is_slot = self.slot.is_some();
         // Data link layer reporting and bandwidth notification come with fast ports.
         let reports = if is_slot && self.speed > 1 { 1 << 20 } else { 0 };
-        let notifies = if is_slot && (self.speed > 1 || self.width > 1) { 1 << 21 } else { 0 };
+        let notifies = if is_slot && (self.speed > 1 || self.width > 1) {
+            1 << 21
+        } else {
+            0
+        };
         let l0s = 1 << 10;
         let cap = link | l0s | reports | notifies | u32::from(self.port) << 24;
         config.declare(at + regs::LNKCAP, 4, cap, 0, 0);
-        let ports = !matches!(self.port_type, PortType::Endpoint | PortType::RootComplexEndpoint | PortType::ToPci);
+        let ports = !matches!(
+            self.port_type,
+            PortType::Endpoint | PortType::RootComplexEndpoint | PortType::ToPci
+        );
         let control = if ports { 0xc0 } else { 0 };
         config.declare(at + regs::LNKCTL, 2, 0, control, 0);
         config.declare(at + regs::LNKSTA, 2, link, 0, 0);
@@ -226,9 +233,18 @@ impl Express {
     }
 
     fn slot(slot: &SlotCap, config: &mut ConfigSpace, at: u16) {
-        let fixed = sltcap::INTERLOCK | sltcap::POWER_INDICATOR | sltcap::ATTENTION_INDICATOR | sltcap::ATTENTION_BUTTON;
-        let plug = if slot.hot_plug { sltcap::SURPRISE | sltcap::HOT_PLUG } else { 0 };
-        let power = if slot.power_controller { sltcap::POWER_CONTROLLER } else { 0 };
+        let fixed =
+            sltcap::INTERLOCK | sltcap::POWER_INDICATOR | sltcap::ATTENTION_INDICATOR | sltcap::ATTENTION_BUTTON;
+        let plug = if slot.hot_plug {
+            sltcap::SURPRISE | sltcap::HOT_PLUG
+        } else {
+            0
+        };
+        let power = if slot.power_controller {
+            sltcap::POWER_CONTROLLER
+        } else {
+            0
+        };
         let number = u32::from(slot.number & 0x1fff) << sltcap::NUMBER_SHIFT;
         config.declare(at + regs::SLTCAP, 4, fixed | plug | power | number, 0, 0);
         let cut = if slot.power_controller { sltctl::POWER_CUT } else { 0 };
@@ -249,7 +265,7 @@ impl Express {
 impl Capability for Express {
     const ID: u8 = cap::EXPRESS;
 
-    fn len(&self) -> u8 {
+    fn size(&self) -> u8 {
         regs::LEN
     }
 

@@ -50,7 +50,13 @@ impl ExtendedCapability for Aer {
         };
         let internal = if self.mask_internal { 1 << 22 } else { 0 };
         sticky(config, aer::UNCORRECTABLE_STATUS, 0, 0, aer::UNCORRECTABLE);
-        sticky(config, aer::UNCORRECTABLE_MASK, internal | AER_MASKED, aer::UNCORRECTABLE, 0);
+        sticky(
+            config,
+            aer::UNCORRECTABLE_MASK,
+            internal | AER_MASKED,
+            aer::UNCORRECTABLE,
+            0,
+        );
         sticky(config, aer::UNCORRECTABLE_SEVERITY, AER_FATAL, aer::UNCORRECTABLE, 0);
         sticky(config, aer::CORRECTABLE_STATUS, 0, 0, aer::CORRECTABLE);
         sticky(config, aer::CORRECTABLE_MASK, 0xe000, aer::CORRECTABLE, 0);

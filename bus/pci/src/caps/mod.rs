@@ -17,7 +17,7 @@ pub trait Capability {
     /// Id.
     const ID: u8;
     /// Bytes, with the two of the header.
-    fn len(&self) -> u8;
+    fn size(&self) -> u8;
     /// Declares what follows the header; `at` is the header's offset.
     fn declare(&self, config: &mut ConfigSpace, at: u16);
 }
@@ -82,7 +82,7 @@ pub const PM_NO_SOFT_RESET: u16 = 8;
 impl Capability for PowerManagement {
     const ID: u8 = cap::PM;
 
-    fn len(&self) -> u8 {
+    fn size(&self) -> u8 {
         8
     }
 
@@ -106,7 +106,7 @@ pub struct SubsystemIds {
 impl Capability for SubsystemIds {
     const ID: u8 = cap::SSVID;
 
-    fn len(&self) -> u8 {
+    fn size(&self) -> u8 {
         8
     }
 
@@ -127,7 +127,7 @@ pub struct SlotId {
 impl Capability for SlotId {
     const ID: u8 = cap::SLOT_ID;
 
-    fn len(&self) -> u8 {
+    fn size(&self) -> u8 {
         4
     }
 
@@ -149,13 +149,13 @@ pub struct VendorSpecific {
 impl Capability for VendorSpecific {
     const ID: u8 = cap::VENDOR;
 
-    fn len(&self) -> u8 {
+    fn size(&self) -> u8 {
         u8::try_from(self.bytes.len().saturating_add(3)).unwrap_or(u8::MAX)
     }
 
     fn declare(&self, config: &mut ConfigSpace, at: u16) {
-        config.declare(at + 2, 1, self.len().into(), 0, 0);
-        for (i, b) in self.bytes.iter().take(usize::from(self.len()) - 3).enumerate() {
+        config.declare(at + 2, 1, self.size().into(), 0, 0);
+        for (i, b) in self.bytes.iter().take(usize::from(self.size()) - 3).enumerate() {
             config.declare(at + 3 + i as u16, 1, (*b).into(), 0, 0);
         }
     }

@@ -8,13 +8,13 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Serialize};
 use southbridge_bus_pci::{Bar, Identity, Msi, Pci, PciFunction, PciState, common, pci_properties};
 use southbridge_core::clock::TimerIndex;
 use southbridge_core::{
     Access, Build, BusKind, Category, CreateError, Ctx, Device, DeviceType, Endian, Line, LoadError, Mmio, PropKind,
     Properties, Property, Region, RegionKind, ResetPhase, SavedState, role,
 };
-use serde::{Deserialize, Serialize};
 
 use state::{BUFFER, Direction, State, Transfer, Wish};
 

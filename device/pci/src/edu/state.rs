@@ -74,7 +74,8 @@ impl State {
 
     pub(super) fn check(&self) -> Result<(), LoadError> {
         let fits = self.buffer.len() == BUFFER;
-        fits.then_some(()).ok_or(LoadError::Impossible("the size of a DMA buffer"))
+        fits.then_some(())
+            .ok_or(LoadError::Impossible("the size of a DMA buffer"))
     }
 
     /// Registers below 0x80 take double words, those from there on also quad words; others read as ones.

@@ -7,9 +7,9 @@
 //! INTx has no part in this: functions drive the four outputs' wires directly, as plugged.
 
 mod root;
-mod tree;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use root::TYPE as ROOT_TYPE;
 pub use tree::Tree;
@@ -161,14 +161,18 @@ impl Gpex {
     }
 
     fn config_write(&mut self, offset: u64, size: u8, value: u32, cx: &mut Ctx<'_>) {
-        let Some((device, at)) = self.target(offset, cx) else { return };
+        let Some((device, at)) = self.target(offset, cx) else {
+            return;
+        };
         let answer = cx.with_role::<dyn PciFunction, _>(device, |f, cx| {
             let before = f.pci().decode();
             let effects = f.config_write(at, size, value, cx);
             (effects, f.pci().decode() != before)
         });
         let Some((effects, moved)) = answer else {
-            return cx.guest_error(format_args!("configuration write to a function that is doing DMA is lost"));
+            return cx.guest_error(format_args!(
+                "configuration write to a function that is doing DMA is lost"
+            ));
         };
         if effects.contains(Effects::RESET_BELOW) {
             self.reset_below(device, cx);

@@ -1,9 +1,7 @@
 //! `gpex-root`: the host bridge as its own bus sees it. It has an identity and nothing else.
 
 use southbridge_bus_pci::{Identity, Pci, PciFunction, PciState, common, pci_properties, regs};
-use southbridge_core::{
-    BusKind, Category, Ctx, Device, DeviceType, LoadError, ResetPhase, SavedState, role,
-};
+use southbridge_core::{BusKind, Category, Ctx, Device, DeviceType, LoadError, ResetPhase, SavedState, role};
 
 const VERSION: u32 = 1;
 

@@ -64,12 +64,25 @@ impl Tree {
             let way = children.iter().find_map(|(device, _)| {
                 let b = self.bridge_of(*device)?;
                 let leads = b.powered && b.secondary != 0 && (b.secondary..=b.subordinate).contains(&bus);
-                leads.then_some((*device, b.secondary))
+                leads.then_some((*device, b.secondary, b.transparent))
             });
-            let (device, secondary) = way?;
+            // An expander's bus reaches up to the next root bus: the nearest one below the number is meant.
+            let way = way
+                .filter(|w| !w.2)
+                .or_else(|| self.nearest_expander(&children, bus))
+                .or(way);
+            let (device, secondary, _) = way?;
             current = secondary;
             children = cx.children_of(device, 0);
         }
+    }
+
+    fn nearest_expander(&self, children: &[(DeviceId, u32)], bus: u8) -> Option<(DeviceId, u8, bool)> {
+        let found = children.iter().filter_map(|(device, _)| {
+            let b = self.bridge_of(*device)?;
+            (b.transparent && b.secondary <= bus).then_some((*device, b.secondary, true))
+        });
+        found.max_by_key(|w| w.1)
     }
 
     /// Every function below a bridge.

@@ -6,8 +6,8 @@
 #[cfg(test)]
 mod tests;
 
-use southbridge_bus_pci::{Bar, Identity, Pci, PciFunction, PciState, common, pci_properties, regs};
 use serde::{Deserialize, Serialize};
+use southbridge_bus_pci::{Bar, Identity, Pci, PciFunction, PciState, common, pci_properties, regs};
 use southbridge_core::{
     Access, Build, BusKind, Category, CreateError, Ctx, Device, DeviceType, Endian, LoadError, Mmio, PropKind,
     Properties, Property, Region, RegionKind, ResetPhase, SavedState, role,
@@ -139,7 +139,10 @@ impl State {
         let count = self.counts.get(usize::from(test)).copied().unwrap_or(0);
         let header = Self::header(test, count);
         // The last byte is never given: QEMU's bound is one short, and the byte is 0 anyway.
-        usize::try_from(offset).ok().and_then(|o| header.get(o).copied()).unwrap_or(0)
+        usize::try_from(offset)
+            .ok()
+            .and_then(|o| header.get(o).copied())
+            .unwrap_or(0)
     }
 
     fn write(&mut self, region: usize, offset: u64, value: u8) {

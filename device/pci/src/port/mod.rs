@@ -1,0 +1,190 @@
+//! Bridges: root ports, the ports of a switch, bridges to conventional PCI, and the expander that adds a root bus.
+//!
+//! All are a type 1 header with capabilities; what is behind them is found by the host bridge, from bus numbers and windows. Root ports
+//! and downstream ports have a slot with hot-plug ([`slot`]). Layouts of configuration space are QEMU 10's.
+//!
+//! Not modelled: the standard hot-plug controller of conventional bridges (`shpc=on` is refused), error injection, and power
+//! management events.
+
+mod slot;
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub use types::{DOWNSTREAM, EXPANDER, PCI_BRIDGE, ROOT_PORT, TO_PCI, UPSTREAM};
+
+use serde::{Deserialize, Serialize};
+use southbridge_bus_pci::{Effects, Leaves, Pci, PciFunction, PciSlot, PciState, SlotError, regs};
+use southbridge_core::{Access, Ctx, Device, LoadError, Mmio, ResetPhase, SavedState};
+
+use slot::Slot;
+
+const VERSION: u32 = 1;
+
+/// A bridge of any kind.
+pub struct Port {
+    // Fixed.
+    slot: Option<Slot>,
+    /// The lower side leads to one device, at slot 0.
+    single: bool,
+    /// Windows are shut after reset, else they are open for the first block.
+    shut: bool,
+    // Volatile.
+    pci: Pci,
+    /// A slot event has been told.
+    told: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    pci: PciState,
+    told: bool,
+}
+
+impl Port {
+    fn new(pci: Pci) -> Self {
+        Self {
+            slot: None,
+            single: false,
+            shut: false,
+            pci,
+            told: false,
+        }
+    }
+
+    fn with_slot(mut self) -> Self {
+        self.slot = self.pci.express_at().map(Slot::new);
+        self.single = true;
+        self
+    }
+
+    fn clear(&mut self, power_on: bool, occupied: bool, cx: &mut Ctx<'_>) {
+        self.pci.reset(power_on, cx);
+        if self.shut {
+            self.pci.config.set_u8(regs::IO_BASE, 0xf0);
+            self.pci.config.set_u16(regs::MEMORY_BASE, 0xfff0);
+            self.pci.config.set_u16(regs::PREF_BASE, 0xfff1);
+        }
+        if let Some(slot) = self.slot {
+            slot.reset(&mut self.pci.config, occupied);
+        }
+        self.told = false;
+        self.sync(cx);
+    }
+
+    /// Tells the guest of slot events: a message for each time that there is something new, or the level of the wire.
+    fn sync(&mut self, cx: &mut Ctx<'_>) {
+        let Some(slot) = self.slot else { return };
+        let wants = slot.wants_interrupt(&self.pci.config);
+        if wants && !self.told {
+            self.pci.notify(0, cx);
+        }
+        self.told = wants;
+        self.pci.set_intx(wants, cx);
+    }
+
+    fn is_occupied(cx: &Ctx<'_>) -> bool {
+        cx.children(0).iter().any(|(_, at)| *at == 0)
+    }
+}
+
+impl PciFunction for Port {
+    fn pci(&self) -> &Pci {
+        &self.pci
+    }
+
+    fn pci_mut(&mut self) -> &mut Pci {
+        &mut self.pci
+    }
+
+    fn function_reset(&mut self, cx: &mut Ctx<'_>) {
+        let occupied = Self::is_occupied(cx);
+        self.clear(false, occupied, cx);
+    }
+
+    fn config_write(&mut self, offset: u16, size: u8, value: u32, cx: &mut Ctx<'_>) -> Effects {
+        let before = self.slot.map(|s| s.before(&self.pci.config));
+        let mut effects = self.pci.config_write(offset, size, value, cx);
+        if effects.contains(Effects::RESET) {
+            self.function_reset(cx);
+        }
+        if let (Some(slot), Some(before)) = (self.slot, before)
+            && slot.written(&mut self.pci.config, before, offset, size, value)
+        {
+            effects |= Effects::EJECT | Effects::RESET_BELOW;
+        }
+        self.sync(cx);
+        effects
+    }
+}
+
+impl PciSlot for Port {
+    fn may_plug(&self, devfn: u8, hot: bool) -> Result<(), SlotError> {
+        if self.single && devfn >= 8 {
+            return Err(SlotError::OnlySlot0);
+        }
+        match self.slot {
+            Some(slot) => slot.may_plug(&self.pci.config, hot),
+            None if hot => Err(SlotError::NoHotPlug),
+            None => Ok(()),
+        }
+    }
+
+    fn plugged(&mut self, devfn: u8, hot: bool, cx: &mut Ctx<'_>) {
+        // Function 0 comes last and stands for the whole device.
+        if let (Some(slot), 0) = (self.slot, devfn) {
+            slot.plugged(&mut self.pci.config, hot);
+            self.sync(cx);
+        }
+    }
+
+    fn unplug(&mut self, _devfn: u8, cx: &mut Ctx<'_>) -> Result<Leaves, SlotError> {
+        let slot = self.slot.ok_or(SlotError::NoHotPlug)?;
+        let leaves = slot.unplug(&mut self.pci.config)?;
+        self.sync(cx);
+        Ok(leaves)
+    }
+}
+
+impl Mmio for Port {
+    fn read(&mut self, access: Access, _cx: &mut Ctx<'_>) -> u64 {
+        self.pci.msix_read(access).unwrap_or(0)
+    }
+
+    fn write(&mut self, access: Access, value: u64, cx: &mut Ctx<'_>) {
+        self.pci.msix_write(access, value, cx);
+    }
+}
+
+impl Device for Port {
+    fn reset(&mut self, phase: ResetPhase, cx: &mut Ctx<'_>) {
+        if phase == ResetPhase::Enter {
+            let occupied = Self::is_occupied(cx);
+            self.clear(true, occupied, cx);
+        }
+    }
+
+    fn save(&self) -> SavedState {
+        let Self {
+            slot: _,
+            single: _,
+            shut: _,
+            pci,
+            told,
+        } = self;
+        SavedState::of(
+            VERSION,
+            &Saved {
+                pci: pci.save(),
+                told: *told,
+            },
+        )
+    }
+
+    fn load(&mut self, state: &SavedState) -> Result<(), LoadError> {
+        let Saved { pci, told } = state.read(VERSION)?;
+        self.pci.load(pci)?;
+        self.told = told;
+        Ok(())
+    }
+}
