@@ -43,11 +43,18 @@ pub(super) fn quit(cx: &mut Cx<'_>) -> Result<()> {
 }
 
 pub(super) fn human_monitor_command(cx: &mut Cx<'_>, args: HumanMonitorCommandArgs) -> Result<String> {
-    if let Some(index) = args.cpu_index.filter(|i| *i != 0 || cx.machine.cpus.is_empty()) {
-        return refuse(format!("'cpu-index': there is no processor {index}"));
-    }
+    let cpu = args.cpu_index.map(|index| super::cpu(cx, index)).transpose()?;
     match cx.world.human {
-        Some(human) => Ok(human(cx, &args.command_line)),
+        Some(human) => {
+            // For this one line.
+            let before = cx.world.hmp.cpu;
+            cx.world.hmp.cpu = cpu.unwrap_or(before);
+            let said = human(cx, &args.command_line);
+            if cpu.is_some() {
+                cx.world.hmp.cpu = before;
+            }
+            Ok(said)
+        }
         None => refuse("there is no human monitor in this program yet"),
     }
 }

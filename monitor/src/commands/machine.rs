@@ -1,5 +1,6 @@
 //! What the machine is.
 
+use southbridge_core::CpuId;
 use southbridge_machine::BOARDS;
 use southbridge_machine::board::Board;
 
@@ -64,16 +65,20 @@ pub(super) fn query_current_machine(_cx: &mut Cx<'_>) -> Result<CurrentMachinePa
 }
 
 pub(super) fn query_cpus_fast(cx: &mut Cx<'_>) -> Result<Vec<CpuInfoFast>> {
-    // The machine's thread runs the processor, and this command.
+    // The machine's thread runs all processors, and this command.
     let thread = rustix::thread::gettid().as_raw_nonzero().get();
-    let cpu = |_| CpuInfoFast {
-        cpu_index: 0,
-        qom_path: tree::CPU_PATH.to_owned(),
+    let cpu = |id: CpuId| CpuInfoFast {
+        cpu_index: id.0.into(),
+        qom_path: tree::cpu_path(cx.machine, id),
         thread_id: thread.into(),
         props: None,
-        by: CpuInfoFastBy::Arm,
+        by: match cx.machine.cpu(id).map(|c| c.arch().name) {
+            Some("riscv64") => CpuInfoFastBy::Riscv64,
+            Some("riscv32") => CpuInfoFastBy::Riscv32,
+            _ => CpuInfoFastBy::Arm,
+        },
     };
-    Ok(cx.machine.cpus.iter().map(cpu).collect())
+    Ok(tree::cpus(cx.machine).map(cpu).collect())
 }
 
 pub(super) fn query_cpu_definitions(cx: &mut Cx<'_>) -> Result<Vec<CpuDefinitionInfo>> {

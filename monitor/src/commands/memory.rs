@@ -1,5 +1,6 @@
 //! Memory out of the machine.
 
+use southbridge_core::CpuId;
 use southbridge_core::memory::Target;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -12,20 +13,17 @@ use crate::schema::{
     DumpStatus, MemsaveArgs, PmemsaveArgs,
 };
 
-/// Microcontrollers have no address translation: a processor sees what is there.
+/// What a processor sees by its own addresses. Pages that it does not see are zero.
 pub(super) fn memsave(cx: &mut Cx<'_>, args: MemsaveArgs) -> Result<()> {
-    let index = args.cpu_index.unwrap_or(0);
-    if index != 0 || cx.machine.cpus.is_empty() {
-        return refuse(format!("'cpu-index': there is no processor {index}"));
-    }
-    save(cx, args.val, args.size, &args.filename)
+    let cpu = super::cpu(cx, args.cpu_index.unwrap_or(0))?;
+    save(cx, Some(cpu), args.val, args.size, &args.filename)
 }
 
 pub(super) fn pmemsave(cx: &mut Cx<'_>, args: PmemsaveArgs) -> Result<()> {
-    save(cx, args.val, args.size, &args.filename)
+    save(cx, None, args.val, args.size, &args.filename)
 }
 
-fn save(cx: &mut Cx<'_>, start: u64, size: u64, filename: &str) -> Result<()> {
+fn save(cx: &mut Cx<'_>, cpu: Option<CpuId>, start: u64, size: u64, filename: &str) -> Result<()> {
     if start.checked_add(size).is_none() {
         return refuse("the address space ends before that");
     }
@@ -34,15 +32,27 @@ fn save(cx: &mut Cx<'_>, start: u64, size: u64, filename: &str) -> Result<()> {
         let mut page = [0; 4096];
         let mut done = 0;
         while done < size {
-            let n = (size - done).min(page.len() as u64) as usize;
+            let at = start + done;
+            // No more than to the end of its page, behind which its neighbour may be elsewhere.
+            let n = (size - done).min(page.len() as u64 - at % page.len() as u64) as usize;
             page[..n].fill(0);
-            peek(cx, start + done, &mut page[..n]);
+            if let Some(at) = physical(cx, cpu, at) {
+                peek(cx, at, &mut page[..n]);
+            }
             out.write_all(&page[..n])?;
             done += n as u64;
         }
         out.flush()
     });
     written.or_else(|e| refuse(format!("cannot write '{filename}': {e}")))
+}
+
+fn physical(cx: &mut Cx<'_>, cpu: Option<CpuId>, address: u64) -> Option<u64> {
+    let machine = &mut *cx.machine;
+    match cpu.and_then(|c| machine.cpus.get(usize::from(c.0))) {
+        Some(cpu) => cpu.translate(address, &mut machine.sys),
+        None => Some(address),
+    }
 }
 
 /// Memory only: looking at a register might change it.

@@ -48,3 +48,12 @@ fn answer<T: Serialize>(value: T) -> Result<Value> {
         Err(e) => Err(Error::generic(e.to_string())),
     }
 }
+
+/// The processor of an index that a client gave.
+fn cpu(cx: &Cx<'_>, index: i64) -> Result<southbridge_core::CpuId> {
+    let id = u8::try_from(index).ok().map(southbridge_core::CpuId);
+    match id.filter(|id| cx.machine.cpu(*id).is_some()) {
+        Some(id) => Ok(id),
+        None => refuse(format!("'cpu-index': there is no processor {index}")),
+    }
+}

@@ -3,6 +3,7 @@
 use southbridge_backend_chardev::Chardev;
 use southbridge_cli::personality::QEMU_VERSION;
 use southbridge_core::CpuId;
+use southbridge_core::cpu::RegisterValue;
 use southbridge_core::line::Sink;
 
 use super::table::{COMMANDS, INFOS, find};
@@ -66,8 +67,20 @@ pub(super) fn uuid(call: &mut Call<'_, '_>) -> Done {
 
 /// All processors run on the machine's one thread, which is the process.
 pub(super) fn cpus(call: &mut Call<'_, '_>) -> Done {
-    if !call.cx.machine.cpus.is_empty() {
-        call.say(format_args!("* CPU #0: thread_id={}", std::process::id()));
+    let chosen = call.cx.world.hmp.cpu;
+    for cpu in crate::tree::cpus(call.cx.machine) {
+        let mark = if cpu == chosen { '*' } else { ' ' };
+        call.say(format_args!("{mark} CPU #{}: thread_id={}", cpu.0, std::process::id()));
+    }
+    Ok(())
+}
+
+/// Chooses the processor that commands are about.
+pub(super) fn choose(call: &mut Call<'_, '_>) -> Done {
+    let n = call.args.number(0).unwrap_or(0);
+    match u8::try_from(n).map(CpuId) {
+        Ok(cpu) if call.cx.machine.cpu(cpu).is_some() => call.cx.world.hmp.cpu = cpu,
+        _ => return failed(format!("there is no processor {n}")),
     }
     Ok(())
 }
@@ -118,7 +131,7 @@ pub(super) fn irq(call: &mut Call<'_, '_>) -> Done {
             };
             let text = format!("{} {}{index} (level {level})", machine.sys.label(id), line.name);
             let to_cpu = machine.sys.net_sinks(net).into_iter().filter_map(|sink| match sink {
-                Sink::Cpu(CpuId(0), n) => Some(n),
+                Sink::Cpu(cpu, n) if cpu == call.cx.world.hmp.cpu => Some(n),
                 _ => None,
             });
             lines.extend(to_cpu.map(|n| (n, text.clone())));
@@ -132,12 +145,15 @@ pub(super) fn irq(call: &mut Call<'_, '_>) -> Done {
     Ok(())
 }
 
-/// The only interrupt controllers are inside processors.
+/// Interrupt controllers inside processors: the NVIC of ARMv7-M.
 pub(super) fn pic(call: &mut Call<'_, '_>) -> Done {
     let Some(cpu) = call.cx.machine.cpus.first_mut() else {
         return Ok(());
     };
     let sys = &mut call.cx.machine.sys;
+    if cpu.arch().name != "arm" {
+        return Ok(());
+    }
     let Some(debug) = cpu.debug() else { return Ok(()) };
     let mut read = |at: u64| debug.read_private(at, 4, sys).unwrap_or(0);
     // ARMv7-M ARM, B3.4: ICTR, then ISER, ISPR and IABR, a word for each 32 interrupts.
@@ -188,25 +204,42 @@ pub(super) fn jit(call: &mut Call<'_, '_>) -> Done {
 }
 
 pub(super) fn registers(call: &mut Call<'_, '_>) -> Done {
-    if let Some(n) = call.args.number(1).filter(|n| *n != 0) {
-        return failed(format!("there is no processor {n}"));
-    }
-    let Some(cpu) = call.cx.machine.cpus.first() else {
+    if call.cx.machine.cpus.is_empty() {
         return failed("this machine has no processor");
+    }
+    let wanted = match call.args.number(1) {
+        Some(n) => vec![u8::try_from(n).map(CpuId).unwrap_or(CpuId(u8::MAX))],
+        None if call.args.flag(0) => crate::tree::cpus(call.cx.machine).collect(),
+        None => vec![call.cx.world.hmp.cpu],
     };
-    call.out += "\nCPU#0\n";
-    let all = cpu.registers();
+    for id in wanted {
+        let Some(cpu) = call.cx.machine.cpu(id) else {
+            let n = call.args.number(1).unwrap_or(id.0.into());
+            return failed(format!("there is no processor {n}"));
+        };
+        let text = registers_of(&cpu.registers());
+        call.out += &format!("\nCPU#{}\n{text}", id.0);
+    }
+    Ok(())
+}
+
+/// Four in a line; those of ARMv7-M with its flags and mode in words.
+fn registers_of(all: &[RegisterValue]) -> String {
+    let mut out = String::new();
     let value = |name: &str| all.iter().find(|r| r.name == name).map(|r| r.value);
     let Some(xpsr) = value("xpsr") else {
-        for r in &all {
-            let digits = usize::from(r.bits).div_ceil(4);
-            call.out += &format!("{}={:0digits$x}\n", r.name, r.value);
+        for line in all.chunks(4) {
+            let cells = line.iter().map(|r| {
+                let digits = usize::from(r.bits).div_ceil(4);
+                format!(" {:<8} {:0digits$x}", r.name, r.value)
+            });
+            out += &format!("{}\n", cells.collect::<String>());
         }
-        return Ok(());
+        return out;
     };
     for (i, r) in all.iter().take(16).enumerate() {
         let end = if i % 4 == 3 { '\n' } else { ' ' };
-        call.out += &format!("R{i:02}={:08x}{end}", r.value);
+        out += &format!("R{i:02}={:08x}{end}", r.value);
     }
     let control = value("control").unwrap_or(0);
     let flag = |bit: u32, c: char| if xpsr >> bit & 1 != 0 { c } else { '-' };
@@ -216,7 +249,7 @@ pub(super) fn registers(call: &mut Call<'_, '_>) -> Done {
         _ => "handler",
     };
     let state = if xpsr >> 24 & 1 != 0 { 'T' } else { 'A' };
-    call.out += &format!(
+    out += &format!(
         "XPSR={xpsr:08x} {}{}{}{} {state} {mode}\n",
         flag(31, 'N'),
         flag(30, 'Z'),
@@ -228,7 +261,7 @@ pub(super) fn registers(call: &mut Call<'_, '_>) -> Done {
         .map(|r| format!("{}={:08x}", r.name.to_uppercase(), r.value))
         .collect();
     for line in rest.chunks(4) {
-        call.out += &format!("{}\n", line.join(" "));
+        out += &format!("{}\n", line.join(" "));
     }
-    Ok(())
+    out
 }

@@ -1,7 +1,7 @@
 //! Memory, ports and expressions.
 
-use southbridge_core::Machine;
 use southbridge_core::memory::Target;
+use southbridge_core::{CpuId, Machine};
 use std::fmt::Write;
 
 use super::args::Format;
@@ -47,11 +47,13 @@ fn dump(call: &mut Call<'_, '_>, physical: bool) -> Done {
         last.width = width;
     }
     let shape = *last;
+    let cpu = call.cx.world.hmp.cpu;
+    let cpu = (!physical).then_some(cpu);
     if count > MOST_ITEMS {
         return failed(format!("{count} items are too many; {MOST_ITEMS} is the most"));
     }
     if shape.style == 'i' {
-        return instructions(call, start, count);
+        return instructions(call, cpu, start, count);
     }
     let width = if shape.style == 'c' { 1 } else { shape.width };
     let each = if shape.width == 1 { 8 } else { 16 };
@@ -66,7 +68,7 @@ fn dump(call: &mut Call<'_, '_>, physical: bool) -> Done {
         };
         let mut known = true;
         for offset in (0..here).step_by(usize::from(width)) {
-            match peek(call.cx.machine, at.wrapping_add(offset), width) {
+            match peek(call.cx.machine, cpu, at.wrapping_add(offset), width) {
                 Some(value) => line += &format!(" {}", shown(value, width, shape.style)),
                 None => {
                     known = false;
@@ -112,12 +114,21 @@ fn character(value: u64) -> String {
     }
 }
 
-/// One access as the processor would do it: its own registers, then the address space.
-fn peek(machine: &mut Machine, at: u64, width: u8) -> Option<u64> {
-    if width == 8 {
-        let low = peek(machine, at, 4)?;
-        return Some(low | peek(machine, at.checked_add(4)?, 4)? << 32);
+/// Where that processor would find an address; as it is without one.
+fn physical(machine: &mut Machine, cpu: Option<CpuId>, at: u64) -> Option<u64> {
+    match cpu.and_then(|c| machine.cpus.get(usize::from(c.0))) {
+        Some(cpu) => cpu.translate(at, &mut machine.sys),
+        None => Some(at),
     }
+}
+
+/// One access as the processor would do it: its own registers, then the address space.
+fn peek(machine: &mut Machine, cpu: Option<CpuId>, at: u64, width: u8) -> Option<u64> {
+    if width == 8 {
+        let low = peek(machine, cpu, at, 4)?;
+        return Some(low | peek(machine, cpu, at.checked_add(4)?, 4)? << 32);
+    }
+    let at = physical(machine, cpu, at)?;
     let sys = &mut machine.sys;
     if let Some(debug) = machine.cpus.first_mut().and_then(|c| c.debug())
         && debug
@@ -130,9 +141,10 @@ fn peek(machine: &mut Machine, at: u64, width: u8) -> Option<u64> {
     sys.read(at, width).ok()
 }
 
-fn instructions(call: &mut Call<'_, '_>, start: u64, count: u64) -> Done {
+fn instructions(call: &mut Call<'_, '_>, view: Option<CpuId>, start: u64, count: u64) -> Done {
+    let chosen = usize::from(call.cx.world.hmp.cpu.0);
     let machine = &mut call.cx.machine;
-    let Some(cpu) = machine.cpus.first() else {
+    let Some(cpu) = machine.cpus.get(chosen) else {
         return failed("this machine has no processor whose instructions they could be");
     };
     let mut at = start & !1;
@@ -142,6 +154,11 @@ fn instructions(call: &mut Call<'_, '_>, start: u64, count: u64) -> Done {
         let mut got = 0;
         for half in 0..2 {
             let place = at.wrapping_add(2 * half as u64);
+            let place = match view {
+                Some(_) => cpu.translate(place, &mut machine.sys),
+                None => Some(place),
+            };
+            let Some(place) = place else { break };
             let in_memory = machine
                 .sys
                 .memory

@@ -22,7 +22,7 @@ mod table;
 mod tests;
 mod tree;
 
-use southbridge_core::Machine;
+use southbridge_core::{CpuId, Machine};
 use southbridge_protocol_qmp as qmp;
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -36,6 +36,8 @@ use table::{COMMANDS, Command, INFOS};
 #[derive(Default)]
 pub struct Memory {
     dump: memory::Shape,
+    /// The processor that commands are about.
+    pub(crate) cpu: CpuId,
 }
 
 /// A command at work.
@@ -99,7 +101,8 @@ fn execute_with(cx: &mut Cx<'_>, line: &str, history: &[String]) -> String {
         Ok(Some(found)) => found,
         Err(name) => return format!("unknown command: '{name}'\n"),
     };
-    let registers = |name: &str| register(cx.machine, name);
+    let cpu = cx.world.hmp.cpu;
+    let registers = |name: &str| register(cx.machine, cpu, name);
     let args = match args::parse(command, rest, &registers) {
         Ok(args) => args,
         Err(why) => return usage(command, &why),
@@ -158,17 +161,17 @@ fn first_word(text: &str) -> Option<(&str, &str)> {
 }
 
 /// A register of the processor as expressions name it (`$r0`, `$R15`).
-fn register(machine: &Machine, name: &str) -> Option<u64> {
+fn register(machine: &Machine, cpu: CpuId, name: &str) -> Option<u64> {
     let name = name.to_ascii_lowercase();
+    let cpu = machine.cpu(cpu)?;
     let name = match name.as_str() {
-        "r13" => "sp",
-        "r14" => "lr",
-        "r15" => "pc",
+        "r13" if cpu.arch().name == "arm" => "sp",
+        "r14" if cpu.arch().name == "arm" => "lr",
+        "r15" if cpu.arch().name == "arm" => "pc",
         "cpsr" => "xpsr",
         other => other,
     };
-    let cpu = machine.cpus.first()?;
-    cpu.registers().into_iter().find(|r| r.name == name).map(|r| r.value)
+    cpu.register(name, &machine.sys)
 }
 
 /// Runs one line on a machine that has a [`Monitor`] among its attendants; `None` if it has none, or it is at work itself.

@@ -113,6 +113,12 @@ pub(super) static COMMANDS: &[Command] = &[
     ),
     command(&["cont", "c"], &[], "let the machine run", run::cont),
     command(
+        &["cpu"],
+        &[must("index", Number)],
+        "choose the processor that commands are about",
+        info::choose,
+    ),
+    command(
         &["delvm"],
         &[must("tag", Word(S::Snapshots))],
         "forget a snapshot",

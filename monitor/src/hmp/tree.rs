@@ -260,8 +260,8 @@ fn mapped(machine: &Machine) -> String {
 
 fn flat(machine: &Machine) -> String {
     let mut out = String::from("FlatView #0\n AS \"memory\", root: system\n");
-    if !machine.cpus.is_empty() {
-        out += " AS \"cpu-memory-0\", root: system\n";
+    for cpu in tree::cpus(machine) {
+        let _ = writeln!(out, " AS \"cpu-memory-{}\", root: system", cpu.0);
     }
     out += " Root memory region: system\n";
     for r in machine.sys.memory.flat() {

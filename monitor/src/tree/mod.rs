@@ -12,15 +12,36 @@ mod types;
 
 use serde_json::{Value, json};
 use southbridge_backend_chardev::Chardev;
-use southbridge_core::{BusId, DeviceId, Machine, PropValue, RunState};
+use southbridge_core::{BusId, CpuId, DeviceId, Machine, PropValue, RunState};
 use southbridge_protocol_qmp::Error;
 
 use crate::schema::ObjectPropertyInfo;
 use crate::{Cx, World};
 pub(crate) use types::{class_properties, cpu_type, property_info, type_properties, type_property, types};
 
-/// Where the processor is.
-pub(crate) const CPU_PATH: &str = "/machine/armv7m/cpu";
+/// Where a processor is.
+pub(crate) fn cpu_path(machine: &Machine, cpu: CpuId) -> String {
+    let home = machine.cpu(cpu).map_or("unattached", |c| c.arch().qom_home.0);
+    format!("/machine/{home}/{}", cpu_name(machine, cpu))
+}
+
+fn cpu_name(machine: &Machine, cpu: CpuId) -> String {
+    let name = machine.cpu(cpu).map_or("cpu", |c| c.arch().qom_name);
+    match name.strip_suffix("[]") {
+        Some(name) => format!("{name}[{}]", cpu.0),
+        None => name.to_owned(),
+    }
+}
+
+/// The numbers of all processors.
+pub(crate) fn cpus(machine: &Machine) -> impl Iterator<Item = CpuId> + use<> {
+    (0..).take(machine.cpus.len()).map(CpuId)
+}
+
+/// What stands around the processors: name and type.
+fn home(machine: &Machine) -> Option<(&'static str, &'static str)> {
+    Some(machine.cpus.first()?.arch().qom_home)
+}
 
 /// An object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +52,10 @@ pub(crate) enum Node {
     Container(Place),
     /// The board.
     Machine,
-    /// What stands around the processor.
+    /// What stands around the processors.
     Core,
-    /// The processor.
-    Cpu,
+    /// A processor.
+    Cpu(CpuId),
     /// The system bus.
     SystemBus,
     /// A device.
@@ -123,12 +144,10 @@ pub(crate) fn children(machine: &Machine, world: &World, node: &Node) -> Vec<(St
                 ("peripheral-anon", Node::Container(Place::PeripheralAnon)),
                 ("unattached", Node::Container(Place::Unattached)),
             ]);
-            if !machine.cpus.is_empty() {
-                all.push(("armv7m".into(), Node::Core));
-            }
+            all.extend(home(machine).map(|(name, _)| (name.to_owned(), Node::Core)));
             all
         }
-        Node::Core => named(&[("cpu", Node::Cpu)]),
+        Node::Core => cpus(machine).map(|c| (cpu_name(machine, c), Node::Cpu(c))).collect(),
         Node::Container(place) => contained(machine, world, *place),
         Node::Device(id) => {
             let Some(slot) = machine.sys.slot(*id) else {
@@ -227,12 +246,10 @@ pub(crate) fn type_name(cx: &Cx<'_>, node: &Node) -> String {
     match node {
         Node::Root | Node::Container(_) => "container".into(),
         Node::Machine => format!("{}-machine", cx.world.layout.board.name),
-        Node::Core => "armv7m".into(),
-        Node::Cpu => cx
-            .machine
-            .cpus
-            .first()
-            .map_or_else(String::new, |c| cpu_type(c.model())),
+        Node::Core => home(cx.machine).map_or_else(String::new, |(_, of)| of.into()),
+        Node::Cpu(cpu) => cx.machine.cpu(*cpu).map_or_else(String::new, |c| {
+            format!("{}-{}", c.model(), c.arch().qom_suffix)
+        }),
         Node::SystemBus => "System".into(),
         Node::Device(id) => cx
             .machine
@@ -269,8 +286,8 @@ pub(crate) fn list(cx: &Cx<'_>, node: &Node) -> Vec<Listed> {
             all.push(listed("append", "string", json!(cx.world.facts.append)));
         }
         Node::Device(id) => device(cx, *id, &mut all),
-        Node::Cpu => {
-            let running = cx.machine.run_state() == RunState::Running;
+        Node::Cpu(cpu) => {
+            let running = cx.machine.run_state() == RunState::Running && !cx.machine.is_asleep(*cpu);
             all.push(listed("realized", "bool", json!(true)));
             all.push(listed("hotplugged", "bool", json!(false)));
             all.push(listed("start-powered-off", "bool", json!(false)));
@@ -300,7 +317,7 @@ fn path_prefix(cx: &Cx<'_>, node: &Node) -> Option<String> {
     Some(match node {
         Node::Root => String::new(),
         Node::Machine => "/machine".into(),
-        Node::Core => "/machine/armv7m".into(),
+        Node::Core => format!("/machine/{}", home(cx.machine)?.0),
         Node::Container(p) => match p {
             Place::Backend => "/backend",
             Place::Chardevs => "/chardevs",
