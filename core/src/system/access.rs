@@ -2,6 +2,30 @@
 
 use super::*;
 
+/// Bytes of the next access of a copy that meets `target` at `into` with `left` bytes to go: for a device as many as its bus lets through
+/// at once and the alignment allows. A message of an interrupt is one access for this reason.
+fn copy_width(slots: &[Option<Slot>], target: &Target, into: u64, left: usize) -> u8 {
+    let Target::Device { device, region, offset } = target else {
+        return 1;
+    };
+    let slot = slots.get(device.index()).and_then(Option::as_ref);
+    let Some(r) = slot.and_then(|s| s.regions.get(*region)) else {
+        return 1;
+    };
+    let offset = offset + into;
+    let fits = |w: &u8| {
+        let w = u64::from(*w);
+        w <= r.decl.valid.1.into() && w <= left as u64 && offset.is_multiple_of(w) && offset + w <= r.size
+    };
+    [8, 4, 2].into_iter().find(fits).unwrap_or(1)
+}
+
+/// The first bytes of a slice as a number.
+fn first_bytes(data: &[u8], width: u8) -> u64 {
+    let bytes = data.iter().take(width.into()).enumerate();
+    bytes.fold(0, |value, (i, b)| value | u64::from(*b) << (8 * i))
+}
+
 /// The device that takes writes to read-only memory: one that put it behind a region of registers.
 #[cold]
 fn rom_device(slots: &[Option<Slot>], block: &RamBlock) -> Option<(DeviceId, usize)> {
@@ -128,7 +152,7 @@ impl System {
         Ok(())
     }
 
-    /// Copies out of the address space: RAM in one go, anything else byte by byte.
+    /// Copies out of the address space: RAM in one go, registers in the widest accesses that they take.
     pub fn read_bytes(&mut self, address: u64, out: &mut [u8]) -> Result<(), BusError> {
         let mut done = 0;
         while done < out.len() {
@@ -142,9 +166,12 @@ impl System {
                     }
                     done += here;
                 }
-                _ => {
-                    out[done] = self.read(at, 1)? as u8;
-                    done += 1;
+                target => {
+                    let width = copy_width(&self.slots, target, at - r.start, out.len() - done);
+                    let value = self.read(at, width)?.to_le_bytes();
+                    let width = usize::from(width);
+                    out[done..done + width].copy_from_slice(&value[..width]);
+                    done += width;
                 }
             }
         }
@@ -174,9 +201,15 @@ impl System {
                     offset,
                     readonly,
                 } => {
-                    if *readonly && !into_rom && rom_device(&self.slots, block).is_some() {
-                        self.write(at, 1, data[done].into())?;
-                        done += 1;
+                    if *readonly
+                        && !into_rom
+                        && let Some((device, region)) = rom_device(&self.slots, block)
+                    {
+                        let offset = *offset;
+                        let target = Target::Device { device, region, offset };
+                        let width = copy_width(&self.slots, &target, at - r.start, data.len() - done);
+                        self.write(at, width, first_bytes(&data[done..], width))?;
+                        done += usize::from(width);
                         continue;
                     }
                     let offset = *offset + (at - r.start);
@@ -194,9 +227,10 @@ impl System {
                     }
                     done += here;
                 }
-                _ => {
-                    self.write(at, 1, data[done].into())?;
-                    done += 1;
+                target => {
+                    let width = copy_width(&self.slots, target, at - r.start, data.len() - done);
+                    self.write(at, width, first_bytes(&data[done..], width))?;
+                    done += usize::from(width);
                 }
             }
         }
