@@ -3,6 +3,8 @@
 //! A hart is a number here: its interrupt inputs are lines that the board wires, and for messages a `CpuId`.
 
 pub mod aclint;
+pub mod aplic;
+pub mod imsic;
 pub mod plic;
 pub mod test;
 
@@ -15,6 +17,8 @@ pub const MAX_HARTS: u16 = 32;
 pub fn register(r: &mut Registry) {
     r.add(&aclint::mtimer::TYPE);
     r.add(&aclint::swi::TYPE);
+    r.add(&aplic::TYPE);
+    r.add(&imsic::TYPE);
     r.add(&plic::TYPE);
     r.add(&test::TYPE);
 }
