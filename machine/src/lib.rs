@@ -25,7 +25,9 @@ pub fn registry() -> Registry {
     southbridge_device_cmsdk::register(&mut r);
     southbridge_device_ivshmem::register(&mut r);
     southbridge_device_net::register(&mut r);
+    southbridge_device_platform::register(&mut r);
     southbridge_device_primecell::register(&mut r);
+    southbridge_device_riscv::register(&mut r);
     southbridge_device_ssi::register(&mut r);
     southbridge_device_stellaris::register(&mut r);
     r
