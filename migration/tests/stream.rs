@@ -165,11 +165,11 @@ fn a_state_of_another_board_or_version_says_so() {
         "the state is of another machine: it is of machine 'lm3s6965evb', this is 'mps2-an385'"
     );
     let mut newer = saved.clone();
-    newer[8] = 2;
+    newer[8] = 3;
     let mut same = board("lm3s6965evb", "hello", "");
     assert_eq!(
         take(&mut same, &newer).unwrap_err(),
-        "the format has version 2, this program reads 1"
+        "the format has version 3, this program reads 2"
     );
     assert_eq!(
         take(&mut same, b"QEVM\0\0\0\x03 and so on").unwrap_err(),

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use southbridge_backend_chardev::testing::Loop;
 use southbridge_core::machine::Pacing;
+use southbridge_core::memory::{Mapping, Target};
 use southbridge_core::{Attendant, Caller, ClockRate, Machine, MachineEvent, Outcome, VirtualTime};
+use southbridge_cpu_armv7m as armv7m;
 use southbridge_cpu_semihosting::{Config, HeapInfo, Semihosting};
 use southbridge_machine::load::{Format, install, parse};
 use southbridge_machine::{BOARDS, Built, Options, build, registry};
@@ -97,8 +99,10 @@ impl Attendant for Client {
 
 /// Runs a script against a guest that waits at its first instruction, and gives what was said and how the run ended.
 fn talk(program: &[u8], script: &[&'static str]) -> (String, Outcome) {
-    let (mut built, _line) = board(program, false);
-    let machine = &mut built.machine;
+    talk_to(&mut board(program, false).0.machine, script)
+}
+
+fn talk_to(machine: &mut Machine, script: &[&'static str]) -> (String, Outcome) {
     machine.start_paused = true;
     machine.start();
     let log = Arc::new(Mutex::new(String::new()));
@@ -525,4 +529,68 @@ fn packet() -> impl Strategy<Value = Vec<u8>> {
         "[ -~]{0,20}",
     ];
     (proptest::sample::select(heads), numbers).prop_map(|(head, rest)| format!("{head}{rest}").into_bytes())
+}
+
+/// Two cores that share memory: each adds 1 to r1 for ever.
+fn two_cores() -> Machine {
+    let mut machine = Machine::empty(ClockRate::Hz(1_000_000_000)).unwrap();
+    let block = machine.add_ram("code", 0x1000).unwrap();
+    machine.sys.memory.map(Mapping {
+        start: 0,
+        len: 0x1000,
+        priority: 0,
+        name: "code".into(),
+        target: Target::Ram {
+            block,
+            offset: 0,
+            readonly: false,
+        },
+    });
+    let mut code = 0x800u32.to_le_bytes().to_vec();
+    code.extend(std::iter::repeat_n(0x41u32.to_le_bytes(), 15).flatten());
+    // adds r1, #1; nop; b .-4
+    code.extend([0x01, 0x31, 0x00, 0xbf, 0xfc, 0xe7]);
+    machine.sys.load_bytes(0, &code).unwrap();
+    for cpu in 0..2 {
+        let mut config = armv7m::Config::new(&armv7m::CORTEX_M3, 8);
+        config.cpu = cpu;
+        machine.add_cpu(Box::new(armv7m::CortexM::new(config)));
+    }
+    machine.pacing = Pacing::SkipIdle;
+    machine
+}
+
+#[test]
+fn cores_are_threads() {
+    let script = [
+        "qfThreadInfo",
+        "T2",
+        "T3",
+        "qXfer:threads:read::0,200",
+        // One core steps, the other stands.
+        "vCont;s:2",
+        "pf",
+        "Hg1",
+        "pf",
+        // One core steps, the other goes on meanwhile.
+        "vCont;s:1;c",
+        "qC",
+        "pf",
+        // Both go on to a breakpoint that either may be first at.
+        "Z0,42,2",
+        "vCont;c",
+        "qC",
+        "vCont;c",
+        "z0,42,2",
+        // Registers of the one that is looked at.
+        "Hg2",
+        "P1=78563412",
+        "p1",
+        "Hg1",
+        "p1",
+        "bs",
+        "bs",
+    ];
+    let (text, _) = talk_to(&mut two_cores(), &script);
+    insta::assert_snapshot!(text);
 }
