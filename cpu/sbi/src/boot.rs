@@ -7,13 +7,13 @@ use crate::hart::Harts;
 
 /// Control and status registers of machine mode (privileged specification, table 2.4) that the firmware sets.
 mod csr {
-    pub const MEDELEG: u16 = 0x302;
-    pub const MIDELEG: u16 = 0x303;
-    pub const MCOUNTEREN: u16 = 0x306;
-    pub const MENVCFG: u16 = 0x30a;
-    pub const MSTATEEN0: u16 = 0x30c;
-    pub const PMPCFG0: u16 = 0x3a0;
-    pub const PMPADDR0: u16 = 0x3b0;
+    pub(super) const MEDELEG: u16 = 0x302;
+    pub(super) const MIDELEG: u16 = 0x303;
+    pub(super) const MCOUNTEREN: u16 = 0x306;
+    pub(super) const MENVCFG: u16 = 0x30a;
+    pub(super) const MSTATEEN0: u16 = 0x30c;
+    pub(super) const PMPCFG0: u16 = 0x3a0;
+    pub(super) const PMPADDR0: u16 = 0x3b0;
 }
 
 /// All exceptions that supervisor mode can handle: everything but calls from supervisor and machine mode.
@@ -40,7 +40,7 @@ pub(crate) fn prepare(hart: &mut Rv64, sys: &mut System) {
         (csr::MEDELEG, EXCEPTIONS),
         (csr::MIDELEG, INTERRUPTS),
         (csr::MCOUNTEREN, u64::MAX),
-        (csr::MENVCFG, u64::MAX & !ADUE),
+        (csr::MENVCFG, !ADUE),
         (csr::MSTATEEN0, u64::MAX),
         (csr::PMPADDR0, u64::MAX >> 10),
         (csr::PMPCFG0, PMP_ALL),
