@@ -53,3 +53,31 @@ impl Decoder {
         Some(Insn::of(entry, wide))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_found_by_its_own_bits() {
+        let all = Decoder::new(Extensions::all());
+        let rows: Vec<_> = TABLES.iter().flat_map(|t| t.iter()).collect();
+        assert!(rows.len() > 150);
+        for row in rows {
+            assert_eq!(row.bits & !row.mask, 0, "{}", row.name);
+            let found = all.decode(row.bits).map(|i| i.entry.name);
+            // Rows of more bits stand before those that contain them.
+            assert_eq!(found, Some(row.name));
+        }
+    }
+
+    #[test]
+    fn nothing_is_found_without_its_extension() {
+        let none = Decoder::new(Extensions::I);
+        for row in TABLES.iter().flat_map(|t| t.iter()).filter(|r| r.ext != Extensions::I) {
+            let found = none.decode(row.bits);
+            assert!(found.is_none_or(|i| i.entry.ext == Extensions::I), "{}", row.name);
+        }
+        assert!(none.decode(0x4505).is_none());
+    }
+}

@@ -192,7 +192,9 @@ impl Engine {
         // Whoever wants to see each block, or to stop in one, gets it from here.
         let told = self.hart.observe.contains(Observe::BLOCKS);
         let stops = self.stops();
-        let single = told || !stops.is_empty();
+        // A load that touches watched data must be the last of its run.
+        let watching = !self.hart.watch.points.is_empty();
+        let single = told || watching || !stops.is_empty();
         let mut from = 0;
         while self.hart.s.retired < stop {
             if single && self.hart.triggers_at(self.hart.s.pc) {
@@ -225,7 +227,10 @@ impl Engine {
                 let block = cache.get(id);
                 let mut budget = stop - h.s.retired;
                 if single {
-                    budget = budget.min(before_stop(&stops, h.s.pc, block));
+                    budget = match watching {
+                        true => 1,
+                        false => budget.min(before_stop(&stops, h.s.pc, block)),
+                    };
                 }
                 if budget < u64::from(block.count) {
                     let ops = &block.ops[..block.ops.partition_point(|op| u64::from(op.idx) < budget)];

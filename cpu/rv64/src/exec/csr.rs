@@ -6,6 +6,9 @@ use crate::csr;
 use crate::ext::Extensions as X;
 use crate::hart::{Flow, Hart};
 use crate::insn::{Entry, Format, Op, SINK};
+use crate::state::irq;
+
+const MIP: u16 = 0x344;
 
 pub(crate) static TABLE: &[Entry] = &[
     Entry::op3("csrrw", 0x73, 1, Format::Csr, X::ZICSR, csrrw),
@@ -30,8 +33,13 @@ fn access(h: &mut Hart, sys: &mut System, op: &Op, reads: bool, change: Option<i
         },
         false => 0,
     };
+    // What software set of SEIP is written back, not what the line adds to it (Privileged ISA, "Machine Interrupt Registers").
+    let base = match number {
+        MIP => old & !irq::SEI | h.s.mip & irq::SEI,
+        _ => old,
+    };
     if let Some(change) = change
-        && !(row.write)(h, Some(sys), number, change(old))
+        && !(row.write)(h, Some(sys), number, change(base))
     {
         return h.illegal();
     }
