@@ -615,10 +615,40 @@ impl Machine {
             self.sys.requests.remove(Requests::PAUSE);
             self.pause(RunState::Watchdog);
         }
+        if self.sys.requests.contains(Requests::PANIC) {
+            self.sys.requests.remove(Requests::PANIC);
+            let text = "the guest's kernel says that it has crashed";
+            self.emit(&MachineEvent::Panicked(text.into()));
+            return Some(Outcome::Lockup(text.into()));
+        }
+        if self.sys.has_unplugs() {
+            self.let_devices_go();
+        }
         if self.sys.requests.contains(Requests::RESET) {
             return self.guest_reset();
         }
         None
+    }
+
+    /// Takes devices out that their slots let go, with all that sits on their buses.
+    fn let_devices_go(&mut self) {
+        let mut leaving = self.sys.take_unplugs();
+        let mut i = 0;
+        while let Some(device) = leaving.get(i).copied() {
+            let below = self.sys.buses().filter(|(_, b)| b.owner == device);
+            leaving.extend(below.flat_map(|(_, b)| b.children.iter().map(|c| c.0)).collect::<Vec<_>>());
+            i += 1;
+        }
+        for device in leaving.into_iter().rev() {
+            let Some(slot) = self.sys.slot(device) else { continue };
+            let id = slot.id.clone();
+            let path = match &id {
+                Some(id) => format!("/machine/peripheral/{id}"),
+                None => format!("/machine/peripheral-anon/device[{}]", device.index()),
+            };
+            self.sys.remove_device(device);
+            self.emit(&MachineEvent::DeviceDeleted { id, path });
+        }
     }
 
     fn guest_shutdown(&mut self) -> Option<Outcome> {

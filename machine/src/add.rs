@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::board::{BOARDS, Board};
 use crate::build::Layout;
+use crate::pci::{self, PciError};
 use crate::place::{Place, PlaceError, PlugError, place, plug};
 
 /// What the user wants, in words.
@@ -125,6 +126,9 @@ pub enum AddError {
     /// There is no place for it on its bus.
     #[error("{0}")]
     Unplugged(#[from] PlugError),
+    /// There is no place for it on a PCI bus.
+    #[error("{0}")]
+    NotOnPci(#[from] PciError),
 }
 
 /// A type by its name.
@@ -263,6 +267,29 @@ pub fn add_device(
     around: &Surroundings<'_>,
     spec: &Spec<'_>,
 ) -> Result<Added, AddError> {
+    add(machine, layout, around, spec, false)
+}
+
+/// The same while the machine runs: the device begins as after a reset, and the slot that it comes to tells the guest.
+///
+/// # Errors
+/// As with [`add_device`], and when its bus takes nothing while the machine runs.
+pub fn hot_plug_device(
+    machine: &mut Machine,
+    layout: &mut Layout,
+    around: &Surroundings<'_>,
+    spec: &Spec<'_>,
+) -> Result<Added, AddError> {
+    add(machine, layout, around, spec, true)
+}
+
+fn add(
+    machine: &mut Machine,
+    layout: &mut Layout,
+    around: &Surroundings<'_>,
+    spec: &Spec<'_>,
+    hot: bool,
+) -> Result<Added, AddError> {
     let t = find_type(around.registry, spec.driver)?;
     check_bus(t, spec.bus, layout.board, around.registry)?;
     if let Some(id) = spec.id.filter(|id| machine.sys.find_device(id).is_some()) {
@@ -273,8 +300,16 @@ pub fn add_device(
         .sys
         .add_device(t, spec.id, properties, &[])
         .map_err(|error| AddError::Refused { driver: t.name, error })?;
+    if hot {
+        machine.sys.mark_hotplugged(device);
+        machine.sys.reset_device(device);
+    }
     let placed = if t.bus == BusKind::System {
         place(machine, layout, device).map(Some).map_err(AddError::from)
+    } else if t.bus == BusKind::Pci {
+        pci::plug(machine, device, spec.bus, hot)
+            .map(|_| None)
+            .map_err(AddError::from)
     } else {
         plug(machine, device, spec.bus, None)
             .map(|_| None)

@@ -10,6 +10,7 @@ mod fault;
 pub mod later;
 pub mod load;
 pub mod objects;
+pub mod pci;
 pub mod place;
 
 pub use add::{AddError, Added, Spec, add_device, remove_device};

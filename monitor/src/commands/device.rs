@@ -3,7 +3,9 @@
 use serde_json::{Map, Value};
 use southbridge_core::{BusKind, LineDirection, LogItems, MachineEvent};
 use southbridge_machine::add::{self, Surroundings};
-use southbridge_machine::{Spec, add_device, remove_device};
+use southbridge_bus_pci::Leaves;
+use southbridge_machine::add::hot_plug_device;
+use southbridge_machine::{Spec, pci, remove_device};
 use southbridge_protocol_qmp::Error;
 
 use super::{Result, refuse};
@@ -72,11 +74,8 @@ pub(crate) fn plug(cx: &mut Cx<'_>, spec: &Spec<'_>) -> Result<()> {
         globals: &world.globals,
         chardev: &|id| world.chardevs.get(id),
     };
-    let added = add_device(machine, &mut world.layout, &around, spec);
-    let device = added.map_err(|e| Error::generic(e.to_string()))?.device;
-    machine.sys.mark_hotplugged(device);
-    // A device that is plugged into a running machine begins as after a reset.
-    machine.sys.reset_device(device);
+    let added = hot_plug_device(machine, &mut world.layout, &around, spec);
+    added.map_err(|e| Error::generic(e.to_string()))?;
     if machine.sys.log.on(LogItems::GUEST_ERRORS) {
         machine
             .sys
@@ -97,6 +96,14 @@ pub(super) fn device_del(cx: &mut Cx<'_>, args: DeviceDelArgs) -> Result<()> {
     };
     if cx.world.layout.parts.values().any(|p| *p == device) {
         return refuse(format!("'{}' is part of the board and cannot be unplugged", args.id));
+    }
+    if pci::is_function(cx.machine, device) {
+        let leaves = pci::unplug(cx.machine, device);
+        match leaves.map_err(|e| Error::generic(format!("'{}' stays: {e}", args.id)))? {
+            // The event tells when the guest has let it go.
+            Leaves::WhenReleased => return Ok(()),
+            Leaves::Now => {}
+        }
     }
     let mut gone = Vec::new();
     collect(cx, device, &mut gone);

@@ -10,6 +10,7 @@ use southbridge_core::property::parse_value;
 use southbridge_core::{CreateError, LineDirection, LogItems, PropKind, PropValue, Property, Registry};
 use southbridge_machine::add::{self, AddError, Spec, Surroundings, expectation};
 use southbridge_machine::board::Board;
+use southbridge_machine::pci::PciError;
 use southbridge_machine::place::{Place, PlaceError, PlugError};
 use southbridge_machine::{Built, later, registry};
 
@@ -209,6 +210,14 @@ fn marked(device: &DeviceOpt, error: &AddError) -> OptError {
         AddError::Misplaced(e) => misplaced(device, e),
         AddError::Unplugged(PlugError::NoBus { name, live, .. }) => {
             OptError::no_such("bus", name, live, bus().unwrap_or_else(|| device.at()))
+        }
+        AddError::NotOnPci(PciError::NoBus { name, live }) => {
+            OptError::no_such("bus", name, live, bus().unwrap_or_else(|| device.at()))
+        }
+        AddError::NotOnPci(e) => {
+            let addr = word("addr").map(|e| e.value_at.clone());
+            let at = addr.or_else(bus).unwrap_or_else(|| device.driver.at.clone());
+            OptError::new(ErrorKind::Refused { why: e.to_string() }, at)
         }
         AddError::Unplugged(taken) => {
             let at = bus().unwrap_or_else(|| device.driver.at.clone());
