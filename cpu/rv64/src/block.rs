@@ -21,6 +21,8 @@ const MAX_INSNS: usize = 48;
 const MAX_BYTES: u64 = 240;
 /// Blocks kept before all are dropped: bounds memory for guests that write code all the time.
 const MAX_BLOCKS: usize = 1 << 16;
+/// Blocks noted for one granule before all of it is dropped.
+const MAX_PER_GRANULE: usize = 1024;
 const QUICK: usize = 1 << 13;
 /// The key of no block. No instruction begins at an odd address.
 const DEAD: u64 = u64::MAX;
@@ -165,19 +167,25 @@ impl Cache {
         }
         let last = offset.saturating_add(len.max(1) - 1) / CODE_GRANULE;
         for granule in offset / CODE_GRANULE..=last {
-            for id in self.granules.remove(&(memory, granule)).unwrap_or_default() {
-                self.drop_block(id);
-            }
+            self.drop_granule((memory, granule));
         }
     }
 
-    /// Decodes the block at the hart's PC, which is at physical address `key`.
-    pub(crate) fn build(&mut self, h: &mut Hart, sys: &mut System, key: u64) -> Result<u32, Trap> {
+    fn drop_granule(&mut self, place: (u64, u64)) {
+        for id in self.granules.remove(&place).unwrap_or_default() {
+            self.drop_block(id);
+        }
+    }
+
+    /// Decodes the block at the hart's PC, which is at physical address `key`. `whole` says that all of its page may be executed;
+    /// otherwise each instruction is asked about each time.
+    pub(crate) fn build(&mut self, h: &mut Hart, sys: &mut System, key: u64, whole: bool) -> Result<u32, Trap> {
         let mut reader = Reader {
             start: h.s.pc,
             key,
             second: None,
-            once: false,
+            whole,
+            once: !whole,
             sources: Vec::new(),
         };
         let block = reader.block(h, sys, &self.decoder)?;
@@ -197,12 +205,12 @@ impl Cache {
         });
         for (memory, offset) in &reader.sources {
             memory.mark_code(*offset);
-            let granule = self.granules.entry((memory.id(), offset / CODE_GRANULE)).or_default();
-            // Blocks that were dropped otherwise left their numbers here.
-            if granule.len() >= 1024 {
-                granule.dedup();
+            let place = (memory.id(), offset / CODE_GRANULE);
+            // Blocks that were dropped otherwise left their numbers here; a guest must not make them grow without end.
+            if self.granules.get(&place).is_some_and(|g| g.len() >= MAX_PER_GRANULE) {
+                self.drop_granule(place);
             }
-            granule.push(id);
+            self.granules.entry(place).or_default().push(id);
         }
         self.blocks[id as usize] = block;
         self.index.insert(key, id);
@@ -215,6 +223,7 @@ struct Reader {
     start: u64,
     key: u64,
     second: Option<u64>,
+    whole: bool,
     once: bool,
     sources: Vec<(RamBlock, u64)>,
 }
@@ -227,14 +236,22 @@ impl Reader {
         // What crosses into another page stands alone.
         let page_left = 0x1000 - (self.key & 0xfff);
         while places.len() < MAX_INSNS && at < MAX_BYTES && at < page_left {
-            let first = self.half(h, sys, at)?;
+            let first = match self.half(h, sys, at) {
+                Ok(first) => first,
+                Err(trap) if at == 0 => return Err(trap),
+                Err(_) => break,
+            };
             let len = Decoder::length(first);
             let mut raw = u32::from(first);
             if len == 4 {
                 if at + 2 >= page_left && at > 0 {
                     break;
                 }
-                raw |= u32::from(self.half(h, sys, at + 2)?) << 16;
+                match self.half(h, sys, at + 2) {
+                    Ok(second) => raw |= u32::from(second) << 16,
+                    Err(trap) if at == 0 => return Err(trap),
+                    Err(_) => break,
+                }
             }
             let insn = decoder.decode(raw);
             let idx = places.len() as u8;
@@ -247,7 +264,7 @@ impl Reader {
                 }
             };
             at += u64::from(len);
-            if kind == Kind::Ends {
+            if kind == Kind::Ends || !self.whole {
                 break;
             }
         }
@@ -264,10 +281,13 @@ impl Reader {
 
     fn half(&mut self, h: &mut Hart, sys: &mut System, at: u64) -> Result<u16, Trap> {
         let mut paddr = self.key.wrapping_add(at);
-        if at >= 0x1000 - (self.key & 0xfff) {
+        let crosses = at >= 0x1000 - (self.key & 0xfff);
+        if crosses || !self.whole {
             let page = h.translate(sys, self.start.wrapping_add(at), 2, Access::Fetch)?;
             paddr = page.paddr;
-            self.second = Some(paddr);
+            if crosses {
+                self.second = Some(paddr);
+            }
             self.once |= !page.whole;
         }
         let Some((_, w)) = h.tlb.window(sys, paddr) else {

@@ -122,6 +122,11 @@ impl Engine {
         if h.watch.hit.is_some() {
             return Some(Stop::Debug);
         }
+        if h.s.sleep == Sleep::Yields {
+            h.s.sleep = Sleep::Awake;
+            let until = Some(sys.clock.now());
+            return Some(Stop::Idle { until });
+        }
         if h.s.sleep != Sleep::Awake {
             let wakes = h.s.sleep == Sleep::Wfi && h.pending() & h.s.mie != 0;
             if !wakes {
@@ -282,19 +287,21 @@ impl Engine {
     fn locate(&mut self, sys: &mut System) -> Result<u32, Trap> {
         let Self { hart: h, cache, .. } = self;
         let pc = h.s.pc;
+        let mut whole = true;
         let key = match h.tlb.fetch(pc, h.fetch_context) {
             Some(key) => key,
             None => {
                 h.publish(sys, 0);
                 let page = h.translate(sys, pc, 2, Access::Fetch)?;
-                if page.whole {
+                whole = page.whole;
+                if whole {
                     let context = h.fetch_context;
                     h.tlb.keep(sys, Access::Fetch, pc, page.paddr, page.shift, context);
                 }
                 page.paddr
             }
         };
-        if let Some(id) = cache.find(key) {
+        if whole && let Some(id) = cache.find(key) {
             let Some(second) = cache.get(id).second else {
                 return Ok(id);
             };
@@ -306,7 +313,7 @@ impl Engine {
             }
             cache.drop_block(id);
         }
-        cache.build(h, sys, key)
+        cache.build(h, sys, key, whole)
     }
 
     /// An instruction ended its block in other ways than by a plain branch.

@@ -63,6 +63,8 @@ pub(crate) struct Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Sleep {
     Awake,
+    /// Awake, but others may have their turn first: it spins.
+    Yields,
     /// Until an enabled interrupt is pending.
     Wfi,
     /// Until somebody starts it (SBI HSM).

@@ -88,6 +88,8 @@ pub(crate) struct Tlb {
     windows: Vec<RamWindow>,
     /// `satp` values by number less 1; number 0 is untranslated.
     spaces: Vec<u64>,
+    /// The last one that was looked for, and its number.
+    last: (u64, u64),
 }
 
 #[inline(always)]
@@ -103,6 +105,7 @@ impl Tlb {
             fetch: Box::new([EMPTY; SIZE]),
             windows: Vec::new(),
             spaces: Vec::new(),
+            last: (0, 0),
         }
     }
 
@@ -159,6 +162,16 @@ impl Tlb {
     }
 
     fn space(&mut self, satp: u64) -> u64 {
+        // Mostly it is the one that was asked for last.
+        if self.last.0 == satp && self.last.1 != 0 {
+            return self.last.1;
+        }
+        let number = self.find_space(satp);
+        self.last = (satp, number);
+        number
+    }
+
+    fn find_space(&mut self, satp: u64) -> u64 {
         if let Some(i) = self.spaces.iter().position(|s| *s == satp) {
             return i as u64 + 1;
         }

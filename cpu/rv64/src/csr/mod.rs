@@ -208,8 +208,10 @@ fn set_mstatus(h: &mut Hart, v: u64, mask: u64) {
         new = new & !status::MPP | old & status::MPP;
     }
     h.s.mstatus = new;
-    if (new ^ old) & !status::FS != 0 {
+    if (new ^ old) & (status::MPRV | status::MPP | status::SUM | status::MXR) != 0 {
         h.rights_changed();
+    }
+    if new & !old & (status::SIE | status::MIE) != 0 && h.takeable().is_some() {
         h.look_up = true;
     }
 }

@@ -19,6 +19,8 @@ use crate::insn::Entry;
 
 /// All rows. An instruction is the first row that matches.
 pub(crate) static TABLES: &[&[Entry]] = &[
+    // Before `fence`, of which `pause` is one.
+    zawrs::TABLE,
     base::TABLE,
     muldiv::TABLE,
     atomic::TABLE,
@@ -31,7 +33,6 @@ pub(crate) static TABLES: &[&[Entry]] = &[
     float::BETWEEN,
     cache::TABLE,
     cond::TABLE,
-    zawrs::TABLE,
     zacas::TABLE,
 ];
 
