@@ -8,6 +8,7 @@ pub(crate) mod fds;
 pub(crate) mod machine;
 pub(crate) mod memory;
 pub(crate) mod migration;
+pub(crate) mod pci;
 pub(crate) mod qom;
 pub(crate) mod run;
 

@@ -1,6 +1,6 @@
 //! The commands: names, arguments, a line of help, and who does it. Help, usage, parsing and completion read this and nothing else.
 
-use super::{Call, Refusal, info, log, memory, plug, run, snapshot, tree};
+use super::{Call, Refusal, info, log, memory, pci, plug, run, snapshot, tree};
 use Kind::{Flag, Format, Number, Rest, Switch, Word};
 use Source as S;
 
@@ -274,6 +274,7 @@ pub(super) static INFOS: &[Command] = &[
         tree::mtree,
     ),
     command(&["name"], &[], "name of the machine", info::name),
+    command(&["pci"], &[], "what is on the PCI buses", pci::info),
     command(&["pic"], &[], "interrupt controllers", info::pic),
     command(
         &["qom-tree"],

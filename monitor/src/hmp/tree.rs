@@ -5,7 +5,7 @@ use southbridge_core::memory::{Mapping, Target};
 use southbridge_core::{BusKind, DeviceId, LineDirection, Machine, PropKind, PropValue, Property};
 use std::fmt::Write;
 
-use super::{Call, Refusal, failed};
+use super::{Call, Refusal, failed, pci};
 use crate::tree;
 
 type Done = Result<(), Refusal>;
@@ -15,6 +15,7 @@ type Done = Result<(), Refusal>;
 /// The newest first, as in QEMU.
 pub(super) fn qtree(call: &mut Call<'_, '_>) -> Done {
     let brief = call.args.flag(0);
+    let pci = pci::qtree_lines(call.cx.machine);
     let machine = &call.cx.machine;
     let mut out = String::new();
     if !machine.cpus.is_empty() {
@@ -29,13 +30,15 @@ pub(super) fn qtree(call: &mut Call<'_, '_>) -> Done {
         out += "bus: main-system-bus\n  type System\n";
         devices
             .into_iter()
-            .for_each(|id| device(machine, id, 2, brief, &mut out));
+            .for_each(|id| device(machine, id, 2, brief, &pci, &mut out));
     }
     call.out += &out;
     Ok(())
 }
 
-fn device(machine: &Machine, id: DeviceId, indent: usize, brief: bool, out: &mut String) {
+type Pci = std::collections::BTreeMap<DeviceId, pci::PciLines>;
+
+fn device(machine: &Machine, id: DeviceId, indent: usize, brief: bool, pci: &Pci, out: &mut String) {
     let Some(slot) = machine.sys.slot(id) else { return };
     let pad = " ".repeat(indent);
     let _ = writeln!(
@@ -58,8 +61,16 @@ fn device(machine: &Machine, id: DeviceId, indent: usize, brief: bool, out: &mut
             let hz = node.map_or(0, |n| machine.sys.clock_hz(n));
             let _ = writeln!(out, "{pad}clock-in \"{name}\" freq_hz={}", frequency(hz));
         }
+        let pci = pci.get(&id);
         for p in slot.device_type.properties {
-            let _ = writeln!(out, "{pad}{} = {}", p.name, shown(p, slot.properties.get(p.name)));
+            let value = match (pci, p.name) {
+                (Some(lines), "addr") => lines.addr.clone(),
+                _ => shown(p, slot.properties.get(p.name)),
+            };
+            let _ = writeln!(out, "{pad}{} = {value}", p.name);
+        }
+        for line in pci.map_or(&[][..], |p| &p.tail) {
+            let _ = writeln!(out, "{pad}{line}");
         }
         for region in &slot.regions {
             let at = region.mappings.first().and_then(|m| machine.sys.memory.mapping(*m));
@@ -70,9 +81,12 @@ fn device(machine: &Machine, id: DeviceId, indent: usize, brief: bool, out: &mut
         }
     }
     for (_, bus) in machine.sys.buses().filter(|(_, b)| b.owner == id) {
-        let _ = writeln!(out, "{pad}bus: {}\n{pad}  type {}", bus.name, bus.kind.name());
+        // PCI Express and conventional buses differ by what their owners call them.
+        let express = slot.device_type.buses.iter().any(|b| b.name == "pcie");
+        let kind = if bus.kind == BusKind::Pci && express { "PCIE" } else { bus.kind.name() };
+        let _ = writeln!(out, "{pad}bus: {}\n{pad}  type {kind}", bus.name);
         for (child, _) in bus.children.iter().rev() {
-            device(machine, *child, indent + 4, brief, out);
+            device(machine, *child, indent + 4, brief, pci, out);
         }
     }
 }
