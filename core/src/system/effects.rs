@@ -204,6 +204,7 @@ impl System {
     pub fn reset_phase(&mut self, phase: ResetPhase) {
         if phase == ResetPhase::Enter {
             self.requests.remove(Requests::RESET);
+            self.exit_code = 0;
         }
         let probed = self.probes.contains(Probes::REST);
         if probed && phase == ResetPhase::Enter {

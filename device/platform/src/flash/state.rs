@@ -65,7 +65,7 @@ impl State {
 
     pub(crate) fn check(&self, buffer: usize, size: u64) -> Result<(), LoadError> {
         let open = self.buffer.len() == buffer;
-        let placed = self.buffer_at % buffer.max(1) as u64 == 0 && self.buffer_at < size;
+        let placed = self.buffer_at.is_multiple_of(buffer.max(1) as u64) && self.buffer_at < size;
         let good = match self.mode {
             Mode::BufferData(left) => (1..=0x1_0000).contains(&left) && (self.buffer.is_empty() || open),
             Mode::BufferConfirm => self.buffer.is_empty() || open,
@@ -92,7 +92,7 @@ impl State {
                     self.mode = Mode::Status;
                     Action::None
                 }
-                _ => self.to_array(Action::None),
+                _ => self.back_to_array(Action::None),
             },
             Mode::BufferCount => {
                 self.mode = Mode::BufferData((value & count_mask).min(0xffff) + 1);
@@ -105,7 +105,7 @@ impl State {
                 };
                 Action::Buffer
             }
-            Mode::BufferConfirm if self.status & PROGRAM_ERROR != 0 => self.to_array(Action::None),
+            Mode::BufferConfirm if self.status & PROGRAM_ERROR != 0 => self.back_to_array(Action::None),
             Mode::BufferConfirm => self.confirm(value as u8, Action::Flush),
         }
     }
@@ -125,7 +125,7 @@ impl State {
             0xe8 => Mode::BufferCount,
             // 0xf0 is AMD's: drivers probe with it. 0 is not assigned; QEMU takes it as 0xff.
             0x00 | 0xf0 | 0xff => Mode::Array,
-            _ => return self.to_array(Action::Unknown),
+            _ => return self.back_to_array(Action::Unknown),
         };
         Action::None
     }
@@ -136,13 +136,13 @@ impl State {
                 self.mode = Mode::Status;
                 action
             }
-            0xff => self.to_array(Action::None),
-            _ => self.to_array(Action::Unknown),
+            0xff => self.back_to_array(Action::None),
+            _ => self.back_to_array(Action::Unknown),
         }
     }
 
     /// Back to being memory. What is in the buffer is lost.
-    fn to_array(&mut self, action: Action) -> Action {
+    fn back_to_array(&mut self, action: Action) -> Action {
         self.mode = Mode::Array;
         self.buffer.clear();
         action

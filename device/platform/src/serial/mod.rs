@@ -118,6 +118,10 @@ impl Serial {
             self.state.sent(count);
         }
         cx.set_line(IRQ, self.state.interrupt());
+        self.tell_room(cx);
+    }
+
+    fn tell_room(&mut self, cx: &mut Ctx<'_>) {
         // In loopback the wire is off: what has not come yet waits at the other side.
         let room = if self.state.loopback() { 0 } else { self.state.room() };
         if room < self.announced || self.announced == 0 && room > 0 {
@@ -196,6 +200,10 @@ impl Device for Serial {
         state.check()?;
         self.state = state;
         Ok(())
+    }
+
+    fn after_load(&mut self, cx: &mut Ctx<'_>) {
+        self.tell_room(cx);
     }
 
     fn on_timer(&mut self, _timer: TimerIndex, cx: &mut Ctx<'_>) {

@@ -160,14 +160,10 @@ impl State {
 
     /// A write that sets or clears a pending bit (section 4.7).
     pub(crate) fn set_pending(&mut self, l: &Layout, irq: usize, on: bool) {
-        match self.mode(irq) {
-            None => {}
-            Some(mode) if Self::is_level(mode) => {
-                if l.msi && (!on || self.rectified(irq)) {
-                    self.set(irq, Source::PENDING, on);
-                }
-            }
-            Some(_) => self.set(irq, Source::PENDING, on),
+        let Some(mode) = self.mode(irq) else { return };
+        // A level's pending bit is the wire itself where no message carries it away.
+        if !Self::is_level(mode) || l.msi && (!on || self.rectified(irq)) {
+            self.set(irq, Source::PENDING, on);
         }
     }
 

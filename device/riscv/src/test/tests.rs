@@ -1,7 +1,7 @@
 //! What each word does to the machine.
 
-use southbridge_core::Properties;
 use southbridge_core::system::Requests;
+use southbridge_core::{Machine, Outcome, Properties};
 use southbridge_testing::{Bench, check_device};
 
 use super::TYPE;
@@ -38,4 +38,19 @@ fn sixteen_bits_are_enough() {
     let mut b = bench();
     b.write16(0, 0x5555);
     assert_eq!(b.sys.requests, Requests::SHUTDOWN);
+}
+
+/// What the program answers when a guest writes this.
+fn outcome(value: u64) -> Outcome {
+    let mut machine = Machine::new(bench().sys, None);
+    machine.start();
+    machine.sys.write(0, 4, value).expect("the bus takes the write");
+    machine.run()
+}
+
+#[test]
+fn the_code_leaves_the_machine() {
+    assert_eq!(outcome(0x5555), Outcome::Shutdown);
+    assert_eq!(outcome(0x5_3333), Outcome::GuestExit(5));
+    assert_eq!(outcome(0x9_5555), Outcome::GuestExit(9));
 }
