@@ -1,17 +1,41 @@
 //! Every type of device through what a guest, a board, a peer and a saved file can do to it.
 
+use southbridge_core::memory::{Mapping, RamBlock, Target};
 use southbridge_core::{ClockRate, DeviceType, System};
 use southbridge_testing::{Bench, Op, REGION_STRIDE, damage};
 
 use crate::parts::{REGISTRY, peer_does, peers, pick_type, poll_host, registers};
 use southbridge_backend_chardev::testing::Loop;
 
+/// Where DMA finds memory.
+const MEMORY_START: u64 = 0x8000_0000;
+const MEMORY_SIZE: u64 = 0x1_0000;
+
 fn bench(device_type: &'static DeviceType) -> Option<(Bench, Vec<Loop>)> {
     let mut sys = System::new(ClockRate::Hz(1_000_000_000)).ok()?;
     let (properties, peers) = peers(&mut sys, device_type);
     // A type that cannot stand alone (it needs a disk, say) is driven by its own tests and on its board.
-    let bench = Bench::try_on(sys, device_type, properties).ok()?;
+    let mut bench = Bench::try_on(sys, device_type, properties).ok()?;
+    add_memory(&mut bench.sys);
     Some((bench, peers))
+}
+
+/// Memory for DMA, where no region of a device on the bench is.
+fn add_memory(sys: &mut System) {
+    let Ok(block) = RamBlock::new("fuzz", MEMORY_SIZE) else {
+        return;
+    };
+    sys.memory.map(Mapping {
+        start: MEMORY_START,
+        len: MEMORY_SIZE,
+        priority: -1,
+        name: "memory".into(),
+        target: Target::Ram {
+            block,
+            offset: 0,
+            readonly: false,
+        },
+    });
 }
 
 /// Two bytes pick the type; then eight bytes an operation: as `Op::sequence` has them, or with bits 4 and 5 of the
@@ -43,14 +67,20 @@ fn run(bench: &mut Bench, peers: &[Loop], operations: &[u8]) {
     }
 }
 
-/// An access to a register that the type declares; most are words.
+/// An access to a register that the type declares, or far into a region that has no table (its device decodes by itself): a byte's
+/// worth of words, shifted, and perhaps the next word. Most are words.
 fn by_register(bench: &mut Bench, [kind, register, width, ..]: [u8; 8], value: u32) {
     let regions = bench.device_type().regions;
     let region = usize::from(kind >> 6) % regions.len().max(1);
     let Some(decl) = regions.get(region) else { return };
     let offsets: Vec<u64> = registers(decl).collect();
-    let Some(offset) = offsets.get(usize::from(register) % offsets.len().max(1)) else {
-        return;
+    let offset = match offsets.get(usize::from(register) % offsets.len().max(1)) {
+        Some(offset) => *offset,
+        None => {
+            let slot = bench.sys.slot(bench.device).and_then(|s| s.regions.get(region));
+            let far = (u64::from(register) << (2 + (width & 0xf))) + u64::from(width >> 4 & 1) * 4;
+            far % slot.map_or(1, |r| r.size.max(1))
+        }
     };
     let size = match width >> 5 {
         0 => 1,
