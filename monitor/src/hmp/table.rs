@@ -178,6 +178,24 @@ pub(super) static COMMANDS: &[Command] = &[
         "write the log to a file",
         log::logfile,
     )),
+    command(
+        &["migrate"],
+        &[may("-d", Flag('d')), must("uri", Word(S::Nothing))],
+        "send the machine to another process (never waits; info migrate says how far it is)",
+        snapshot::migrate,
+    ),
+    command(
+        &["migrate_cancel"],
+        &[],
+        "take a migration back",
+        snapshot::migrate_cancel,
+    ),
+    command(
+        &["migrate_incoming"],
+        &[must("uri", Word(S::Nothing))],
+        "say from where the state comes for which this machine waits",
+        snapshot::migrate_incoming,
+    ),
     command(&["nmi"], &[], "raise a non-maskable interrupt", run::nmi),
     command(
         &["o"],
@@ -267,6 +285,7 @@ pub(super) static INFOS: &[Command] = &[
     command(&["history"], &[], "lines typed before", info::history),
     command(&["irq"], &[], "interrupt lines that are wired", info::irq),
     command(&["jit"], &[], "the execution engine", info::jit),
+    command(&["migrate"], &[], "how far a migration is", snapshot::info_migrate),
     command(
         &["mtree"],
         &[may("-f", Flag('f'))],
