@@ -58,7 +58,7 @@ impl Board {
             devices,
             others,
             saves: 0,
-            small: board.memory.iter().map(|m| m.len).sum::<u64>() < 1 << 20,
+            small: built.description.memory.iter().map(|m| m.len).sum::<u64>() < 1 << 20,
         })
     }
 

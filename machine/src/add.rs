@@ -150,7 +150,7 @@ pub fn check_bus(
     registry: &Registry,
 ) -> Result<(), AddError> {
     if !t.user_creatable {
-        let has = |b: &&&Board| b.parts.iter().any(|p| p.device == t.name);
+        let has = |b: &&&Board| b.by_default().parts.iter().any(|p| p.device == t.name);
         return Err(AddError::OnBoard {
             driver: t.name,
             boards: BOARDS.iter().filter(has).map(|b| b.name).collect(),
@@ -168,6 +168,7 @@ pub fn check_bus(
     let offers = |t: &DeviceType, kind| t.buses.iter().any(|b| b.kind == kind);
     let has = |kind| {
         board
+            .by_default()
             .parts
             .iter()
             .any(|p| registry.get(p.device).is_some_and(|t| offers(t, kind)))
@@ -194,7 +195,8 @@ fn sibling(t: &DeviceType, board: &Board, registry: &Registry) -> Option<&'stati
 
 /// Kinds of buses of a board.
 fn kinds(board: &Board, registry: &Registry) -> Vec<&'static str> {
-    let parts = board.parts.iter().filter_map(|p| registry.get(p.device));
+    let description = board.by_default();
+    let parts = description.parts.iter().filter_map(|p| registry.get(p.device));
     let mut kinds: Vec<_> = parts.flat_map(|t| t.buses).map(|b| b.kind.name()).collect();
     if board.cpu.is_some() {
         kinds.push(BusKind::System.name());
@@ -255,6 +257,8 @@ pub struct Surroundings<'a> {
     pub globals: &'a [(String, String, PropValue)],
     /// Character back ends by id.
     pub chardev: &'a dyn Fn(&str) -> Option<BackendId>,
+    /// Memory back ends by id.
+    pub memdev: &'a dyn Fn(&str) -> Option<BackendId>,
 }
 
 /// Creates a device and gives it a place.
@@ -332,24 +336,30 @@ fn properties(t: &'static DeviceType, around: &Surroundings<'_>, spec: &Spec<'_>
     for (name, text) in &spec.properties {
         let p = find_property(t, name)?;
         let value = match p.kind {
-            PropKind::Backend("chardev") => match (around.chardev)(text) {
-                Some(backend) => PropValue::Backend((*text).to_owned(), backend),
-                None => {
-                    return Err(AddError::NoBackend {
-                        property: p.name,
-                        kind: "chardev",
-                        id: (*text).to_owned(),
-                    });
-                }
-            },
-            PropKind::Backend(kind) => {
-                return Err(AddError::NoBackendKind { property: p.name, kind });
-            }
+            PropKind::Backend(kind) => backend(around, p.name, kind, text)?,
             _ => parse_property(p, text)?,
         };
         properties.set(p.name, value);
     }
     Ok(properties)
+}
+
+fn backend(
+    around: &Surroundings<'_>,
+    property: &'static str,
+    kind: &'static str,
+    id: &str,
+) -> Result<PropValue, AddError> {
+    let found = match kind {
+        "chardev" => (around.chardev)(id),
+        "memdev" => (around.memdev)(id),
+        _ => return Err(AddError::NoBackendKind { property, kind }),
+    };
+    let id = id.to_owned();
+    match found {
+        Some(backend) => Ok(PropValue::Backend(id, backend)),
+        None => Err(AddError::NoBackend { property, kind, id }),
+    }
 }
 
 /// Unplugs a device, and all that sits on its buses: their places and interrupts are free again.

@@ -10,12 +10,15 @@ use southbridge_core::line::Sink;
 use southbridge_core::memory::{Mapping, Target};
 use southbridge_core::system::ClockNode;
 use southbridge_core::{
-    BackendId, CreateError, DeviceId, DeviceType, LineDirection, Machine, PropValue, Properties, RamBlock, Registry,
+    BackendId, CreateError, DeviceId, DeviceType, LineDirection, LineId, Machine, PropValue, Properties, RamBlock,
+    Registry,
 };
 use southbridge_cpu_armv7m as armv7m;
 use thiserror::Error;
 
-use crate::board::{BOOT_CPU, Board, Core, Irq, Memory, MemoryKind, Part, Pin, Plug, Unassigned, Value, Wire};
+use crate::board::{
+    Board, Choices, Description, End, Irq, Memory, MemoryKind, Part, Pin, Plug, Unassigned, Value, Wire,
+};
 
 /// What the user may say about a board besides its name.
 #[derive(Default)]
@@ -26,6 +29,10 @@ pub struct Options {
     pub globals: Vec<(String, String, PropValue)>,
     /// Overrides what the board does with unassigned addresses.
     pub unassigned: Option<Unassigned>,
+    /// What the board's description depends on; without it the board is what it is by default.
+    pub choices: Option<Choices>,
+    /// Memory back ends by id.
+    pub memory: BTreeMap<String, RamBlock>,
 }
 
 /// Why a board could not be built.
@@ -49,6 +56,9 @@ pub enum BuildError {
         /// Why.
         error: io::Error,
     },
+    /// The processor does not exist as the user wants it.
+    #[error("{0}")]
+    Cpu(String),
     /// The description names something that does not exist. A test over all boards keeps this from users.
     #[error("board description: {0}")]
     Description(String),
@@ -80,8 +90,14 @@ impl DerefMut for Built {
 pub struct Layout {
     /// The board it was made from.
     pub board: &'static Board,
+    /// What the user chose about it.
+    pub choices: Choices,
+    /// What stands where on it.
+    pub description: Description,
     /// Parts by their names on the board.
     pub parts: BTreeMap<&'static str, DeviceId>,
+    /// Who takes interrupts by their number, if not the first processor: device and its first input for them.
+    pub interrupts: Option<(DeviceId, LineId)>,
     /// Interrupts that something drives, and what.
     pub used_irqs: Vec<(u16, DeviceId)>,
     /// First address behind the program and its zeroed data, if its file says so.
@@ -98,68 +114,79 @@ pub fn build(
     registry: &Registry,
     options: &Options,
 ) -> Result<Built, BuildError> {
+    let choices = options.choices.clone().unwrap_or_else(|| Choices::of(board));
+    let description = (board.describe)(&choices);
     let mut built = Built {
         machine,
         layout: Layout {
             board,
+            choices,
+            description: Description::default(),
             parts: BTreeMap::new(),
+            interrupts: None,
             used_irqs: Vec::new(),
             program_end: None,
         },
     };
-    let clocks = add_clocks(&mut built);
-    add_cpu(&mut built);
-    add_memory(&mut built)?;
-    for part in board.parts {
+    built.machine.pacing = board.pacing;
+    let clocks = add_clocks(&mut built, &description);
+    add_cpus(&mut built, &description)?;
+    add_memory(&mut built, &description, options)?;
+    for part in &description.parts {
         add_part(&mut built, part, registry, &clocks, options)?;
     }
-    for wire in board.wires {
+    if let Some((part, line)) = description.interrupts {
+        built.layout.interrupts = Some(built.pin((part, line, 0), LineDirection::In)?);
+    }
+    for part in &description.parts {
+        connect_irqs(&mut built, part)?;
+    }
+    for wire in &description.wires {
         connect(&mut built, wire)?;
     }
-    for plug in board.plugs {
+    for plug in &description.plugs {
         plug_in(&mut built, plug)?;
     }
-    add_unimplemented(&mut built, options.unassigned.unwrap_or(board.unassigned));
+    let unassigned = options.unassigned.unwrap_or(board.unassigned);
+    add_unimplemented(&mut built, &description, unassigned);
+    let finish = description.finish;
+    built.layout.description = description;
+    if let Some(finish) = finish {
+        finish(&mut built);
+    }
     Ok(built)
 }
 
 type Clocks = BTreeMap<&'static str, ClockNode>;
 
-fn add_clocks(built: &mut Built) -> Clocks {
+fn add_clocks(built: &mut Built, description: &Description) -> Clocks {
     let sys = &mut built.machine.sys;
-    let clocks: Clocks = built
-        .layout
-        .board
+    let clocks: Clocks = description
         .clocks
         .iter()
         .map(|(name, hz)| (*name, sys.add_clock(*hz)))
         .collect();
-    if let Some((first, _)) = built.layout.board.clocks.first() {
+    if let Some((first, _)) = description.clocks.first() {
         sys.drive_cpu_clock(clocks[first]);
     }
     clocks
 }
 
-fn add_cpu(built: &mut Built) {
-    let Some(Core {
-        irqs,
-        priority_bits,
-        systick_reference,
-        ..
-    }) = built.layout.board.cpu
-    else {
-        return;
+fn add_cpus(built: &mut Built, description: &Description) -> Result<(), BuildError> {
+    let Some(core) = &built.layout.board.cpu else {
+        return Ok(());
     };
-    let mut config = armv7m::Config::new(&armv7m::CORTEX_M3, irqs);
-    config.priority_bits = priority_bits;
-    config.ref_hz = systick_reference;
-    config.cpu_hz = built.layout.board.clocks.first().map_or(config.cpu_hz, |c| c.1);
-    built.machine.set_cpu(Box::new(armv7m::CortexM::new(config)));
+    let hz = description.clocks.first().map(|c| c.1);
+    for number in 0..built.layout.choices.cpus {
+        let cpu = core.make(number, hz, &built.layout.choices).map_err(BuildError::Cpu)?;
+        built.machine.add_cpu(cpu);
+    }
+    Ok(())
 }
 
-fn add_memory(built: &mut Built) -> Result<(), BuildError> {
+fn add_memory(built: &mut Built, description: &Description, options: &Options) -> Result<(), BuildError> {
     let mut blocks: BTreeMap<&str, (RamBlock, bool)> = BTreeMap::new();
-    for Memory { name, start, len, kind } in built.layout.board.memory {
+    for Memory { name, start, len, kind } in &description.memory {
         let (block, readonly) = match kind {
             MemoryKind::MirrorOf(of) => blocks
                 .get(of)
@@ -171,6 +198,13 @@ fn add_memory(built: &mut Built) -> Result<(), BuildError> {
                     .add_ram(name, *len)
                     .map_err(|error| BuildError::Memory { what: name, error })?;
                 (block, matches!(kind, MemoryKind::Rom))
+            }
+            MemoryKind::Backed(id) => {
+                let block = options.memory.get(id).filter(|b| b.len() >= *len).cloned();
+                let block = block
+                    .ok_or_else(|| BuildError::Description(format!("no memory back end '{id}' of {len} bytes")))?;
+                built.machine.ram.push((id.clone(), block.clone()));
+                (block, false)
             }
         };
         blocks.insert(name, (block.clone(), readonly));
@@ -192,7 +226,7 @@ fn add_memory(built: &mut Built) -> Result<(), BuildError> {
 
 fn add_part(
     built: &mut Built,
-    part: &'static Part,
+    part: &Part,
     registry: &Registry,
     clocks: &Clocks,
     options: &Options,
@@ -219,17 +253,26 @@ fn add_part(
     if let Some(at) = part.at {
         built.machine.sys.map_device(id, 0, at, 0);
     }
+    for (region, at) in part.also {
+        built.machine.sys.map_device(id, *region, *at, 0);
+    }
+    Ok(())
+}
+
+fn connect_irqs(built: &mut Built, part: &Part) -> Result<(), BuildError> {
     for (line, index, irq) in part.irqs {
-        let output = device_type
-            .line(LineDirection::Out, line, *index)
-            .ok_or_else(|| BuildError::Description(format!("{} has no output {line}[{index}]", part.name)))?;
-        let sink = irq_sink(*irq);
+        let (id, output) = built.pin((part.name, line, *index), LineDirection::Out)?;
+        let sink = built.irq_sink(*irq).ok_or_else(|| no_irq(*irq))?;
         built.machine.sys.wire(id, output, sink);
         if let Irq::Line(n) = irq {
             built.layout.used_irqs.push((*n, id));
         }
     }
     Ok(())
+}
+
+fn no_irq(irq: Irq) -> BuildError {
+    BuildError::Description(format!("nobody takes interrupt {irq:?}"))
 }
 
 fn part_properties(part: &Part, device_type: &DeviceType, options: &Options) -> Properties {
@@ -239,10 +282,10 @@ fn part_properties(part: &Part, device_type: &DeviceType, options: &Options) -> 
             properties.set(name, value.clone());
         }
     }
-    for (name, value) in part.properties {
+    for (name, value) in part.properties.iter() {
         let value = match value {
             Value::Uint(n) => PropValue::Uint(*n),
-            Value::Text(t) => PropValue::Str((*t).into()),
+            Value::Text(t) => PropValue::Str(t.clone().into_owned()),
             Value::Switch(b) => PropValue::Bool(*b),
             Value::Serial(port) => match options.serial.get(*port).copied().flatten() {
                 Some(backend) => PropValue::Backend(format!("serial{port}"), backend),
@@ -256,14 +299,21 @@ fn part_properties(part: &Part, device_type: &DeviceType, options: &Options) -> 
 
 fn connect(built: &mut Built, wire: &Wire) -> Result<(), BuildError> {
     let (from, output) = built.pin(wire.from, LineDirection::Out)?;
-    let (to, input) = built.pin(wire.to, LineDirection::In)?;
+    let sink = match wire.to {
+        End::Part(pin) => {
+            let (to, input) = built.pin(pin, LineDirection::In)?;
+            Sink::Device(to, input)
+        }
+        End::Cpu(cpu, input) => Sink::Cpu(cpu, input),
+        End::Irq(irq) => built.irq_sink(irq).ok_or_else(|| no_irq(irq))?,
+    };
     let sys = &mut built.machine.sys;
     let net = sys.net_of(from, output).unwrap_or_else(|| {
         let net = sys.add_net();
         sys.drive_net(from, output, net);
         net
     });
-    sys.sink_net(net, Sink::Device(to, input), wire.invert);
+    sys.sink_net(net, sink, wire.invert);
     Ok(())
 }
 
@@ -285,7 +335,7 @@ fn plug_in(built: &mut Built, plug: &Plug) -> Result<(), BuildError> {
     Ok(())
 }
 
-fn add_unimplemented(built: &mut Built, unassigned: Unassigned) {
+fn add_unimplemented(built: &mut Built, description: &Description, unassigned: Unassigned) {
     let memory = &mut built.machine.sys.memory;
     let mut map = |name: &str, start, len, priority| {
         memory.map(Mapping {
@@ -296,7 +346,7 @@ fn add_unimplemented(built: &mut Built, unassigned: Unassigned) {
             target: Target::Unimplemented,
         });
     };
-    for (name, start, len) in built.layout.board.unimplemented {
+    for (name, start, len) in &description.unimplemented {
         map(name, *start, *len, -1000);
     }
     if unassigned == Unassigned::Ignored {
@@ -304,22 +354,27 @@ fn add_unimplemented(built: &mut Built, unassigned: Unassigned) {
     }
 }
 
-/// The receiver for an interrupt.
-pub fn irq_sink(irq: Irq) -> Sink {
-    Sink::Cpu(
-        BOOT_CPU,
-        match irq {
-            Irq::Line(n) => n.into(),
-            Irq::Nmi => armv7m::NMI_LINE,
-        },
-    )
+impl Layout {
+    /// The receiver for an interrupt of the board; `None` if there is none.
+    pub fn irq_sink(&self, irq: Irq) -> Option<Sink> {
+        match (self.interrupts, irq) {
+            (Some((controller, first)), Irq::Line(n)) => Some(Sink::Device(controller, first.checked_add(n)?)),
+            (Some(_), Irq::Nmi) => None,
+            (None, irq) => self.board.cpu.as_ref()?.irq_sink(irq),
+        }
+    }
 }
 
 impl Built {
     /// Lets the guest call the host.
     pub fn enable_semihosting(&mut self, host: Box<dyn SemihostingHost>) {
         self.machine.semihosting = Some(host);
-        let cpu = self.machine.cpus.first_mut().map(|c| &mut **c as &mut dyn Any);
+        let cpu = self
+            .machine
+            .cpus
+            .first_mut()
+            .map(|c| &mut **c)
+            .map(|c| c as &mut dyn Any);
         if let Some(cpu) = cpu.and_then(|c| c.downcast_mut::<armv7m::CortexM>()) {
             cpu.set_semihosting(true);
         }
@@ -331,7 +386,7 @@ impl Built {
         let sp = u64::from(u32::from_le_bytes(vectors.data.get(..4)?.try_into().ok()?));
         let ram = self
             .layout
-            .board
+            .description
             .memory
             .iter()
             .find(|m| sp > m.start && sp <= m.start + m.len)?;

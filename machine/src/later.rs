@@ -6,7 +6,7 @@ static NAMES: &str = "160s33b 25csm04 320s33b 640s33b AC97 ES1370 VGA acpi-erst 
     at24c-eeprom at25128a-nonjedec at25256a-nonjedec at25df041a at25df321a at25df641 at25fs010 at25fs040 \
     at26df081a at26df161a at26df321 at26f004 at45db081d ati-vga axp209_pmu axp221_pmu bochs-display \
     ccid-card-emulated ccid-card-passthru cfam cirrus-vga ctucan_pci cxl-downstream cxl-rp cxl-switch-mailbox-cci \
-    cxl-type3 cxl-upstream dc390 dm163 dps310 ds1338 e1000 e1000-82544gc e1000-82545em e1000e edu emc1413 emc1414 \
+    cxl-type3 cxl-upstream dc390 dm163 dps310 ds1338 e1000 e1000-82544gc e1000-82545em e1000e emc1413 emc1414 \
     en25f32 en25p32 en25p64 en25q32b en25q64 fsi.master fsi.scratchpad fsi.slave gd25q32 gd25q64 guest-loader \
     hda-duplex hda-micro hda-output i2c-ddc i2c-echo i6300esb i82550 i82551 i82557a i82557b i82557c i82558a \
     i82558b i82559a i82559b i82559c i82559er i82562 i82801 i82801b11-bridge ich9-ahci ich9-intel-hda \
@@ -20,9 +20,9 @@ static NAMES: &str = "160s33b 25csm04 320s33b 640s33b AC97 ES1370 VGA acpi-erst 
     mx25l25635f mx25l25655e mx25l3205d mx25l4005a mx25l6405d mx25l8005 mx66l1g45g mx66l51235f mx66u1g45g \
     mx66u51235f n25q00 n25q00a n25q032 n25q032a11 n25q032a13 n25q064 n25q064a11 n25q064a13 n25q128 n25q128a11 \
     n25q128a13 n25q256a n25q256a11 n25q256a13 n25q512a n25q512a11 n25q512a13 n25q512ax3 nand ne2k_pci nec-usb-xhci \
-    nvdimm nvme nvme-ns nvme-subsys pc-dimm pca9546 pca9548 pca9552 pci-bridge pci-bridge-seat pci-ohci pci-serial \
-    pci-serial-2x pci-serial-4x pci-testdev pcie-pci-bridge pcie-root-port pcm3680_pci pcnet piix3-usb-uhci \
-    piix4-usb-uhci pvpanic-pci pvscsi pxb pxb-cxl pxb-pcie qemu-xhci raa228000 raa229004 ramfb rocker rs5c372 \
+    nvdimm nvme nvme-ns nvme-subsys pc-dimm pca9546 pca9548 pca9552 pci-bridge-seat pci-ohci pci-serial \
+    pci-serial-2x pci-serial-4x pcm3680_pci pcnet piix3-usb-uhci \
+    piix4-usb-uhci pvscsi pxb pxb-cxl qemu-xhci raa228000 raa229004 ramfb rocker rs5c372 \
     rtl8139 s25fl016k s25fl064k s25fl129p0 s25fl129p1 s25fl256s0 s25fl256s1 s25fl512s s25fs512s s25sl004a \
     s25sl008a s25sl016a s25sl032a s25sl032p s25sl064a s25sl064p s25sl12800 s25sl12801 s70fl01gs s70fs01gs \
     scsi-block scsi-cd scsi-generic scsi-hd sdhci-pci secondary-vga sii9022 ssd0303 sst25vf016b sst25vf032b \
@@ -50,7 +50,7 @@ static NAMES: &str = "160s33b 25csm04 320s33b 640s33b AC97 ES1370 VGA acpi-erst 
     virtio-scsi-pci-non-transitional virtio-scsi-pci-transitional virtio-serial-device virtio-serial-pci \
     virtio-serial-pci-non-transitional virtio-serial-pci-transitional virtio-sound-device virtio-sound-pci \
     virtio-tablet-device virtio-tablet-pci virtserialport vmcoreinfo vmxnet3 w25q01jvq w25q256 w25q32 w25q32dw \
-    w25q512jv w25q64 w25q80 w25q80bl w25x10 w25x16 w25x20 w25x32 w25x40 w25x64 w25x80 wm8750 x3130-upstream \
+    w25q512jv w25q64 w25q80 w25q80bl w25x10 w25x16 w25x20 w25x32 w25x40 w25x64 w25x80 wm8750 \
     xio3130-downstream";
 
 /// Whether QEMU has a device type of this name that is not here yet.

@@ -5,8 +5,10 @@
 
 pub mod add;
 pub mod board;
+pub mod boot;
 pub mod build;
 mod fault;
+pub mod fdt;
 pub mod later;
 pub mod load;
 pub mod objects;
@@ -26,6 +28,7 @@ pub fn registry() -> Registry {
     southbridge_device_cmsdk::register(&mut r);
     southbridge_device_ivshmem::register(&mut r);
     southbridge_device_net::register(&mut r);
+    southbridge_device_pci::register(&mut r);
     southbridge_device_platform::register(&mut r);
     southbridge_device_primecell::register(&mut r);
     southbridge_device_riscv::register(&mut r);

@@ -1,12 +1,14 @@
 //! Programs into memory: ELF, Intel HEX and raw binaries, all checked against the board before a byte is written.
 
 use object::Endianness;
-use object::elf::{ELFMAG, EM_ARM, FileHeader32, PT_LOAD};
+use object::elf::{ELFCLASS32, ELFCLASS64, ELFMAG, EM_ARM, EM_RISCV, FileClass, FileHeader32, FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader};
 use southbridge_core::machine::Image;
 use southbridge_core::memory::Target;
 use southbridge_core::{AddressSpace, Machine};
 use thiserror::Error;
+
+use crate::board::Isa;
 
 /// How a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct Program {
     pub end: Option<u64>,
     /// What it was.
     pub format: &'static str,
+    /// The processor that it is for, if the format says so.
+    pub made_for: Option<MadeFor>,
 }
 
 /// Why a file is not a program for this board.
@@ -75,6 +79,7 @@ pub fn parse(contents: &[u8], format: Format, raw_at: u64) -> Result<Program, Lo
             entry: None,
             end: None,
             format: "raw binary",
+            made_for: None,
         },
     };
     if program.pieces.iter().all(|(_, data)| data.is_empty()) {
@@ -84,60 +89,81 @@ pub fn parse(contents: &[u8], format: Format, raw_at: u64) -> Result<Program, Lo
 }
 
 fn parse_elf(contents: &[u8]) -> Result<Program, LoadError> {
+    match contents.get(4).copied().map(FileClass) {
+        Some(ELFCLASS32) => elf_of_class::<FileHeader32<Endianness>>(contents),
+        Some(ELFCLASS64) => elf_of_class::<FileHeader64<Endianness>>(contents),
+        _ => Err(LoadError::Elf("it is neither of 32 nor of 64 bits".into())),
+    }
+}
+
+fn elf_of_class<H: FileHeader<Endian = Endianness>>(contents: &[u8]) -> Result<Program, LoadError> {
     let damaged = |e: object::Error| LoadError::Elf(e.to_string());
-    let class = contents.get(4).copied().unwrap_or(0);
-    if class != 1 {
-        let found = if class == 2 {
-            "a 64-bit machine"
-        } else {
-            "an unknown class of machine"
-        };
-        return Err(LoadError::Machine {
-            found: found.into(),
-            expected: "32-bit Arm code",
-        });
-    }
-    let header = FileHeader32::<Endianness>::parse(contents).map_err(damaged)?;
+    let header = H::parse(contents).map_err(damaged)?;
     let endian = header.endian().map_err(damaged)?;
-    if endian != Endianness::Little {
-        return Err(LoadError::Machine {
-            found: "a big-endian machine".into(),
-            expected: "little-endian Arm code",
-        });
-    }
-    let machine = header.e_machine(endian);
-    if machine != EM_ARM {
-        return Err(LoadError::Machine {
-            found: format!("machine type {machine}"),
-            expected: "Arm code (type 40)",
-        });
-    }
     let mut pieces = Vec::new();
     let mut end = 0;
     for segment in header.program_headers(endian, contents).map_err(damaged)? {
         if segment.p_type(endian) != PT_LOAD {
             continue;
         }
+        let at: u64 = segment.p_paddr(endian).into();
         let data = segment.data(endian, contents).map_err(|()| {
+            let (len, from): (u64, u64) = (segment.p_filesz(endian).into(), segment.p_offset(endian).into());
+            let have = contents.len();
             LoadError::Elf(format!(
-                "a segment at {:#x} needs {:#x} bytes from offset {:#x}, the file has {:#x}",
-                segment.p_paddr(endian),
-                segment.p_filesz(endian),
-                segment.p_offset(endian),
-                contents.len()
+                "a segment at {at:#x} needs {len:#x} bytes from offset {from:#x}, the file has {have:#x}"
             ))
         })?;
-        end = end.max(u64::from(segment.p_vaddr(endian)) + u64::from(segment.p_memsz(endian)));
+        let (start, len): (u64, u64) = (segment.p_vaddr(endian).into(), segment.p_memsz(endian).into());
+        end = end.max(start.saturating_add(len));
         if !data.is_empty() {
-            pieces.push((u64::from(segment.p_paddr(endian)), data.to_vec()));
+            pieces.push((at, data.to_vec()));
         }
     }
     Ok(Program {
         pieces,
-        entry: Some(u64::from(header.e_entry(endian))),
+        entry: Some(header.e_entry(endian).into()),
         end: Some(end),
         format: "ELF",
+        made_for: Some(MadeFor {
+            machine: header.e_machine(endian).0,
+            wide: header.is_class_64(),
+            big: endian == Endianness::Big,
+        }),
     })
+}
+
+/// What an ELF file says of the processor that it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MadeFor {
+    /// `e_machine`.
+    pub machine: u16,
+    /// 64 bits.
+    pub wide: bool,
+    /// Most significant byte first.
+    pub big: bool,
+}
+
+/// Checks that a program is for such a processor. Files that do not say are for any.
+///
+/// # Errors
+/// When it is for another.
+pub fn check_isa(program: &Program, isa: Isa) -> Result<(), LoadError> {
+    let Some(found) = program.made_for else { return Ok(()) };
+    let (machine, wide, expected) = match isa {
+        Isa::Arm => (EM_ARM.0, false, "32-bit Arm code (type 40)"),
+        Isa::Rv64 => (EM_RISCV.0, true, "64-bit RISC-V code (type 243)"),
+    };
+    let found = if found.big {
+        "a big-endian machine".to_owned()
+    } else if found.machine != machine {
+        format!("machine type {}", found.machine)
+    } else if found.wide != wide {
+        format!("a {}-bit machine", if found.wide { 64 } else { 32 })
+    } else {
+        return Ok(());
+    };
+    Err(LoadError::Machine { found, expected })
 }
 
 fn looks_like_hex(contents: &[u8]) -> bool {
@@ -172,6 +198,7 @@ fn parse_hex(contents: &[u8]) -> Result<Program, LoadError> {
         entry,
         end: None,
         format: "Intel HEX",
+        made_for: None,
     })
 }
 

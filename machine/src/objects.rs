@@ -2,12 +2,14 @@
 
 use southbridge_backend_ivshmem::{Memory, Server, ServerConfig, ServerHandle, ServerNotice};
 use southbridge_core::property::parse_value;
-use southbridge_core::{PropKind, PropValue, Properties, Property, System};
+use southbridge_core::{BackendId, PropKind, PropValue, Properties, Property, RamBlock, System};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use thiserror::Error;
 
 use crate::add::expectation;
+
+mod memory;
 
 /// A type of objects.
 pub struct ObjectType {
@@ -25,6 +27,8 @@ pub(crate) enum Running {
     Server(#[expect(dead_code, reason = "held until it is dropped")] ServerHandle),
     /// A rule in the machine.
     Fault,
+    /// Memory, among the machine's back ends.
+    Memory(BackendId, RamBlock),
 }
 
 /// Why an object was not made.
@@ -92,7 +96,7 @@ pub(crate) const fn property(
 }
 
 /// Every type.
-pub static TYPES: &[ObjectType] = &[FAULT, SERVER];
+pub static TYPES: &[ObjectType] = &[FAULT, SERVER, memory::FILE, memory::MEMFD, memory::RAM, memory::SHM];
 
 const FAULT: ObjectType = ObjectType {
     name: "fault",
@@ -153,10 +157,6 @@ static LATER: &[&str] = &[
     "iothread",
     "main-loop",
     "memory-backend-epc",
-    "memory-backend-file",
-    "memory-backend-memfd",
-    "memory-backend-ram",
-    "memory-backend-shm",
     "pr-manager-helper",
     "qtest",
     "rng-builtin",
@@ -246,6 +246,22 @@ impl Objects {
             }) => sys.remove_fault(id),
             other => other.is_some(),
         }
+    }
+
+    /// The memory back end of that id.
+    pub fn memory(&self, id: &str) -> Option<(BackendId, &RamBlock)> {
+        match &self.0.get(id)?.running {
+            Running::Memory(backend, block) => Some((*backend, block)),
+            _ => None,
+        }
+    }
+
+    /// All memory back ends, by id.
+    pub fn memories(&self) -> impl Iterator<Item = (&str, &RamBlock)> {
+        self.0.iter().filter_map(|(id, o)| match &o.running {
+            Running::Memory(_, block) => Some((id.as_str(), block)),
+            _ => None,
+        })
     }
 
     /// One by its id.

@@ -4,8 +4,8 @@
 use southbridge_core::{BusKind, DeviceId, InterruptWish, LineDirection, Machine, RegionKind};
 use thiserror::Error;
 
-use crate::board::Irq;
-use crate::build::{Layout, irq_sink};
+use crate::board::{Core, Irq};
+use crate::build::Layout;
 
 /// The place that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,8 +98,9 @@ pub fn place(machine: &mut Machine, layout: &mut Layout, device: DeviceId) -> Re
         machine.sys.map_device(device, i, *at, 10);
     }
     if let Some(n) = irq {
-        let sink = irq_sink(Irq::Line(n));
-        machine.sys.wire(device, 0, sink);
+        if let Some(sink) = layout.irq_sink(Irq::Line(n)) {
+            machine.sys.wire(device, 0, sink);
+        }
         layout.used_irqs.push((n, device));
     }
     Ok(Place { regions: chosen, irq })
@@ -297,7 +298,7 @@ fn choose_irq(layout: &Layout, wish: InterruptWish) -> Result<Option<u16>, Place
         InterruptWish::Auto => return Ok(free.first().copied()),
         InterruptWish::Input(n) => n,
     };
-    let lines = layout.board.cpu.as_ref().map_or(0, |c| c.irqs);
+    let lines = layout.board.cpu.as_ref().map_or(0, Core::irqs);
     let why = if irq >= lines {
         "does not exist on this machine"
     } else if is_used(layout, irq) {

@@ -22,8 +22,8 @@ pub(crate) fn text(topic: &HelpTopic, config: &Config, personality: &Personality
         }
         HelpTopic::Machines => machines(personality),
         HelpTopic::MachineProperties(name) => {
-            board::find(name, config, personality)?;
-            properties(&format!("{name}-machine options:"), board::PROPERTIES, &[])
+            let board = board::find(name, config, personality)?;
+            properties(&format!("{name}-machine options:"), board::properties(board))
         }
         HelpTopic::Cpus => cpus(config, personality)?,
         HelpTopic::Devices => device_list(),
@@ -31,7 +31,7 @@ pub(crate) fn text(topic: &HelpTopic, config: &Config, personality: &Personality
         HelpTopic::Objects => objects::list(),
         HelpTopic::ObjectProperties(name) => {
             let object = objects::find(name, config)?;
-            properties(&format!("{name} options:"), object.properties, &[])
+            properties(&format!("{name} options:"), object.properties)
         }
         HelpTopic::TraceEvents => trace::list(),
         topic => help::text(topic, personality).unwrap_or_default(),
@@ -49,11 +49,12 @@ fn machines(personality: &Personality) -> String {
 
 fn cpus(config: &Config, personality: &Personality) -> Result<String, OptError> {
     let models: Vec<&str> = match board::choose(config, personality) {
-        Ok(b) => b.cpu.iter().map(|c| c.model).collect(),
+        Ok(b) => b.cpu.iter().flat_map(|c| c.models().to_vec()).collect(),
         Err(e) if config.machine.type_name.is_some() => return Err(e),
         Err(_) => {
             let mut all: Vec<&str> = board::available(personality)
-                .filter_map(|b| Some(b.cpu.as_ref()?.model))
+                .filter_map(|b| b.cpu.as_ref())
+                .flat_map(|c| c.models().to_vec())
                 .collect();
             all.dedup();
             all
@@ -130,14 +131,17 @@ static LOADER: &[Property] = &[
 
 fn device_properties(name: &str) -> Result<String, OptError> {
     if name == config::LoaderOpt::DRIVER {
-        return Ok(properties("loader options:", LOADER, &[]));
+        return Ok(properties("loader options:", LOADER));
     }
     let t = devices::find_type(name)?;
-    Ok(properties(&format!("{name} options:"), t.properties, devices::COMMON))
+    Ok(properties(
+        &format!("{name} options:"),
+        t.properties.iter().chain(devices::COMMON),
+    ))
 }
 
-fn properties(head: &str, own: &[Property], common: &[Property]) -> String {
-    let mut sorted: Vec<&Property> = own.iter().chain(common).collect();
+fn properties<'p>(head: &str, all: impl IntoIterator<Item = &'p Property>) -> String {
+    let mut sorted: Vec<&Property> = all.into_iter().collect();
     sorted.sort_by_key(|p| p.name);
     let mut out = format!("{head}\n");
     for p in sorted {

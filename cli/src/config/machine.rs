@@ -8,7 +8,7 @@ use crate::keyval::{Grammar, Props};
 use crate::location::{Located, Location};
 use crate::options;
 
-use super::{Config, Info};
+use super::{Config, Info, boot};
 
 /// `-machine`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,12 +59,11 @@ pub(super) fn machine(props: Props, config: &mut Config) -> Result<(), OptError>
             });
         }
     }
-    let later = [
-        ("initrd", "initrd"),
-        ("dtb", "dtb"),
-        ("firmware", "bios"),
-        ("shim", "shim"),
-    ];
+    config.bios = props.text("firmware");
+    config.initrd = props.text("initrd");
+    config.dtb = props.text("dtb");
+    boot::machine_flash(&props, config)?;
+    let later = [("shim", "shim")];
     for (key, option) in later {
         if let (Some(entry), Some(def)) = (props.get(key), options::find(option)) {
             let what = format!("the machine property '{key}' ({})", def.dashed());
@@ -73,7 +72,9 @@ pub(super) fn machine(props: Props, config: &mut Config) -> Result<(), OptError>
     }
     props.switch("graphics")?;
     config.machine.type_name = props.text("type");
-    config.machine.props = props.without(&["type", "kernel", "append", "accel", "graphics"]);
+    config.machine.props = props.without(&[
+        "type", "kernel", "append", "firmware", "initrd", "dtb", "pflash0", "pflash1", "accel", "graphics",
+    ]);
     Ok(())
 }
 

@@ -3,11 +3,13 @@
 //! One struct per option, beside its parser. Nothing here knows which devices or machines exist; their names and
 //! properties stay words with places ([`Props`], [`Located`]), and the machine layer judges them.
 
+pub mod boot;
 pub mod chardev;
 pub mod device;
 pub mod log;
 pub mod machine;
 pub mod monitor;
+pub mod numa;
 pub mod run;
 pub mod serial;
 #[cfg(test)]
@@ -24,11 +26,13 @@ use crate::keyval::value::{EXPECT_ID, is_id};
 use crate::location::{Located, Location, Source};
 use crate::options::Handler;
 
+pub use boot::{BlockNode, FlashOpt};
 pub use chardev::ChardevOpt;
 pub use device::{DeviceOpt, GlobalOpt, LoaderOpt, LoaderWhat, ObjectOpt};
 pub use log::{LogItem, LogOpt};
 pub use machine::{AccelOpt, CpuOpt, MachineOpt, MemoryOpt, SmpOpt};
 pub use monitor::MonitorOpt;
+pub use numa::NumaOpt;
 pub use run::{ActionOpt, NameOpt, PanicAction, RebootAction, SemihostingOpt, ShutdownAction, WatchdogAction};
 pub use serial::{SerialBackend, SerialOpt};
 pub use time::{IcountOpt, Pace, RecordReplay, RtcBase, RtcClock, RtcOpt, Shift};
@@ -72,6 +76,18 @@ pub struct Config {
     pub monitors: Vec<MonitorOpt>,
     /// `-kernel`.
     pub kernel: Option<Located<String>>,
+    /// `-bios`.
+    pub bios: Option<Located<String>>,
+    /// `-initrd`.
+    pub initrd: Option<Located<String>>,
+    /// `-dtb`.
+    pub dtb: Option<Located<String>>,
+    /// Contents of flash chips: `-drive if=pflash`, `-pflash`, `-machine pflash0=`.
+    pub flash: Vec<FlashOpt>,
+    /// `-blockdev`.
+    pub block_nodes: Vec<BlockNode>,
+    /// `-numa node`, in order.
+    pub numa: Vec<NumaOpt>,
     /// `-append`.
     pub append: Option<Located<String>>,
     /// `-nographic`.
@@ -176,6 +192,10 @@ impl Config {
             Handler::Version => self.show(Info::Version),
             Handler::Kernel => lists.machine_key("kernel", option),
             Handler::Append => lists.machine_key("append", option),
+            Handler::Bios => lists.machine_key("firmware", option),
+            Handler::Initrd => lists.machine_key("initrd", option),
+            Handler::Dtb => lists.machine_key("dtb", option),
+            Handler::Pflash => boot::pflash(option, self)?,
             Handler::Nographic => {
                 lists.machine_key("graphics", option);
                 self.nographic = Some(option.at());
@@ -227,6 +247,9 @@ impl Config {
             Handler::Mon if !asked => monitor::mon(&props, self)?,
             Handler::Trace => trace::parse(&props, self)?,
             _ if asked => self.show(Info::Help(HelpTopic::of(option.def))),
+            Handler::Drive => boot::drive(&props, self)?,
+            Handler::Blockdev => boot::blockdev(&props, self)?,
+            Handler::Numa => numa::parse(&props, self)?,
             Handler::Smp => merge(&mut lists.smp, props),
             Handler::Memory => merge(&mut lists.memory, props),
             Handler::Icount => merge(&mut lists.icount, props),

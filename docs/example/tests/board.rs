@@ -2,7 +2,10 @@
 
 use southbridge_core::machine::{Machine, Pacing};
 use southbridge_core::{ClockRate, Outcome, Properties, Registry, VirtualTime};
-use southbridge_machine::board::{BOARDS, Board, Core, Expansion, Irq, Memory, MemoryKind, Part, Unassigned};
+use southbridge_machine::board::{
+    BOARDS, Board, Core, CortexM, Description, Expansion, Irq, Memory, MemoryKind, Part, Ram, Unassigned,
+};
+use southbridge_machine::boot::Boot;
 use southbridge_machine::load::{Format, install, parse};
 use southbridge_machine::place::place;
 use southbridge_machine::{Built, Options, build};
@@ -11,42 +14,36 @@ use southbridge_machine::{Built, Options, build};
 static BOARD: Board = Board {
     name: "example",
     summary: "A Cortex-M3 with a metronome",
-    cpu: Some(Core {
+    cpu: Some(Core::CortexM(CortexM {
         model: "cortex-m3",
         irqs: 8,
         priority_bits: 3,
         systick_reference: None,
-    }),
-    clocks: &[("SYSCLK", 10_000_000)],
-    memory: &[
-        Memory {
-            name: "rom",
-            start: 0,
-            len: 4096,
-            kind: MemoryKind::Rom,
-        },
-        Memory {
-            name: "ram",
-            start: 0x2000_0000,
-            len: 4096,
-            kind: MemoryKind::Ram,
-        },
-    ],
-    parts: &[Part::new("metronome", "example-metronome", 0x4000_0000)
-        .irqs(&[("irq", 0, Irq::Line(3))])
-        .clocks(&["SYSCLK"])],
-    wires: &[],
-    plugs: &[],
-    unimplemented: &[],
+    })),
+    properties: &[],
+    pacing: Pacing::SkipIdle,
     unassigned: Unassigned::Fault,
     expansion: Expansion {
         mmio: &[],
         ram: &[],
         irqs: &[],
     },
-    ram_size: 0,
-    image_limit: 4096,
+    ram: Ram::Own,
+    boot: Boot::Vectors,
     serial_ports: 0,
+    describe: |_| Description {
+        clocks: vec![("SYSCLK", 10_000_000)],
+        memory: vec![
+            Memory::new("rom", 0, 4096, MemoryKind::Rom),
+            Memory::new("ram", 0x2000_0000, 4096, MemoryKind::Ram),
+        ],
+        parts: vec![
+            Part::new("metronome", "example-metronome", 0x4000_0000)
+                .irqs(&[("irq", 0, Irq::Line(3))])
+                .clocks(&["SYSCLK"]),
+        ],
+        ..Description::default()
+    },
 };
 // ANCHOR_END: board
 
@@ -83,7 +80,6 @@ fn example_board() -> Built {
     let mut built = build::build(machine, &BOARD, &registry, &Options::default()).expect("the board is sound");
     let program = parse(&program(), Format::Raw, 0).expect("it has contents");
     install(&mut built.machine, "guest", program).expect("it fits the ROM");
-    built.machine.pacing = Pacing::SkipIdle;
     built
 }
 

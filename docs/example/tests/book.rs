@@ -85,16 +85,17 @@ fn bytes(n: u64) -> String {
 
 fn board_table(board: &Board, registry: &Registry) -> String {
     let mut t = String::from("\n| memory | from | size | |\n|---|---|---|---|\n");
-    for m in board.memory {
+    let description = board.by_default();
+    for m in &description.memory {
         let kind = match m.kind {
-            MemoryKind::Ram => "RAM".to_owned(),
+            MemoryKind::Ram | MemoryKind::Backed(_) => "RAM".to_owned(),
             MemoryKind::Rom => "ROM for the guest".to_owned(),
             MemoryKind::MirrorOf(of) => format!("`{of}` again"),
         };
         let _ = writeln!(t, "| `{}` | {} | {} | {kind} |", m.name, address(m.start), bytes(m.len));
     }
     t += "\n| part | device | from | size | interrupts |\n|---|---|---|---|---|\n";
-    for p in board.parts {
+    for p in &description.parts {
         let region = registry.get(p.device).and_then(|d| d.regions.first());
         let (from, size) = match (p.at, region) {
             (Some(at), Some(r)) => (address(at), format!("{:#x}", r.size)),
@@ -109,7 +110,7 @@ fn board_table(board: &Board, registry: &Registry) -> String {
         );
     }
     t += "\n| not modelled | from | size |\n|---|---|---|\n";
-    for (name, at, size) in board.unimplemented {
+    for (name, at, size) in &description.unimplemented {
         let _ = writeln!(t, "| {name} | {} | {size:#x} |", address(*at));
     }
     t.push('\n');

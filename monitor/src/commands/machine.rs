@@ -46,11 +46,11 @@ pub(super) fn query_machines(cx: &mut Cx<'_>, args: QueryMachinesArgs) -> Result
         name: b.name.to_owned(),
         alias: None,
         is_default: None,
-        cpu_max: 1,
+        cpu_max: b.cpu.as_ref().map_or(1, |c| c.most().into()),
         hotpluggable_cpus: false,
         numa_mem_supported: false,
         deprecated: false,
-        default_cpu_type: b.cpu.as_ref().map(|c| tree::cpu_type(c.model)),
+        default_cpu_type: b.cpu.as_ref().and_then(|c| c.models().first().map(|m| tree::cpu_type(m))),
         default_ram_id: None,
         acpi: false,
         compat_props: args.compat_props.filter(|wanted| *wanted).map(|_| Vec::new()),
@@ -82,7 +82,7 @@ pub(super) fn query_cpus_fast(cx: &mut Cx<'_>) -> Result<Vec<CpuInfoFast>> {
 }
 
 pub(super) fn query_cpu_definitions(cx: &mut Cx<'_>) -> Result<Vec<CpuDefinitionInfo>> {
-    let mut models: Vec<&str> = BOARDS.iter().filter_map(|b| Some(b.cpu.as_ref()?.model)).collect();
+    let mut models: Vec<&str> = BOARDS.iter().filter_map(|b| b.cpu.as_ref()).flat_map(|c| c.models().to_vec()).collect();
     models.sort_unstable();
     models.dedup();
     let arm = matches!(cx.world.facts.target, SysEmuTarget::Arm | SysEmuTarget::Aarch64);
@@ -104,7 +104,7 @@ pub(super) fn query_iothreads(_cx: &mut Cx<'_>) -> Result<Vec<IOThreadInfo>> {
 
 /// The memory that `-m` sizes: the board's largest, where it has such.
 pub(super) fn query_memdev(cx: &mut Cx<'_>) -> Result<Vec<Memdev>> {
-    let size = cx.world.layout.board.ram_size;
+    let size = cx.world.layout.choices.ram;
     let ram = cx
         .machine
         .ram
@@ -125,7 +125,7 @@ pub(super) fn query_memdev(cx: &mut Cx<'_>) -> Result<Vec<Memdev>> {
 }
 
 pub(super) fn query_memory_size_summary(cx: &mut Cx<'_>) -> Result<MemoryInfo> {
-    let board = cx.world.layout.board.ram_size;
+    let board = cx.world.layout.choices.ram;
     let all = cx.machine.ram.iter().map(|(_, block)| block.len()).sum();
     Ok(MemoryInfo {
         base_memory: if board == 0 { all } else { board },

@@ -2,8 +2,8 @@
 
 use southbridge_core::system::WatchdogPolicy;
 use southbridge_core::{MachineEvent, RunState as State};
+use southbridge_machine::Layout;
 use southbridge_machine::board::Irq;
-use southbridge_machine::build::irq_sink;
 
 use super::{Result, refuse};
 use crate::Cx;
@@ -54,10 +54,10 @@ pub(super) fn system_powerdown(cx: &mut Cx<'_>) -> Result<()> {
 
 /// A pulse on the NMI input.
 pub(super) fn inject_nmi(cx: &mut Cx<'_>) -> Result<()> {
-    if cx.machine.cpus.is_empty() {
+    let Some(sink) = cx.world.layout.irq_sink(Irq::Nmi) else {
         return refuse("this machine has no processor that could take an NMI");
-    }
-    cx.machine.sys.pulse(irq_sink(Irq::Nmi));
+    };
+    cx.machine.sys.pulse(sink);
     Ok(())
 }
 
@@ -66,24 +66,24 @@ pub(super) fn set_action(cx: &mut Cx<'_>, args: SetActionArgs) -> Result<()> {
     let action = &mut cx.world.action;
     action.panic = args.panic.unwrap_or(action.panic);
     if let Some(watchdog) = args.watchdog {
-        cx.machine.sys.watchdog = watchdog_policy(watchdog);
+        cx.machine.sys.watchdog = watchdog_policy(watchdog, &cx.world.layout);
     }
     Ok(())
 }
 
-fn watchdog_policy(action: WatchdogAction) -> WatchdogPolicy {
+fn watchdog_policy(action: WatchdogAction, layout: &Layout) -> WatchdogPolicy {
     match action {
         WatchdogAction::Reset => WatchdogPolicy::Reset,
         // No board here has a power button that its guest listens to.
         WatchdogAction::Shutdown | WatchdogAction::Poweroff => WatchdogPolicy::Poweroff,
         WatchdogAction::Pause => WatchdogPolicy::Pause,
-        WatchdogAction::InjectNmi => WatchdogPolicy::Nmi(irq_sink(Irq::Nmi)),
+        WatchdogAction::InjectNmi => layout.irq_sink(Irq::Nmi).map_or(WatchdogPolicy::Ignore, WatchdogPolicy::Nmi),
         WatchdogAction::Debug => WatchdogPolicy::Tell,
         WatchdogAction::None => WatchdogPolicy::Ignore,
     }
 }
 
 pub(super) fn watchdog_set_action(cx: &mut Cx<'_>, args: WatchdogSetActionArgs) -> Result<()> {
-    cx.machine.sys.watchdog = watchdog_policy(args.action);
+    cx.machine.sys.watchdog = watchdog_policy(args.action, &cx.world.layout);
     Ok(())
 }

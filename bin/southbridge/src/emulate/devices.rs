@@ -10,6 +10,7 @@ use southbridge_core::property::parse_value;
 use southbridge_core::{CreateError, LineDirection, LogItems, PropKind, PropValue, Property, Registry};
 use southbridge_machine::add::{self, AddError, Spec, Surroundings, expectation};
 use southbridge_machine::board::Board;
+use southbridge_machine::objects::Objects;
 use southbridge_machine::pci::PciError;
 use southbridge_machine::place::{Place, PlaceError, PlugError};
 use southbridge_machine::{Built, later, registry};
@@ -122,13 +123,14 @@ pub(crate) fn globals(config: &Config) -> Result<Vec<(String, String, PropValue)
 ///
 /// # Errors
 /// When one is refused or finds no place.
-pub(crate) fn add(config: &Config, built: &mut Built, chardevs: &Chardevs) -> Result<(), OptError> {
+pub(crate) fn add(config: &Config, built: &mut Built, chardevs: &Chardevs, objects: &Objects) -> Result<(), OptError> {
     let registry = registry();
     let globals = globals(config)?;
     let around = Surroundings {
         registry: &registry,
         globals: &globals,
         chardev: &|id| chardevs.get(id),
+        memdev: &|id| objects.memory(id).map(|m| m.0),
     };
     for device in devices(config) {
         for entry in device.props.entries() {

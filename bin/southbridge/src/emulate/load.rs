@@ -4,6 +4,7 @@ use southbridge_cli::config::{LoaderOpt, LoaderWhat};
 use southbridge_cli::error::ErrorKind;
 use southbridge_cli::{Config, Located, OptError};
 use southbridge_machine::Built;
+use southbridge_machine::boot::{Bios, Boot, BootError, File, Files, Word};
 use southbridge_machine::load::{self, Format, Program};
 use std::io::Read;
 
@@ -14,14 +15,82 @@ const MAX_FILE: u64 = 1 << 30;
 ///
 /// # Errors
 /// When a file cannot be read, is damaged, or does not fit the board.
-pub(crate) fn kernel_and_images(config: &Config, built: &mut Built) -> Result<(), OptError> {
-    if let Some(path) = &config.kernel {
-        let program = read_program(path, Format::Detect, 0)?;
-        install(built, path, program)?;
+pub(crate) fn kernel_and_images(config: &Config, built: &mut Built) -> Result<Loaded, OptError> {
+    match built.board.boot {
+        Boot::Firmware(boot) => {
+            let files = files(config)?;
+            let booted = boot(built, &files).map_err(|e| marked(config, &e))?;
+            if let Some(path) = config.machine.props.text("dumpdtb") {
+                dump(&path, &booted.tree)?;
+                return Ok(Loaded::Done);
+            }
+        }
+        Boot::Vectors => {
+            if let Some(path) = &config.kernel {
+                let program = read_program(path, Format::Detect, 0)?;
+                install(built, path, program)?;
+            }
+        }
     }
     for device in config.devices.iter().filter(|d| d.driver.value == LoaderOpt::DRIVER) {
         one(&LoaderOpt::from_device(device)?, built, &device.driver)?;
     }
+    Ok(Loaded::Ready)
+}
+
+/// What is to be done with the machine now.
+pub(crate) enum Loaded {
+    /// It can run.
+    Ready,
+    /// Nothing more: the user wanted something else than a run.
+    Done,
+}
+
+/// Everything that a board starts from.
+fn files(config: &Config) -> Result<Files, OptError> {
+    let file = |path: &Located<String>| {
+        let contents = read(path)?;
+        let name = path.value.clone();
+        Ok::<_, OptError>(File { name, contents })
+    };
+    let optional = |path: &Option<Located<String>>| path.as_ref().map(file).transpose();
+    Ok(Files {
+        bios: match &config.bios {
+            None => Bios::Default,
+            Some(b) if b.value == "default" => Bios::Default,
+            Some(b) if b.value == "none" => Bios::None,
+            Some(b) => Bios::File(file(b)?),
+        },
+        kernel: optional(&config.kernel)?,
+        initrd: optional(&config.initrd)?,
+        append: config.append.as_ref().map(|a| a.value.clone()),
+        dtb: optional(&config.dtb)?,
+        flash: config.flash.iter().any(|f| f.unit == 0),
+    })
+}
+
+/// The error at the word that caused it.
+fn marked(config: &Config, error: &BootError) -> OptError {
+    let kind = ErrorKind::Refused { why: error.to_string() };
+    let BootError::File { word, .. } = error else {
+        return OptError::nowhere(kind);
+    };
+    let at = match word {
+        Word::Bios => config.bios.as_ref().map(|w| w.at.clone()),
+        Word::Kernel => config.kernel.as_ref().map(|w| w.at.clone()),
+        Word::Initrd => config.initrd.as_ref().map(|w| w.at.clone()),
+        Word::Dtb => config.dtb.as_ref().map(|w| w.at.clone()),
+        Word::Memory => config.memory.size.as_ref().map(|w| w.at.clone()),
+    };
+    match at {
+        Some(at) => OptError::new(kind, at),
+        None => OptError::nowhere(kind),
+    }
+}
+
+fn dump(path: &Located<String>, tree: &[u8]) -> Result<(), OptError> {
+    std::fs::write(&path.value, tree).map_err(|e| io_error("write", path, &e))?;
+    crate::say::tell(&format!("the device tree is in '{}'", path.value));
     Ok(())
 }
 
@@ -62,6 +131,7 @@ fn one(loader: &LoaderOpt, built: &mut Built, driver: &Located<String>) -> Resul
                 entry: None,
                 end: None,
                 format: "value",
+                made_for: None,
             };
             install(built, driver, program)
         }
@@ -73,18 +143,8 @@ fn one(loader: &LoaderOpt, built: &mut Built, driver: &Located<String>) -> Resul
 }
 
 /// Regular files only: a FIFO or a terminal could keep the program waiting for ever.
-fn read_program(path: &Located<String>, format: Format, raw_at: u64) -> Result<Program, OptError> {
-    let io = |e: std::io::Error| {
-        let error = southbridge_cli::argv::io_reason(&e);
-        OptError::new(
-            ErrorKind::Io {
-                action: "read".into(),
-                path: path.value.clone(),
-                error,
-            },
-            path.at.clone(),
-        )
-    };
+fn read(path: &Located<String>) -> Result<Vec<u8>, OptError> {
+    let io = |e: std::io::Error| io_error("read", path, &e);
     let refused = |why: String| OptError::new(ErrorKind::Refused { why }, path.at.clone());
     let about = std::fs::metadata(&path.value).map_err(io)?;
     if !about.is_file() {
@@ -103,13 +163,31 @@ fn read_program(path: &Located<String>, format: Format, raw_at: u64) -> Result<P
         .take(MAX_FILE)
         .read_to_end(&mut contents)
         .map_err(io)?;
-    load::parse(&contents, format, raw_at).map_err(|e| refused(format!("'{}': {e}", path.value)))
+    Ok(contents)
+}
+
+fn io_error(action: &str, path: &Located<String>, error: &std::io::Error) -> OptError {
+    let kind = ErrorKind::Io {
+        action: action.into(),
+        path: path.value.clone(),
+        error: southbridge_cli::argv::io_reason(error),
+    };
+    OptError::new(kind, path.at.clone())
+}
+
+fn read_program(path: &Located<String>, format: Format, raw_at: u64) -> Result<Program, OptError> {
+    load::parse(&read(path)?, format, raw_at).map_err(|e| refused(path, &e))
+}
+
+fn refused(path: &Located<String>, error: &load::LoadError) -> OptError {
+    let why = format!("'{}': {error}", path.value);
+    OptError::new(ErrorKind::Refused { why }, path.at.clone())
 }
 
 fn install(built: &mut Built, path: &Located<String>, program: Program) -> Result<(), OptError> {
     built.program_end = program.end.or(built.program_end);
-    load::install(&mut built.machine, &path.value, program).map_err(|e| {
-        let why = format!("'{}': {e}", path.value);
-        OptError::new(ErrorKind::Refused { why }, path.at.clone())
-    })
+    if let Some(core) = &built.board.cpu {
+        load::check_isa(&program, core.isa()).map_err(|e| refused(path, &e))?;
+    }
+    load::install(&mut built.machine, &path.value, program).map_err(|e| refused(path, &e))
 }

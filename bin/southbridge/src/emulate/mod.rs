@@ -23,7 +23,7 @@ use southbridge_core::machine::Policy;
 use southbridge_core::system::WatchdogPolicy;
 use southbridge_core::{ClockRate, Machine, Outcome};
 use southbridge_machine::board::Irq;
-use southbridge_machine::{Built, build};
+use southbridge_machine::{Built, Layout, build};
 
 /// Builds and runs the machine that `config` describes; gives the exit status.
 ///
@@ -49,15 +49,17 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     let signals = signals::Signals::catch(&machine).map_err(board::no_host)?;
     let objects = objects::start(config, &mut machine)?;
     let mut chardevs = chardevs::open(config, board, &mut machine, &signals)?;
-    let mut built = board::build(machine, board, config, &board_options, &chardevs)?;
-    devices::add(config, &mut built, &chardevs)?;
-    load::kernel_and_images(config, &mut built)?;
+    let mut built = board::build(machine, board, config, board_options, &chardevs, &objects)?;
+    devices::add(config, &mut built, &chardevs, &objects)?;
+    if let load::Loaded::Done = load::kernel_and_images(config, &mut built)? {
+        return Ok(0);
+    }
     semihosting::attach(config, &mut built, &chardevs)?;
     time::apply(config, &mut built.machine);
     qtest::attach(config, &mut built, &mut chardevs)?;
     gdb::attach(config, &mut built, &mut chardevs)?;
-    apply_policy(config, &mut built.machine);
     let Built { mut machine, layout } = built;
+    apply_policy(config, &mut machine, &layout);
     let saved = migration::attach(config, board, &mut machine);
     monitor::attach(
         config,
@@ -80,7 +82,7 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     Ok(status)
 }
 
-fn apply_policy(config: &Config, machine: &mut Machine) {
+fn apply_policy(config: &Config, machine: &mut Machine, layout: &Layout) {
     machine.policy = Policy {
         reset_ends: config.action.reboot == RebootAction::Shutdown,
         shutdown_pauses: config.action.shutdown == ShutdownAction::Pause,
@@ -90,7 +92,9 @@ fn apply_policy(config: &Config, machine: &mut Machine) {
         // These boards have no way to ask the guest for it, so it is switched off.
         WatchdogAction::Shutdown | WatchdogAction::Poweroff => WatchdogPolicy::Poweroff,
         WatchdogAction::Pause => WatchdogPolicy::Pause,
-        WatchdogAction::InjectNmi => WatchdogPolicy::Nmi(build::irq_sink(Irq::Nmi)),
+        WatchdogAction::InjectNmi => layout
+            .irq_sink(Irq::Nmi)
+            .map_or(WatchdogPolicy::Ignore, WatchdogPolicy::Nmi),
         WatchdogAction::Debug => WatchdogPolicy::Tell,
         WatchdogAction::None => WatchdogPolicy::Ignore,
     };

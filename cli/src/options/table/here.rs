@@ -2,7 +2,7 @@
 
 use super::opt;
 use crate::keyval::Grammar;
-use crate::options::Category::{Boot, Character, Debug, Display, Machine, Program, Run};
+use crate::options::Category::{Boot, Character, Debug, Disk, Display, Machine, Program, Run};
 use crate::options::{Complete as C, Handler as H, OptionDef};
 
 pub(super) const TABLE: &[OptionDef] = &[
@@ -40,6 +40,11 @@ pub(super) const TABLE: &[OptionDef] = &[
         .list(Grammar::strict("cpus"), "smp-opts")
         .merges()
         .detail("Further levels: drawers, books, dies, clusters, modules. A board with one processor takes only 1."),
+    opt("numa", Machine, H::Numa, "which memory and processors are near to each other")
+        .arg("node[,memdev=ID][,mem=SIZE][,cpus=FIRST[-LAST]]...[,nodeid=N]")
+        .list(Grammar::list("type"), "numa")
+        .adds()
+        .detail("The memory of all nodes together is that of -m. Distances (dist) are not here yet."),
     opt("m", Machine, H::Memory, "size of the guest's memory")
         .arg("[size=]SIZE[,slots=N,maxmem=SIZE]")
         .list(Grammar::list("size"), "memory")
@@ -176,6 +181,23 @@ pub(super) const TABLE: &[OptionDef] = &[
     .arg("FILE")
     .complete(C::File)
     .detail("An ELF file goes where its headers say, a raw binary to the board's boot memory."),
+    opt("initrd", Boot, H::Initrd, "initial RAM disk of the kernel")
+        .arg("FILE")
+        .complete(C::File),
+    opt("dtb", Boot, H::Dtb, "device tree for the kernel, instead of the board's own")
+        .arg("FILE")
+        .complete(C::File),
+    opt("bios", Boot, H::Bios, "firmware of the board")
+        .arg("FILE")
+        .complete(C::File)
+        .detail(
+            "An ELF file or a raw binary. 'default' is what is built in; with 'none' the program starts without firmware.",
+        ),
+    opt("pflash", Boot, H::Pflash, "contents of the next flash chip of the board")
+        .arg("FILE")
+        .adds()
+        .complete(C::File)
+        .detail("The same as -drive if=pflash,format=raw,file=FILE."),
     opt(
         "append",
         Boot,
@@ -349,6 +371,16 @@ pub(super) const TABLE: &[OptionDef] = &[
     opt("qtest-log", Debug, H::QtestLog, "log the qtest protocol")
         .arg("FILE")
         .complete(C::File),
+    opt("drive", Disk, H::Drive, "contents of a flash chip (other drives come with disks)")
+        .arg("if=pflash,file=FILE[,format=raw][,unit=N][,readonly=on|off]")
+        .list(Grammar::plain(), "drive")
+        .adds()
+        .complete(C::Words(&["if=pflash"]))
+        .detail("Without 'unit' it is the next chip."),
+    opt("blockdev", Disk, H::Blockdev, "name a file for -machine pflash0= (disks come later)")
+        .arg("[driver=]file|raw,node-name=NAME,filename=FILE[,read-only=on|off]")
+        .list(Grammar::list("driver").or_json(), "blockdev")
+        .adds(),
     opt("object", Program, H::Object, "create an object")
         .arg("TYPE,id=ID[,PROPERTY=VALUE]...")
         .list(Grammar::list("qom-type").or_json(), "object")

@@ -17,7 +17,6 @@ const USB: &str = "USB";
 
 pub(super) const TABLE: &[OptionDef] = &[
     // Machine
-    later("numa", Machine, "memory and processors in NUMA nodes", PC).arg("node|dist|cpu|hmat-lb|hmat-cache[,...]"),
     later(
         "add-fd",
         Machine,
@@ -70,11 +69,7 @@ pub(super) const TABLE: &[OptionDef] = &[
     ),
     // Boot
     later("boot", Boot, "order of boot devices", DISKS).arg("[order=LETTERS][,once=LETTERS][,menu=on|off]..."),
-    later("bios", Boot, "firmware file of the board", LINUX).arg("FILE"),
-    later("pflash", Boot, "image of a flash chip", DISKS).arg("FILE"),
     later("shim", Boot, "UEFI shim that starts the kernel", LINUX).arg("FILE"),
-    later("initrd", Boot, "initial RAM disk", LINUX).arg("FILE"),
-    later("dtb", Boot, "device tree file", LINUX).arg("FILE"),
     later("option-rom", Boot, "load an option ROM", PC).arg("FILE[,bootindex=N]"),
     later("fw_cfg", Boot, "add an entry to fw_cfg", LINUX).arg("[name=]NAME,file=FILE|string=TEXT"),
     later(
@@ -124,8 +119,6 @@ pub(super) const TABLE: &[OptionDef] = &[
     later("hdc", Disk, "image of the third disk", DISKS).arg("FILE"),
     later("hdd", Disk, "image of the fourth disk", DISKS).arg("FILE"),
     later("cdrom", Disk, "image of the CD drive", DISKS).arg("FILE"),
-    later("blockdev", Disk, "create a block back end", DISKS).arg("[driver=]DRIVER,node-name=NAME[,...]"),
-    later("drive", Disk, "create a drive", DISKS).arg("[file=FILE][,if=TYPE][,...]"),
     later("mtdblock", Disk, "image of on-board flash", DISKS).arg("FILE"),
     later("sd", Disk, "image of the SD card", DISKS).arg("FILE"),
     later("snapshot", Disk, "write to temporary files", DISKS),
