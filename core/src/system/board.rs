@@ -180,6 +180,25 @@ impl System {
         self.attention = true;
     }
 
+    /// Gives a device's region another size, wherever it is mapped.
+    pub(super) fn resize_region(&mut self, device: DeviceId, region: usize, bytes: u64) {
+        let Some(r) = self.slot_mut(device).and_then(|s| s.regions.get_mut(region)) else {
+            return;
+        };
+        if r.size == bytes {
+            return;
+        }
+        r.size = bytes;
+        for m in std::mem::take(&mut r.mappings) {
+            let place = self.memory.mapping(m).map(|m| (m.start, m.priority));
+            self.memory.unmap(m);
+            if let Some((start, priority)) = place {
+                self.map_device(device, region, start, priority);
+            }
+        }
+        self.attention = true;
+    }
+
     /// A new wire.
     pub fn add_net(&mut self) -> NetId {
         self.nets.add()

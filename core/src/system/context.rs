@@ -180,6 +180,12 @@ impl Ctx<'_> {
         self.sys.attention = true;
     }
 
+    /// Gives one of this device's regions another size, when it is learned only now (memory that another process hands out). All places
+    /// where the region is mapped follow. Nothing happens if it has that size.
+    pub fn resize_region(&mut self, region: usize, bytes: u64) {
+        self.sys.resize_region(self.me, region, bytes);
+    }
+
     /// This device has changed memory of its own behind the back of the address space: CPUs that hold code from there hear of it.
     pub fn changed_memory(&mut self, block: &RamBlock, offset: u64, len: u64) {
         if block.code_hit(offset, len) {
@@ -311,6 +317,13 @@ impl Build<'_> {
     pub fn region_len(&self, region: usize) -> u64 {
         let slot = self.sys.slot(self.me);
         slot.and_then(|s| s.regions.get(region)).map_or(0, |r| r.size)
+    }
+
+    /// Puts memory behind a region, as `Ctx::back_region` does later.
+    pub fn back_region(&mut self, region: usize, block: RamBlock) {
+        if let Some(r) = self.sys.slot_mut(self.me).and_then(|s| s.regions.get_mut(region)) {
+            r.backing = Some(block);
+        }
     }
 
     /// Gives the device a read-only region beyond those of its type, with memory behind it (an expansion ROM that the user names).
