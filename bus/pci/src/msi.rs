@@ -143,23 +143,26 @@ pub struct MsixLayout {
 }
 
 impl MsixLayout {
-    /// A BAR of its own as QEMU lays it out: table at 0, pending bits in the upper half.
+    /// A BAR of its own as QEMU lays it out: table at 0, pending bits at 2048 or, if the table is longer, right behind it.
     pub const fn exclusive(bar: u8, vectors: u16) -> Self {
-        let half = Self::exclusive_size(vectors) / 2;
         Self {
             vectors,
             table_bar: bar,
             table: 0,
             pba_bar: bar,
-            pba: half as u32,
+            pba: Self::exclusive_pba(vectors),
         }
+    }
+
+    const fn exclusive_pba(vectors: u16) -> u32 {
+        let table = vectors as u32 * 16;
+        if table > 2048 { table } else { 2048 }
     }
 
     /// Bytes of such a BAR.
     pub const fn exclusive_size(vectors: u16) -> u64 {
-        let table = vectors as u64 * 16;
-        let half = if table > 2048 { table.next_power_of_two() } else { 2048 };
-        2 * half
+        let end = Self::exclusive_pba(vectors) as u64 + (vectors as u64).div_ceil(64) * 8;
+        if end > 4096 { end.next_power_of_two() } else { 4096 }
     }
 }
 
