@@ -1,6 +1,8 @@
 //! Inter-VM shared memory devices: memory that several machines see, and doorbells between them.
 
 pub mod flat;
+mod link;
+mod peers;
 
 use southbridge_core::Registry;
 

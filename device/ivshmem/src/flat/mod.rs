@@ -14,7 +14,6 @@
 //! the whole process until then); a doorbell for a vector that a peer lacks is ignored, as specified (QEMU writes to descriptor 0 of
 //! an unset notifier); memory of the wrong size, a wrong protocol version or a dying server do not end the process.
 
-mod peers;
 mod placement;
 mod state;
 #[cfg(test)]
@@ -23,21 +22,17 @@ mod tests;
 use rustix::fd::OwnedFd;
 use southbridge_core::{
     Access, Build, Category, Completion, CreateError, Ctx, Device, DeviceType, Line, LineId, LoadError, Mmio, PropKind,
-    Properties, Property, RamBlock, Region, Register, ResetPhase, SavedState, WatchId, role,
+    Properties, Property, RamBlock, Region, Register, ResetPhase, SavedState, role,
 };
-use southbridge_protocol_ivshmem::{Client, Event, Phase, regs};
+use southbridge_protocol_ivshmem::{regs, wire};
 
-use peers::{Peers, Rung};
-use southbridge_backend_chardev::{CharEvent, CharFront};
+use crate::link::{CHARDEV, Heard, Link, Rung};
 use state::{Ring, State};
 
 const VERSION: u32 = 1;
 /// Regions and the only line, by number.
 const SHMEM: usize = 1;
 const IRQ: LineId = 0;
-/// Our numbering of connections: the server, and the eventfds on which peers ring us.
-const SERVER: u32 = 0;
-const VECTORS: u32 = 1;
 
 const REGISTERS: &[Register] = &[
     Register::rw(regs::INTRMASK as u64, "INTRMASK"),
@@ -88,12 +83,7 @@ const fn property(name: &'static str, kind: PropKind, default: Option<&'static s
 }
 
 const PROPERTIES: &[Property] = &[
-    property(
-        "chardev",
-        PropKind::Backend("chardev"),
-        None,
-        "socket that leads to an ivshmem server",
-    ),
+    CHARDEV,
     property("shmem-size", PropKind::Size, Some("4M"), "size of the server's memory"),
     property(
         "irq",
@@ -129,42 +119,18 @@ const PROPERTIES: &[Property] = &[
     ),
 ];
 
-/// One connection to a server, from its first message to its end.
-#[derive(Default)]
-struct Connection {
-    client: Client<OwnedFd>,
-    peers: Peers,
-    /// Where peers ring us.
-    own: Vec<WatchId>,
-    /// Bytes that the back end may still send.
-    asked: usize,
-    /// The end has been told to the user.
-    ended: bool,
-}
-
 /// An `ivshmem-flat`.
 pub struct IvshmemFlat {
     // Fixed.
     size: u64,
-    front: CharFront,
     // The server's.
-    connection: Connection,
-    /// Counts connections, so that a late doorbell of an earlier one is known as such.
-    generation: u32,
-    /// The machine waits for the end of the greeting before its first instruction.
-    holds_start: bool,
+    link: Link,
     // Volatile.
     state: State,
 }
 
 impl IvshmemFlat {
     fn create(p: &Properties, build: &mut Build<'_>) -> Result<Box<dyn Device>, CreateError> {
-        if p.backend("chardev").is_none() {
-            return Err(CreateError::Missing {
-                property: "chardev",
-                expected: "ID (of a socket that leads to an ivshmem server)".into(),
-            });
-        }
         build.place_wish(placement::wish(p)?);
         let size = p.uint("shmem-size");
         if size == 0 || size > u64::from(u32::MAX) {
@@ -174,15 +140,11 @@ impl IvshmemFlat {
                 expected: "a size from 1 byte to less than 4G".into(),
             });
         }
-        let front = CharFront::attach(p, "chardev", SERVER, build)?;
+        let link = Link::attach(p, wire::MAX_VECTORS, build)?;
         build.region_size(SHMEM, size);
-        build.hold_start();
         Ok(Box::new(Self {
             size,
-            front,
-            connection: Connection::default(),
-            generation: 0,
-            holds_start: true,
+            link,
             state: State::new(),
         }))
     }
@@ -190,8 +152,6 @@ impl IvshmemFlat {
     fn sync(&mut self, cx: &mut Ctx<'_>) {
         cx.set_line(IRQ, self.state.line());
     }
-
-    // ----- doorbells -----------------------------------------------------------------------------------------------------------
 
     /// A peer rings us.
     fn rung(&mut self, cx: &mut Ctx<'_>) {
@@ -204,86 +164,26 @@ impl IvshmemFlat {
 
     /// We ring a peer, perhaps ourselves.
     fn ring(&mut self, doorbell: regs::Doorbell, cx: &mut Ctx<'_>) {
-        let mut rung = self.connection.peers.ring(doorbell);
-        if rung == Rung::NoPeer && self.connection.client.own_id() == Some(doorbell.peer()) {
-            rung = Rung::NoVector;
-            if usize::from(doorbell.vector()) < self.connection.own.len() {
-                events::ivshmem_flat_doorbell_out(cx, doorbell.peer().into(), doorbell.vector().into());
-                return self.rung(cx);
-            }
+        let rung = self.link.ring(doorbell);
+        let (peer, vector) = (doorbell.peer().into(), doorbell.vector().into());
+        if rung.is_heard() {
+            events::ivshmem_flat_doorbell_out(cx, peer, vector);
+        } else {
+            events::ivshmem_flat_doorbell_lost(cx, peer, vector);
         }
-        let (peer, vector) = (doorbell.peer(), doorbell.vector());
-        match rung {
-            Rung::Yes => events::ivshmem_flat_doorbell_out(cx, peer.into(), vector.into()),
-            _ => events::ivshmem_flat_doorbell_lost(cx, peer.into(), vector.into()),
-        }
-        match rung {
-            Rung::Yes => {}
-            Rung::NoPeer => cx.guest_error(format_args!("doorbell for peer {peer}, which is not there")),
-            Rung::NoVector => cx.guest_error(format_args!(
-                "doorbell for vector {vector}, which peer {peer} does not have"
-            )),
-            Rung::Failed(e) => cx.guest_error(format_args!("doorbell for peer {peer}, vector {vector}: {e}")),
+        rung.log(doorbell, cx);
+        if rung == Rung::Myself {
+            self.rung(cx);
         }
     }
 
-    // ----- the server ----------------------------------------------------------------------------------------------------------
-
-    fn on_server(&mut self, event: CharEvent, cx: &mut Ctx<'_>) {
-        match event {
-            CharEvent::Data { bytes, fds } => self.hear(&bytes, fds, cx),
-            CharEvent::Opened => self.open(cx),
-            CharEvent::Closed => self.closed(cx),
-            CharEvent::Writable | CharEvent::Break => {}
-        }
-    }
-
-    /// A new connection knows nothing of an earlier one. The memory stays until the new server hands out its own.
-    fn open(&mut self, cx: &mut Ctx<'_>) {
-        self.hang_up(cx);
-        self.connection = Connection::default();
-        self.listen(cx);
-    }
-
-    /// One message at a time, so that descriptors stay with the message they came with. What was asked for may be on its way, so more
-    /// is asked for only when it has come.
-    fn listen(&mut self, cx: &mut Ctx<'_>) {
-        let c = &mut self.connection;
-        if !c.ended && c.asked == 0 {
-            c.asked = c.client.wanted();
-            self.front.set_room(c.asked, cx);
-        }
-    }
-
-    fn hear(&mut self, bytes: &[u8], fds: Vec<OwnedFd>, cx: &mut Ctx<'_>) {
-        self.connection.asked = self.connection.asked.saturating_sub(bytes.len());
-        let mut events = Vec::new();
-        let result = self.connection.client.feed(bytes, fds, &mut events);
-        for event in events {
-            self.take(event, cx);
-        }
-        match result {
-            Ok(()) => self.listen(cx),
-            Err(violation) => self.fail(format_args!("{violation}"), cx),
-        }
-    }
-
-    fn take(&mut self, event: Event<OwnedFd>, cx: &mut Ctx<'_>) {
-        match event {
-            Event::OwnId(id) => events::ivshmem_flat_own_id(cx, id.into()),
-            Event::Surplus(_) => {}
-            Event::SharedMemory(fd) => self.map(fd, cx),
-            Event::PeerVector { peer, vector, fd } => {
-                events::ivshmem_flat_peer_joined(cx, peer.into(), vector.into());
-                if let Err(e) = self.connection.peers.add(peer, fd) {
-                    cx.warning(format_args!("vector {vector} of peer {peer} cannot be used: {e}"));
-                }
-            }
-            Event::OwnVector { vector, fd } => self.listen_on(vector, fd, cx),
-            Event::PeerGone(peer) => {
-                events::ivshmem_flat_peer_left(cx, peer.into());
-                self.connection.peers.remove(peer);
-            }
+    fn on_server(&mut self, heard: Heard, cx: &mut Ctx<'_>) {
+        match heard {
+            Heard::OwnId(id) => events::ivshmem_flat_own_id(cx, id.into()),
+            Heard::Memory(fd) => self.map(fd, cx),
+            Heard::PeerJoined { peer, vector } => events::ivshmem_flat_peer_joined(cx, peer.into(), vector.into()),
+            Heard::PeerLeft(peer) => events::ivshmem_flat_peer_left(cx, peer.into()),
+            Heard::ServerGone => events::ivshmem_flat_server_gone(cx),
         }
     }
 
@@ -304,60 +204,6 @@ impl IvshmemFlat {
         }
         cx.back_region(SHMEM, block.ok());
     }
-
-    fn listen_on(&mut self, vector: u16, fd: OwnedFd, cx: &mut Ctx<'_>) {
-        match cx.watch_notifier(fd, VECTORS, self.generation.into()) {
-            Ok(id) => self.connection.own.push(id),
-            Err(e) => cx.warning(format_args!("vector {vector} cannot be heard: {e}")),
-        }
-        // Servers introduce all others before: the device is complete with its first own vector.
-        self.release_start(cx);
-    }
-
-    /// The server went away. After a complete greeting that is allowed: peers that know each other go on ringing.
-    fn closed(&mut self, cx: &mut Ctx<'_>) {
-        events::ivshmem_flat_server_gone(cx);
-        match self.connection.client.finish() {
-            _ if self.connection.ended => {}
-            Err(violation) => self.fail(format_args!("{violation}"), cx),
-            Ok(()) => {
-                self.connection.ended = true;
-                self.release_start(cx);
-                cx.warning(format_args!(
-                    "the ivshmem server is gone: memory and known peers stay, nobody new will be heard of"
-                ));
-            }
-        }
-    }
-
-    fn fail(&mut self, why: std::fmt::Arguments<'_>, cx: &mut Ctx<'_>) {
-        if !self.connection.ended {
-            let rest = match self.connection.client.phase() {
-                Phase::Peers => "no more doorbells; the memory stays",
-                _ => "neither memory nor doorbells",
-            };
-            cx.warning(format_args!("{why} ({rest})"));
-        }
-        self.hang_up(cx);
-        self.connection.ended = true;
-        self.front.set_room(0, cx);
-        self.release_start(cx);
-    }
-
-    /// Forgets all peers and stops listening for them.
-    fn hang_up(&mut self, cx: &mut Ctx<'_>) {
-        self.generation = self.generation.wrapping_add(1);
-        self.connection.peers.clear();
-        for id in self.connection.own.drain(..) {
-            cx.drop_notifier(id);
-        }
-    }
-
-    fn release_start(&mut self, cx: &mut Ctx<'_>) {
-        if std::mem::take(&mut self.holds_start) {
-            cx.release_start();
-        }
-    }
 }
 
 impl Mmio for IvshmemFlat {
@@ -369,7 +215,7 @@ impl Mmio for IvshmemFlat {
                 self.sync(cx);
                 status
             }
-            regs::IVPOSITION => self.connection.client.own_id().map_or(u32::MAX, u32::from),
+            regs::IVPOSITION => self.link.own_id().map_or(u32::MAX, u32::from),
             _ => 0,
         };
         value.into()
@@ -391,17 +237,14 @@ impl Device for IvshmemFlat {
         match phase {
             ResetPhase::Enter => self.state = State::new(),
             ResetPhase::Hold => self.sync(cx),
-            ResetPhase::Exit => self.listen(cx),
+            ResetPhase::Exit => self.link.listen(cx),
         }
     }
 
     fn save(&self) -> SavedState {
         let Self {
             size: _,
-            front: _,
-            connection: _,
-            generation: _,
-            holds_start: _,
+            link: _,
             state,
         } = self;
         SavedState::of(VERSION, state)
@@ -419,14 +262,11 @@ impl Device for IvshmemFlat {
     }
 
     fn on_completion(&mut self, done: Completion, cx: &mut Ctx<'_>) {
-        match done.port {
-            VECTORS if done.token == u64::from(self.generation) => self.rung(cx),
-            VECTORS => {}
-            _ => {
-                if let Some(event) = CharEvent::from_completion(done) {
-                    self.on_server(event, cx);
-                }
-            }
+        if self.link.vector(&done).is_some() {
+            return self.rung(cx);
+        }
+        for heard in self.link.hear(done, cx) {
+            self.on_server(heard, cx);
         }
     }
 }

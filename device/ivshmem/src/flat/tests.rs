@@ -9,6 +9,8 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::link::VECTORS;
+use rustix::fd::OwnedFd;
 
 const MASK: u64 = regs::INTRMASK as u64;
 const STATUS: u64 = regs::INTRSTATUS as u64;

@@ -7,18 +7,11 @@ use rustix::io::Errno;
 use southbridge_protocol_ivshmem::{PeerId, regs::Doorbell};
 use std::collections::BTreeMap;
 
+use crate::link::Rung;
+
 /// The eventfds of all other peers, by id and vector. Bounded by the protocol client's limits.
 #[derive(Debug, Default)]
 pub(crate) struct Peers(BTreeMap<PeerId, Vec<OwnedFd>>);
-
-/// What became of a doorbell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rung {
-    Yes,
-    NoPeer,
-    NoVector,
-    Failed(Errno),
-}
 
 impl Peers {
     /// Takes the next vector of a peer; vectors come in order.
@@ -52,10 +45,10 @@ impl Peers {
         let mut target = [PollFd::new(fd, PollFlags::OUT)];
         // A full counter is a doorbell that has not been heard yet: it rings already.
         if poll(&mut target, Some(&Timespec::default())) == Ok(0) {
-            return Rung::Yes;
+            return Rung::Peer;
         }
         match rustix::io::write(fd, &1u64.to_ne_bytes()) {
-            Ok(_) | Err(Errno::AGAIN) => Rung::Yes,
+            Ok(_) | Err(Errno::AGAIN) => Rung::Peer,
             Err(e) => Rung::Failed(e),
         }
     }
