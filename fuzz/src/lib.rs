@@ -13,6 +13,7 @@ mod hmp;
 pub mod mutate;
 mod outside;
 mod parts;
+mod pci;
 mod program;
 
 pub use board::{board, board_state, firmware};
@@ -23,6 +24,7 @@ pub use gdb::gdb;
 pub use hmp::hmp;
 pub use outside::{qmp, qtest, stream};
 pub use parts::keys;
+pub use pci::pci_config;
 pub use program::{chardev, ivshmem_client, ivshmem_server, program};
 
 /// A target.
@@ -56,6 +58,7 @@ pub static TARGETS: &[Target] = &[
     target("stream", stream, 16384, "streams of saved machines, and recordings"),
     target("device", device, 1024, "each type of device through registers, lines, time, reset and its serial peer"),
     target("device-state", device_state, 512, "altered states loaded into each type of device"),
+    target("pci-config", pci_config, 2048, "configuration space, bridges, BARs, messages and hot-plug of PCI"),
     target("board", board, 1024, "both boards through their address space"),
     target("board-state", board_state, 256, "altered states loaded into whole boards"),
     target("firmware", firmware, 2048, "any bytes as the firmware of a whole board"),

@@ -123,6 +123,7 @@ short! {
     stream "stream" 60;
     device "device" 3000;
     device_state "device-state" 3000;
+    pci_config "pci-config" 600;
     board "board" 150;
     board_state "board-state" 60;
     firmware "firmware" 200;
