@@ -236,6 +236,12 @@ impl Ctx<'_> {
         self.sys.attention = true;
     }
 
+    /// What a real-time clock shows at the start of virtual time: nanoseconds since 1970, UTC. It comes from the host; a run that is
+    /// played again gets what it was then.
+    pub fn rtc_base_ns(&mut self) -> u64 {
+        self.ask_host(0, |cx| cx.sys.rtc_base_ns)
+    }
+
     /// Asks for power-off, with what the program should answer its caller; 0 is success.
     pub fn request_exit(&mut self, code: u16) {
         self.sys.exit_code = code;
@@ -342,11 +348,6 @@ impl Build<'_> {
             cast: None,
         });
         s.regions.len() - 1
-    }
-
-    /// What a real-time clock shows at the start of virtual time: nanoseconds since 1970, UTC.
-    pub fn rtc_base_ns(&self) -> u64 {
-        self.sys.rtc_base_ns
     }
 
     /// Says where the device's properties want it on the board.

@@ -83,8 +83,8 @@ fn heap(built: &Built) -> HeapInfo {
     }
 }
 
-/// The date at power-on.
-fn epoch(config: &Config) -> u64 {
+/// The date at power-on, in seconds since 1970.
+pub(super) fn epoch(config: &Config) -> u64 {
     match config.rtc.base {
         RtcBase::At(seconds) => u64::try_from(seconds).unwrap_or(0),
         RtcBase::Utc | RtcBase::LocalTime => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),

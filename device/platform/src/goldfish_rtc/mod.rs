@@ -65,8 +65,8 @@ pub struct GoldfishRtc {
     // Fixed.
     big_endian: bool,
     // Volatile.
-    /// What the clock is ahead of virtual time, in nanoseconds, wrapping.
-    offset: u64,
+    /// What the clock is ahead of virtual time, in nanoseconds, wrapping; `None` until power-on, when the date is asked for.
+    offset: Option<u64>,
     state: State,
 }
 
@@ -81,16 +81,16 @@ struct State {
 }
 
 impl GoldfishRtc {
-    fn create(p: &Properties, build: &mut Build<'_>) -> Result<Box<dyn Device>, CreateError> {
+    fn create(p: &Properties, _: &mut Build<'_>) -> Result<Box<dyn Device>, CreateError> {
         Ok(Box::new(Self {
             big_endian: p.bool("big-endian"),
-            offset: build.rtc_base_ns(),
+            offset: None,
             state: State::default(),
         }))
     }
 
     fn time(&self, cx: &Ctx<'_>) -> u64 {
-        cx.now().0.wrapping_add(self.offset)
+        cx.now().0.wrapping_add(self.offset.unwrap_or(0))
     }
 
     /// The line and the timer follow from the state. An alarm whose time has come by then rings at once.
@@ -111,7 +111,8 @@ impl GoldfishRtc {
 
     fn set_time(&mut self, change: impl FnOnce(u64) -> u64, cx: &Ctx<'_>) {
         let now = self.time(cx);
-        self.offset = self.offset.wrapping_add(change(now).wrapping_sub(now));
+        let offset = self.offset.unwrap_or(0);
+        self.offset = Some(offset.wrapping_add(change(now).wrapping_sub(now)));
     }
 
     fn order(&self, value: u32) -> u32 {
@@ -169,7 +170,12 @@ impl Device for GoldfishRtc {
     fn reset(&mut self, phase: ResetPhase, cx: &mut Ctx<'_>) {
         match phase {
             ResetPhase::Enter => self.state = State::default(),
-            ResetPhase::Hold => self.sync(cx),
+            ResetPhase::Hold => {
+                if self.offset.is_none() {
+                    self.offset = Some(cx.rtc_base_ns());
+                }
+                self.sync(cx);
+            }
             ResetPhase::Exit => {}
         }
     }

@@ -54,6 +54,7 @@ fn the_guest_sets_it_and_a_reset_leaves_it() {
     b.write32(TIME_LOW, 9);
     assert_eq!(time(&mut b), 7 << 32 | 9);
     b.advance_ns(10);
+    b.sys.rtc_base_ns = 0;
     b.sys.reset();
     assert_eq!(time(&mut b), 7 << 32 | 19);
 }
@@ -130,4 +131,27 @@ fn the_date_is_saved() {
     let mut b = bench();
     b.sys.with_device(b.device, |d, _| d.load(&saved)).unwrap().unwrap();
     assert_eq!(time(&mut b), time(&mut a));
+}
+
+/// A system with the clock at address 0, not switched on yet.
+fn off(base: u64) -> System {
+    let mut sys = System::new(ClockRate::Hz(1_000_000_000)).unwrap();
+    sys.rtc_base_ns = base;
+    let id = sys.add_device(&TYPE, None, Properties::default(), &[]).unwrap();
+    sys.map_device(id, 0, 0, 0);
+    sys
+}
+
+#[test]
+fn a_run_that_is_played_again_has_the_date_of_then() {
+    let mut then = off(BASE);
+    then.tape.record();
+    then.reset();
+    let heard: Vec<_> = then.tape.entries().cloned().collect();
+    let mut now = off(2 * BASE);
+    let end = now.moment();
+    now.tape.play(heard, end);
+    now.reset();
+    assert_eq!(now.read(TIME_LOW, 4), then.read(TIME_LOW, 4));
+    assert_eq!(now.read(TIME_HIGH, 4), Ok(BASE >> 32));
 }
