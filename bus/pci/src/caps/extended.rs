@@ -141,7 +141,7 @@ impl ExtendedCapability for Ats {
     }
 }
 
-/// Data object exchange (7.9.24): the registers of the mailbox; what goes through it is [`crate::doe::Doe`].
+/// Data object exchange (7.9.24): the layout of the mailbox's registers. Objects do not go through it yet: it is never ready.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DataObjectExchange {
     /// MSI or MSI-X vector that tells of an answer, if any.
@@ -161,7 +161,7 @@ impl ExtendedCapability for DataObjectExchange {
     }
 }
 
-/// Single-root I/O virtualization (SR-IOV 1.1, section 3.3).
+/// Single-root I/O virtualization (SR-IOV 1.1, section 3.3): the layout of its registers. Virtual functions themselves are not routed yet.
 #[derive(Debug, Clone, Copy)]
 pub struct Sriov {
     /// Device id of virtual functions.
