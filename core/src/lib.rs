@@ -22,6 +22,7 @@ pub mod property;
 pub mod region;
 pub mod registry;
 pub mod saved;
+pub mod stderr;
 pub mod system;
 pub mod tape;
 pub mod trace;

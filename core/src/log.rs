@@ -1,6 +1,9 @@
 //! The log that `-d ITEMS` and `-D FILE` switch on.
 
+use std::fmt::Write as _;
 use std::io::Write;
+
+use crate::stderr::Stderr;
 
 bitflags::bitflags! {
     /// What is written to the log; names as in `-d`.
@@ -28,14 +31,17 @@ pub struct Log {
     items: LogItems,
     sink: Box<dyn Write + Send>,
     warnings: Box<dyn Write + Send>,
+    line: String,
 }
 
 impl Default for Log {
     fn default() -> Self {
+        let stderr = Stderr::default();
         Self {
             items: LogItems::empty(),
-            sink: Box::new(std::io::stderr()),
-            warnings: Box::new(std::io::stderr()),
+            sink: Box::new(stderr.clone()),
+            warnings: Box::new(stderr),
+            line: String::new(),
         }
     }
 }
@@ -72,7 +78,7 @@ impl Log {
 
     /// Writes a line that the user should read whatever `-d` says: something of the host's side fails.
     pub fn warning(&mut self, text: std::fmt::Arguments<'_>) {
-        let _ = writeln!(self.warnings, "warning: {text}");
+        let _ = self.warnings.write_all(format!("warning: {text}\n").as_bytes());
     }
 
     /// Whether any of `items` is on; callers test before they format.
@@ -83,6 +89,8 @@ impl Log {
 
     /// Writes one line. A log that cannot be written is not the guest's trouble, so errors are dropped.
     pub fn line(&mut self, text: std::fmt::Arguments<'_>) {
-        let _ = writeln!(self.sink, "{text}");
+        self.line.clear();
+        let _ = writeln!(self.line, "{text}");
+        let _ = self.sink.write_all(self.line.as_bytes());
     }
 }
