@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io;
 
-use crate::chardev::{Chardev, Common};
+use crate::chardev::{Chardev, Common, Replacement};
 use crate::error::CharError;
 use crate::front::CharHandle;
 use crate::kind::hub::{HUB_PARTS, Hub};
@@ -207,6 +207,49 @@ impl Chardevs {
     /// All ids with their back ends, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, BackendId)> {
         self.ids.iter().map(|(k, v)| (k.as_str(), *v))
+    }
+
+    /// Gives a back end another kind or other options; who uses it goes on with the new one. If the new one cannot be opened, the old
+    /// one stays.
+    ///
+    /// # Errors
+    /// As [`Chardevs::open`], and where the users of the old one cannot do with another.
+    pub fn change<'t>(
+        &mut self,
+        host: &mut Host,
+        kind: &str,
+        id: &str,
+        pairs: impl IntoIterator<Item = (&'t str, &'t str)>,
+    ) -> Result<(), CharError> {
+        let kind = kind::find(kind)?;
+        let options = kind::parse(kind, pairs)?;
+        let conflict = |why: &str| CharError::Conflict {
+            option: "id",
+            why: format!("names '{id}', which {why}"),
+        };
+        let Maker::Link(make) = kind.maker else {
+            return Err(conflict("cannot become a shared chardev or a hub"));
+        };
+        let Some((chardev, mut cx)) = self.get(id).and_then(|b| host.get::<Chardev>(b)) else {
+            return Err(conflict("is no chardev"));
+        };
+        if let Some(why) = chardev.fixed() {
+            return Err(conflict(why));
+        }
+        let logs = open_log(&options)?.into_iter().collect();
+        let mut inbox = VecDeque::new();
+        let link = make(&mut Make {
+            options: &options,
+            id,
+            inbox: &mut inbox,
+        })?;
+        let new = Replacement {
+            kind: kind.name,
+            link,
+            logs,
+            inbox,
+        };
+        chardev.replace(new, &mut cx)
     }
 
     /// Closes a back end and forgets its id.

@@ -1,5 +1,6 @@
 //! One character back end: what all kinds have in common, over the [`Link`] of one kind.
 
+mod change;
 mod fronts;
 pub(crate) mod output;
 mod receiving;
@@ -10,6 +11,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::fs::File;
 
+pub(crate) use self::change::Replacement;
 pub use self::fronts::AttachError;
 use self::fronts::Front;
 pub(crate) use self::fronts::{FrontId, Sink};
