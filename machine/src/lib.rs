@@ -9,11 +9,13 @@ pub mod boot;
 pub mod build;
 mod fault;
 pub mod fdt;
+pub mod help;
 pub mod later;
 pub mod load;
 pub mod objects;
 pub mod pci;
 pub mod place;
+pub mod qom;
 
 pub use add::{AddError, Added, Spec, add_device, remove_device};
 pub use board::{BOARDS, Board};

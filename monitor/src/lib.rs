@@ -114,7 +114,7 @@ pub(crate) fn run(
     let schema = schema::schema();
     let command = schema.command(name).ok_or_else(|| commands::unknown(name))?;
     if out_of_band && !command.out_of_band {
-        return Err(Error::generic(format!("'{name}' cannot be run out of band")));
+        return Err(Error::generic(format!("The command {name} does not support OOB")));
     }
     schema::check_arguments(schema, name, &arguments).map_err(Error::generic)?;
     let answer = commands::dispatch(cx, name, arguments.into())?;

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 use southbridge_backend_chardev::Chardevs;
 use southbridge_core::{Machine, MachineEvent, Outcome, PropValue, Registry, RunState};
-use southbridge_machine::{Layout, objects::Objects};
+use southbridge_machine::{Layout, objects::Objects, qom};
 use southbridge_migration::{Capability, Migration, Snapshots, Status};
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,6 +48,10 @@ pub struct World {
     pub facts: Facts,
     /// What stands where.
     pub layout: Layout,
+    /// What the machine was told at its start, as its properties have it. They may be changed, which changes nothing else.
+    pub(crate) notes: BTreeMap<String, Value>,
+    /// The object tree's names for it.
+    places: OnceCell<Vec<(String, qom::Thing)>>,
     /// All device types.
     pub registry: Registry,
     /// `-global`.
@@ -73,12 +78,32 @@ pub struct World {
     pub(crate) events: VecDeque<(&'static str, Map<String, Value>)>,
 }
 
+fn notes(facts: &Facts) -> BTreeMap<String, Value> {
+    let texts = [("kernel", facts.kernel.as_str()), ("append", facts.append.as_str())];
+    let empty = ["initrd", "dtb", "dumpdtb", "dt-compatible", "firmware"].map(|name| (name, ""));
+    let texts = texts.into_iter().chain(empty).map(|(name, text)| (name, Value::from(text)));
+    let switches = [
+        ("graphics", true),
+        ("usb", false),
+        ("dump-guest-core", true),
+        ("mem-merge", true),
+        ("suppress-vmdesc", false),
+        ("aux-ram-share", false),
+    ];
+    let switches = switches.map(|(name, on)| (name, Value::from(on)));
+    let numbers = [("phandle-start", Value::from(0))];
+    let all = texts.chain(switches).chain(numbers);
+    all.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 impl World {
     /// The surroundings of a machine.
     pub fn new(facts: Facts, layout: Layout, registry: Registry, chardevs: Chardevs, objects: Objects) -> Self {
         let snapshots = Snapshots::new(layout.board.name, None);
         Self {
+            notes: notes(&facts),
             facts,
+            places: OnceCell::new(),
             layout,
             registry,
             globals: Vec::new(),
@@ -102,6 +127,11 @@ impl World {
             ending: false,
             events: VecDeque::new(),
         }
+    }
+
+    /// Where the things of the board are in the object tree.
+    pub(crate) fn places(&self, machine: &Machine) -> &[(String, qom::Thing)] {
+        self.places.get_or_init(|| qom::places(&self.layout, machine))
     }
 
     /// Lets clients send the machine away, and tells them how far it is.

@@ -8,17 +8,15 @@ mod log;
 mod path;
 
 pub use log::Log;
-pub use path::{Lines, find_lines};
+pub use path::{Places, Target};
 
 use southbridge_backend_chardev::{CharEvent, CharHandle};
 use southbridge_core::line::Tap;
-use southbridge_core::{Attendant, ClockRate, CpuId, Machine, System, VirtualTime};
+use southbridge_core::{Attendant, ClockRate, CpuId, LineDirection, Machine, System, VirtualTime};
+use southbridge_machine::qom::NMI_LINE;
 use std::collections::VecDeque;
 
 use southbridge_protocol_qtest::{Lines as Splitter, MAX_DATA, Refusal, Request, answer, parse};
-
-/// Board parts by name, for object paths that speak of the board's own names.
-pub type Parts = Vec<(String, southbridge_core::DeviceId)>;
 
 /// The server on one channel.
 pub struct Qtest {
@@ -33,20 +31,22 @@ pub struct Qtest {
 /// What the requests of one client share; also the in-process form without a channel.
 #[derive(Default)]
 pub struct Session {
-    parts: Parts,
+    places: Places,
     levels: Vec<bool>,
+    /// The device whose lines are watched.
+    watched: Option<Target>,
 }
 
 impl Qtest {
-    /// A server on a channel; `parts` are the names of the board's devices.
-    pub fn new(channel: CharHandle, log: Log, parts: Parts) -> Self {
+    /// A server on a channel; `places` are the object tree's paths of the board's devices.
+    pub fn new(channel: CharHandle, log: Log, places: Places) -> Self {
         Self {
             channel,
             lines: Splitter::default(),
             requests: VecDeque::new(),
             out: Vec::new(),
             log,
-            session: Session::new(parts),
+            session: Session::new(places),
         }
     }
 
@@ -81,6 +81,7 @@ impl Qtest {
             CharEvent::Data { bytes, .. } => self.requests.extend(self.lines.feed(&bytes)),
             CharEvent::Opened => {
                 self.session.levels.clear();
+                self.session.watched = None;
                 self.log.opened();
             }
             CharEvent::Closed => {
@@ -112,11 +113,11 @@ pub fn take_over(machine: &mut Machine) {
 }
 
 impl Session {
-    /// A session that knows these parts of the board.
-    pub fn new(parts: Parts) -> Self {
+    /// A session that knows where the board's devices are in the object tree.
+    pub fn new(places: Places) -> Self {
         Self {
-            parts,
-            levels: Vec::new(),
+            places,
+            ..Self::default()
         }
     }
 
@@ -197,42 +198,61 @@ impl Session {
         }
     }
 
-    fn intercept(&self, sys: &mut System, path: &str, outputs: bool, name: Option<&str>) -> String {
-        let Some(lines) = find_lines(sys, &self.parts, path, outputs, name) else {
+    /// Watches the lines of one device; asking for that device again changes nothing.
+    fn intercept(&mut self, sys: &mut System, path: &str, outputs: bool, name: Option<&str>) -> String {
+        let Some(target) = path::find(sys, &self.places, path) else {
             return "FAIL Unknown device".into();
         };
-        let tap = match lines {
-            Lines::Cpu if !outputs => Tap::Cpu(CpuId(0)),
-            Lines::Device { device, first, count } if outputs && count > 0 => Tap::Outputs(device, first, count),
-            Lines::Device { device, count, .. } if !outputs && count > 0 => Tap::Inputs(device),
-            _ => return "FAIL No intercepts installed".into(),
-        };
-        if sys.tapped.tap == Tap::Off {
-            sys.tapped.tap = tap;
-        } else if sys.tapped.tap != tap {
-            return "FAIL IRQ intercept already enabled".into();
+        if name.is_some() && !outputs {
+            return "FAIL Interception of named in-GPIOs not yet supported".into();
         }
+        match self.watched {
+            Some(watched) if watched == target => return answer::OK.into(),
+            Some(_) => return "FAIL IRQ intercept already enabled".into(),
+            None => {}
+        }
+        let tap = match target {
+            Target::Cpu if !outputs => Some(Tap::Cpu(CpuId(0))),
+            // The request for a reset is the processor's own affair here.
+            Target::Cpu => None,
+            Target::Device(device) if outputs => path::lines(sys, device, LineDirection::Out, name)
+                .map(|(first, count)| Tap::Outputs(device, first, count)),
+            Target::Device(device) => sys
+                .slot(device)
+                .filter(|s| !s.device_type.lines.is_empty())
+                .map(|_| Tap::Inputs(device)),
+        };
+        let Some(tap) = tap else {
+            return "FAIL No intercepts installed".into();
+        };
+        sys.tapped.tap = tap;
+        self.watched = Some(target);
         answer::OK.into()
     }
 
     fn set_irq_in(&self, machine: &mut Machine, path: &str, name: &str, number: u32, level: bool) -> String {
         let group = (name != "unnamed-gpio-in").then_some(name);
-        match find_lines(&machine.sys, &self.parts, path, false, group) {
+        match path::find(&machine.sys, &self.places, path) {
             None => "FAIL Unknown device".into(),
-            Some(Lines::Cpu) => {
+            Some(Target::Cpu) => {
+                let line = if group == Some("NMI") { NMI_LINE } else { number };
                 let sys = &mut machine.sys;
                 if let Some(cpu) = machine.cpus.first_mut() {
-                    cpu.on_line(number, level, sys);
+                    cpu.on_line(line, level, sys);
                 }
                 answer::OK.into()
             }
-            Some(Lines::Device { device, first, count }) => match u16::try_from(number) {
-                Ok(n) if n < count => {
-                    machine.sys.set_input(device, first + n, level);
-                    answer::OK.into()
+            Some(Target::Device(device)) => {
+                let lines = path::lines(&machine.sys, device, LineDirection::In, group);
+                let (first, count) = lines.unwrap_or_default();
+                match u16::try_from(number) {
+                    Ok(n) if n < count => {
+                        machine.sys.set_input(device, first + n, level);
+                        answer::OK.into()
+                    }
+                    _ => format!("FAIL '{path}' has {count} lines '{name}', not number {number}"),
                 }
-                _ => format!("FAIL '{path}' has {count} such lines, not number {number}"),
-            },
+            }
         }
     }
 }

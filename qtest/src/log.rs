@@ -19,7 +19,7 @@ impl Log {
         let seconds = self.begin.map_or(0.0, |b| b.elapsed().as_secs_f64());
         if let Some(sink) = &mut self.sink {
             // A log that cannot be written is no reason to end a test.
-            let _ = writeln!(sink, "[{tag} +{seconds:.6}]{text}");
+            let _ = sink.write_all(format!("[{tag} +{seconds:.6}]{text}\n").as_bytes());
         }
     }
 

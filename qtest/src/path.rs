@@ -1,87 +1,60 @@
 //! Which lines an object path of the protocol means.
 //!
-//! Paths are those of QEMU's object tree or the last part of one. Whole machines of that shape are the monitor's business; here it is
-//! enough to find the device: by the user's id, the board's name for the part, `device[N]`, or its type when there is one of it.
+//! Paths are those of the object tree, in whole from `/` or their last parts where only one object has them, as the monitor takes them.
+//! Only devices have lines; what else stands in the tree is no device here.
 
 use southbridge_core::{DeviceId, LineDirection, System};
+use southbridge_machine::qom::{self, Thing};
 
-/// Lines of a device or of the processor's interrupt controller.
+/// What the board's paths below `/machine` lead to.
+pub type Places = Vec<(String, Thing)>;
+
+/// A device with lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lines {
-    /// Interrupt inputs of the processor.
+pub enum Target {
+    /// The interrupt inputs of a Cortex-M processor, seen from outside it.
     Cpu,
-    /// So many lines of a device, from the first.
-    Device {
-        /// The device.
-        device: DeviceId,
-        /// First line.
-        first: u16,
-        /// How many.
-        count: u16,
-    },
+    /// A device.
+    Device(DeviceId),
 }
 
-/// Names of the interrupt controller inside the processor.
-const CONTROLLERS: [&str; 3] = ["nvic", "armv7m", "v7m"];
-
-/// Finds the lines; `None` if there is no such device. A device without such lines has a count of 0.
-pub fn find_lines(
-    sys: &System,
-    parts: &[(String, DeviceId)],
-    path: &str,
-    outputs: bool,
-    group: Option<&str>,
-) -> Option<Lines> {
-    let last = path.rsplit('/').find(|p| !p.is_empty())?;
-    if CONTROLLERS.contains(&last) {
-        return Some(Lines::Cpu);
-    }
-    let device = find_device(sys, parts, last)?;
-    let declared = sys.slot(device)?.device_type.lines;
-    let direction = if outputs { LineDirection::Out } else { LineDirection::In };
-    let of_direction = || declared.iter().filter(|l| l.direction == direction);
-    let all = of_direction().map(|l| l.count).sum();
-    let mut first = 0;
-    for line in of_direction() {
-        let unnamed = group.is_none() && matches!(line.name, "out" | "in");
-        if unnamed || group == Some(line.name) {
-            return Some(Lines::Device {
-                device,
-                first,
-                count: line.count,
-            });
-        }
-        first += line.count;
-    }
-    // Interrupt outputs of a memory-mapped device are one group there; so is everything of a device without a group of plain pins.
-    let whole = matches!(group, None | Some("sysbus-irq"));
-    Some(Lines::Device {
-        device,
-        first: 0,
-        count: if whole { all } else { 0 },
-    })
-}
-
-fn find_device(sys: &System, parts: &[(String, DeviceId)], name: &str) -> Option<DeviceId> {
-    if let Some(id) = sys.find_device(name) {
-        return Some(id);
-    }
-    if let Some((_, id)) = parts.iter().find(|(part, _)| part == name) {
-        return Some(*id);
-    }
-    let (stem, index) = match name.strip_suffix(']').and_then(|n| n.split_once('[')) {
-        Some((stem, index)) => (stem, index.parse::<usize>().ok()?),
-        None => (name, 0),
+/// Finds the device at a path; `None` if there is none, or the last parts of a path fit several.
+pub(crate) fn find(sys: &System, places: &Places, path: &str) -> Option<Target> {
+    let wanted = path.trim_matches('/');
+    let whole = path.starts_with('/');
+    let fits = |full: &str| match whole {
+        true => full == wanted,
+        false => full == wanted || full.strip_suffix(wanted).is_some_and(|rest| rest.ends_with('/')),
     };
-    if stem == "device" {
-        return sys.devices().nth(index).map(|(id, _)| id);
+    let board = places.iter().filter_map(|(path, thing)| {
+        let target = match thing {
+            Thing::Core(Some(_)) | Thing::Nvic(_) => Target::Cpu,
+            Thing::Device(id) => Target::Device(*id),
+            _ => return None,
+        };
+        fits(&format!("machine/{path}")).then_some(target)
+    });
+    let on_board = |id: &DeviceId| places.iter().any(|(_, t)| *t == Thing::Device(*id));
+    let added = sys.devices().filter(|(id, _)| !on_board(id)).filter_map(|(id, slot)| {
+        let path = format!("machine/peripheral/{}", slot.id.as_deref()?);
+        fits(&path).then_some(Target::Device(id))
+    });
+    let mut found = board.chain(added);
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
+}
+
+/// A list of lines of a device: the first among all of that direction and how many; `None` if it has no list of this name. The list
+/// without a name is there as soon as the device has such lines in either direction.
+pub(crate) fn lines(sys: &System, device: DeviceId, direction: LineDirection, name: Option<&str>) -> Option<(u16, u16)> {
+    let t = sys.slot(device)?.device_type;
+    let of = |way| qom::groups(t, way).into_iter().find(|g| g.0 == name);
+    let other = match direction {
+        LineDirection::In => LineDirection::Out,
+        LineDirection::Out => LineDirection::In,
+    };
+    match of(direction) {
+        Some((_, first, count)) => Some((first, count)),
+        None => of(other).map(|_| (0, 0)),
     }
-    let indexed = format!("{stem}{index}");
-    let part = parts.iter().find(|(part, _)| *part == indexed).map(|(_, id)| *id);
-    part.or_else(|| {
-        sys.devices()
-            .filter(|(_, s)| s.device_type.name == stem)
-            .nth(index)
-            .map(|(id, _)| id)
-    })
 }

@@ -5,11 +5,11 @@ fn board(name: &str) -> (Machine, Session) {
     let found = BOARDS.iter().find(|b| b.name == name).unwrap();
     let machine = Machine::empty(ClockRate::Hz(1)).unwrap();
     let built = build::build(machine, found, &registry(), &Options::default()).unwrap();
-    let parts = built.parts.iter().map(|(n, d)| ((*n).to_owned(), *d)).collect();
+    let places = southbridge_machine::qom::places(&built.layout, &built.machine);
     let mut machine = built.machine;
     take_over(&mut machine);
     machine.reset();
-    (machine, Session::new(parts))
+    (machine, Session::new(places))
 }
 
 /// A conversation: requests after `>`, what must come back after `<`.
@@ -65,6 +65,8 @@ fn a_timer_by_the_clock_and_its_interrupt_before_the_answer() {
         "mps2-an385",
         "
         > irq_intercept_out /machine/timer0
+        < FAIL No intercepts installed
+        > irq_intercept_out /machine/timer0 sysbus-irq
         < OK
         > writel 0x40000008 25000
         < OK
@@ -100,20 +102,24 @@ fn lines_of_pins_and_of_the_processor() {
         < OK
         > writel 0x40004410 0x01
         < OK
-        > set_irq_in gpio_a unnamed-gpio-in 0 0
+        > set_irq_in /machine/unattached/device[1] unnamed-gpio-in 0 0
         < OK
         > writel 0x40004408 0x01
         < OK
         > writel 0x4000440c 0x01
         < OK
-        > set_irq_in gpio_a unnamed-gpio-in 0 1
+        > set_irq_in /machine/unattached/device[1] unnamed-gpio-in 0 1
         < IRQ raise 0
         < OK
-        > set_irq_in gpio_a unnamed-gpio-in 9 1
-        < FAIL 'gpio_a' has 8 such lines, not number 9
+        > set_irq_in /machine/unattached/device[1] unnamed-gpio-in 9 1
+        < FAIL '/machine/unattached/device[1]' has 8 lines 'unnamed-gpio-in', not number 9
         > irq_intercept_in nobody
         < FAIL Unknown device
-        > irq_intercept_out /machine/gpio_b
+        > irq_intercept_in /machine/soc/v7m/nvic
+        < OK
+        > irq_intercept_in device[2] in
+        < FAIL Interception of named in-GPIOs not yet supported
+        > irq_intercept_out /machine/unattached/device[2]
         < FAIL IRQ intercept already enabled
         ",
     );

@@ -3,8 +3,8 @@
 use southbridge_backend_chardev as chardev;
 use southbridge_cli::command::HelpTopic;
 use southbridge_cli::{Config, Location, OptError, Personality, config, help};
-use southbridge_core::device::DeviceType;
 use southbridge_core::{PropKind, Property};
+use southbridge_machine::help as shared;
 use std::fmt::Write;
 
 use crate::emulate::{board, chardevs, devices, objects, trace};
@@ -67,26 +67,9 @@ fn cpus(config: &Config, personality: &Personality) -> Result<String, OptError> 
     Ok(out)
 }
 
-/// Devices by category, as QEMU groups them.
 fn device_list() -> String {
-    let registry = southbridge_machine::registry();
-    let mut types: Vec<&DeviceType> = registry.iter().filter(|t| t.user_creatable).collect();
-    types.sort_by_key(|t| (t.category, t.name));
-    let mut out = String::new();
-    let mut section = None;
-    for t in types {
-        if section != Some(t.category) {
-            let gap = if section.is_some() { "\n" } else { "" };
-            let _ = writeln!(out, "{gap}{}:", t.category.heading());
-            section = Some(t.category);
-        }
-        let _ = writeln!(out, "name \"{}\", bus {}, desc \"{}\"", t.name, t.bus.name(), t.summary);
-    }
-    let _ = writeln!(
-        out,
-        "\nname \"loader\", desc \"Loads a file or a value into guest memory\""
-    );
-    out
+    let types = shared::device_types(&southbridge_machine::registry());
+    format!("{types}\nname \"loader\", desc \"Loads a file or a value into guest memory\"\n")
 }
 
 const fn loader(name: &'static str, kind: PropKind, default: Option<&'static str>, help: &'static str) -> Property {
@@ -141,18 +124,7 @@ fn device_properties(name: &str) -> Result<String, OptError> {
 }
 
 fn properties<'p>(head: &str, all: impl IntoIterator<Item = &'p Property>) -> String {
-    let mut sorted: Vec<&Property> = all.into_iter().collect();
-    sorted.sort_by_key(|p| p.name);
-    let mut out = format!("{head}\n");
-    for p in sorted {
-        let kind = match p.kind {
-            PropKind::Enum(words) => words.join("|"),
-            kind => kind.name(),
-        };
-        let default = p.default.map(|d| format!(" (default: {d})")).unwrap_or_default();
-        let _ = writeln!(out, "  {:<23} - {}{default}", format!("{}=<{kind}>", p.name), p.help);
-    }
-    out
+    shared::properties(head, all)
 }
 
 #[cfg(test)]

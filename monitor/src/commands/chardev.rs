@@ -220,36 +220,31 @@ pub(super) fn chardev_add(cx: &mut Cx<'_>, args: ChardevAddArgs) -> Result<Chard
     let opened = cx.world.chardevs.open(&mut cx.machine.sys.host, kind, &args.id, pairs);
     opened.map_err(|e| Error::generic(e.to_string()))?;
     Ok(ChardevReturn {
-        pty: match kind {
-            "pty" => with(cx, &args.id, |c, _| c.describe())?
-                .strip_prefix("pty:")
-                .map(str::to_owned),
-            _ => None,
-        },
+        pty: pty(cx, &args.id, kind)?,
     })
 }
 
-/// The new back end takes the old one's name. What uses the old one would have to be told, which back ends here cannot do yet.
 pub(super) fn chardev_change(cx: &mut Cx<'_>, args: ChardevChangeArgs) -> Result<ChardevReturn> {
-    if with(cx, &args.id, |c, _| c.is_used())? {
-        return refuse(format!(
-            "chardev '{}' is in use, and changing it under its user is not possible yet",
-            args.id
-        ));
-    }
     let (kind, words) = words(cx, &args.backend)?;
-    let pairs = || words.iter().map(|(n, v)| (*n, v.as_str()));
-    southbridge_backend_chardev::find(kind)
-        .and_then(|k| southbridge_backend_chardev::parse(k, pairs()))
-        .map_err(|e| Error::generic(e.to_string()))?;
-    cx.world.chardevs.remove(&mut cx.machine.sys.host, &args.id);
-    chardev_add(
-        cx,
-        ChardevAddArgs {
-            id: args.id,
-            backend: args.backend,
-        },
-    )
+    let options: Vec<_> = words.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    change(cx, &args.id, kind, &options)?;
+    Ok(ChardevReturn { pty: pty(cx, &args.id, kind)? })
+}
+
+/// The terminal that a back end opened, if it is of that kind.
+fn pty(cx: &mut Cx<'_>, id: &str, kind: &str) -> Result<Option<String>> {
+    match kind {
+        "pty" => Ok(with(cx, id, |c, _| c.describe())?.strip_prefix("pty:").map(str::to_owned)),
+        _ => Ok(None),
+    }
+}
+
+/// Another back end takes the name of one; who used the old one uses the new one from then on.
+pub(crate) fn change(cx: &mut Cx<'_>, id: &str, kind: &str, options: &[(&str, &str)]) -> Result<()> {
+    with(cx, id, |_, _| ())?;
+    let host = &mut cx.machine.sys.host;
+    let changed = cx.world.chardevs.change(host, kind, id, options.iter().copied());
+    changed.map_err(|e| Error::generic(e.to_string()))
 }
 
 pub(super) fn chardev_remove(cx: &mut Cx<'_>, args: ChardevRemoveArgs) -> Result<()> {

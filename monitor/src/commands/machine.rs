@@ -69,7 +69,7 @@ pub(super) fn query_cpus_fast(cx: &mut Cx<'_>) -> Result<Vec<CpuInfoFast>> {
     let thread = rustix::thread::gettid().as_raw_nonzero().get();
     let cpu = |id: CpuId| CpuInfoFast {
         cpu_index: id.0.into(),
-        qom_path: tree::cpu_path(cx.machine, id),
+        qom_path: tree::cpu_path(cx.machine, cx.world, id),
         thread_id: thread.into(),
         props: None,
         by: match cx.machine.cpu(id).map(|c| c.arch().name) {

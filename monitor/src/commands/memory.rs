@@ -55,7 +55,11 @@ fn physical(cx: &mut Cx<'_>, cpu: Option<CpuId>, address: u64) -> Option<u64> {
     }
 }
 
-/// Memory only: looking at a register might change it.
+/// Memory only: looking at a register might change it. What is no memory stays as it is in `out`.
+pub(crate) fn look(cx: &mut Cx<'_>, start: u64, out: &mut [u8]) {
+    peek(cx, start, out);
+}
+
 fn peek(cx: &mut Cx<'_>, start: u64, out: &mut [u8]) {
     let last = start.saturating_add(out.len() as u64 - 1);
     for r in cx

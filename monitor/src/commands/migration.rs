@@ -4,7 +4,7 @@ use southbridge_migration::{Capability, Migration, Status};
 
 use super::{Result, refuse};
 use crate::Cx;
-use crate::schema::{
+use crate::schema::{MigrateRecoverArgs, 
     MigrateArgs, MigrateIncomingArgs, MigrateSetCapabilitiesArgs, MigrationCapability, MigrationCapabilityStatus,
     MigrationInfo, MigrationStats, MigrationStatus,
 };
@@ -95,4 +95,13 @@ pub(super) fn query_migrate_capabilities(cx: &mut Cx<'_>) -> Result<Vec<Migratio
     let state = of(cx)?.has_capability(Capability::Events);
     let capability = MigrationCapability::Events;
     Ok(vec![MigrationCapabilityStatus { capability, state }])
+}
+
+/// Machines stand while they move, so there is never anything to interrupt.
+pub(super) fn migrate_pause(_cx: &mut Cx<'_>) -> Result<()> {
+    refuse("migrate-pause needs a migration that is in its postcopy phase, and there is none")
+}
+
+pub(super) fn migrate_recover(_cx: &mut Cx<'_>, _args: MigrateRecoverArgs) -> Result<()> {
+    refuse("migrate-recover needs a migration that was paused in its postcopy phase, and there is none")
 }

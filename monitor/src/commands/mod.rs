@@ -11,6 +11,7 @@ pub(crate) mod migration;
 pub(crate) mod pci;
 pub(crate) mod qom;
 pub(crate) mod run;
+mod trace;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

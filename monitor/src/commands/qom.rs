@@ -10,7 +10,7 @@ use crate::schema::{
     ObjectDelArgs, ObjectOptions, ObjectPropertyInfo, ObjectTypeInfo, QomGetArgs, QomListArgs, QomListPropertiesArgs,
     QomListTypesArgs, QomSetArgs,
 };
-use crate::tree;
+use crate::tree::{self, Node};
 
 pub(super) fn qom_list(cx: &mut Cx<'_>, args: QomListArgs) -> Result<Vec<ObjectPropertyInfo>> {
     let node = tree::resolve(cx, &args.path)?;
@@ -19,30 +19,58 @@ pub(super) fn qom_list(cx: &mut Cx<'_>, args: QomListArgs) -> Result<Vec<ObjectP
 
 pub(super) fn qom_get(cx: &mut Cx<'_>, args: QomGetArgs) -> Result<Value> {
     let node = tree::resolve(cx, &args.path)?;
-    let found = tree::list(cx, &node).into_iter().find(|p| p.info.name == args.property);
-    match found {
-        None => refuse(format!(
-            "'{}' ({}) has no property '{}'",
-            args.path,
-            tree::type_name(cx, &node),
-            args.property
-        )),
-        Some(p) => match p.value {
-            Some(value) => Ok(value),
-            None => refuse(format!("the property '{}' has no value", args.property)),
-        },
+    match find(cx, &node, &args.property)?.value {
+        Some(value) => Ok(value),
+        None => refuse(format!("{} is not readable", owned(cx, &node, &args.property))),
     }
+}
+
+fn owned(cx: &Cx<'_>, node: &Node, property: &str) -> String {
+    format!("Property '{}.{property}'", tree::type_name(cx, node))
+}
+
+fn find(cx: &Cx<'_>, node: &Node, property: &str) -> Result<tree::Listed> {
+    let found = tree::list(cx, node).into_iter().find(|p| p.info.name == property);
+    found.ok_or_else(|| Error::generic(format!("{} not found", owned(cx, node, property))))
 }
 
 pub(super) fn qom_set(cx: &mut Cx<'_>, args: QomSetArgs) -> Result<()> {
     let node = tree::resolve(cx, &args.path)?;
-    let of = tree::type_name(cx, &node);
-    match tree::list(cx, &node).iter().any(|p| p.info.name == args.property) {
-        true => refuse(format!(
-            "the property '{}' of {of} is fixed once the object stands",
-            args.property
-        )),
-        false => refuse(format!("'{}' ({of}) has no property '{}'", args.path, args.property)),
+    let property = args.property.as_str();
+    let old = find(cx, &node, property)?;
+    let of = old.info.r#type.as_str();
+    match (&node, property) {
+        (Node::Machine, _) if cx.world.notes.contains_key(property) => {
+            let fits = match of {
+                "string" => args.value.is_string().then_some(()).ok_or("string"),
+                "bool" => args.value.is_boolean().then_some(()).ok_or("boolean"),
+                _ => args.value.is_i64().then_some(()).ok_or("integer"),
+            };
+            fits.map_err(|kind| {
+                Error::generic(format!("Invalid parameter type for '{property}', expected: {kind}"))
+            })?;
+            cx.world.notes.insert(property.to_owned(), args.value);
+            Ok(())
+        }
+        (Node::Device(_) | Node::Fixed(_), "realized") => match args.value {
+            Value::Bool(true) => Ok(()),
+            Value::Bool(false) => refuse("a device cannot be unplugged this way: use device_del"),
+            _ => refuse("Invalid parameter type for 'realized', expected: boolean"),
+        },
+        // A link that leads nowhere may lead nowhere again.
+        _ if of == "link<irq>" && args.value == "" && old.value.as_ref().is_some_and(|v| v == "") => Ok(()),
+        _ if tree::is_fixed_when_made(&node, property, of) => {
+            let of = tree::type_name(cx, &node);
+            let id = match &node {
+                Node::Device(id) => cx.machine.sys.slot(*id).and_then(|s| s.id.clone()),
+                _ => None,
+            };
+            let whose = id.map_or_else(|| "anonymous device".to_owned(), |id| format!("device '{id}'"));
+            refuse(format!(
+                "Attempt to set property '{property}' on {whose} (type '{of}') after it was realized"
+            ))
+        }
+        _ => refuse(format!("{} is not writable", owned(cx, &node, property))),
     }
 }
 

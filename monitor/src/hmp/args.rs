@@ -104,6 +104,7 @@ fn one<'t>(arg: &Arg, text: &'t str, registers: expr::Registers<'_>) -> Result<(
             Some(format) => read_format(format).map(|(f, rest)| (Some(Value::Format(f)), rest)),
             None => Ok((None, text)),
         },
+        Kind::Rest(_) if text.starts_with('"') => word(text).map(|(w, rest)| (Some(Value::Text(w)), rest)),
         Kind::Rest(_) => Ok((Some(Value::Text(text.trim_end().to_owned())), "")),
         Kind::Number => expr::evaluate(text, registers).map(|(n, rest)| (Some(Value::Number(n)), rest)),
         Kind::Word(_) => word(text).map(|(w, rest)| (Some(Value::Text(w)), rest)),

@@ -14,6 +14,7 @@ mod info;
 mod line;
 mod log;
 mod memory;
+mod more;
 mod pci;
 mod plug;
 mod run;

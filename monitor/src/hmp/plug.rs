@@ -4,8 +4,10 @@ use serde_json::json;
 use southbridge_cli::OptError;
 use southbridge_cli::keyval::{Entry, Grammar, Props, value};
 use southbridge_cli::location::Source;
+use southbridge_backend_chardev::Chardevs;
+use southbridge_core::{BackendId, Machine};
 use southbridge_cpu_gdb::GdbServer;
-use southbridge_machine::Spec;
+use southbridge_machine::{Spec, help, objects};
 
 use super::{Call, Refusal, Remote, failed};
 use crate::commands::device::plug;
@@ -46,7 +48,37 @@ fn others<'p>(props: &'p Props, but: &'p [&str]) -> impl Iterator<Item = (&'p st
         .map(|e| (e.key.as_str(), e.value.as_str()))
 }
 
+/// What help is asked for: `help` or `?` in place of the type, or among its options. The type, if one is named.
+fn help_asked(text: &str) -> Option<Option<&str>> {
+    let is = |word: &&str| matches!(*word, "help" | "?");
+    let mut words = text.split(',').map(str::trim);
+    let first = words.next()?;
+    if is(&first) {
+        return Some(None);
+    }
+    let of = first.split_once('=').map_or(first, |(_, of)| of);
+    words.any(|w| is(&w)).then_some(Some(of))
+}
+
 pub(super) fn device_add(call: &mut Call<'_, '_>) -> Done {
+    let text = call.args.word(0);
+    match help_asked(&text) {
+        None => {}
+        Some(None) => {
+            call.out += &help::device_types(&call.cx.world.registry);
+            return Ok(());
+        }
+        Some(Some(of)) => {
+            let Some(t) = call.cx.world.registry.get(of) else {
+                return failed(format!("there is no device type '{of}'"));
+            };
+            call.out += &match t.properties {
+                [] => format!("There are no options for {of}.\n"),
+                all => help::properties(&format!("{of} options:"), all),
+            };
+            return Ok(());
+        }
+    }
     let props = list(call, "device_add", "driver")?;
     let driver = required(&props, "driver")?;
     let word = |key: &str| props.get(key).map(|e| e.value.clone());
@@ -67,6 +99,20 @@ pub(super) fn device_del(call: &mut Call<'_, '_>) -> Done {
 }
 
 pub(super) fn object_add(call: &mut Call<'_, '_>) -> Done {
+    let text = call.args.word(0);
+    match help_asked(&text) {
+        None => {}
+        Some(None) => {
+            call.say(format_args!("List of user creatable objects:"));
+            objects::TYPES.iter().for_each(|t| call.say(format_args!("  {}", t.name)));
+            return Ok(());
+        }
+        Some(Some(of)) => {
+            let t = objects::find(of).or_else(failed)?;
+            call.out += &help::properties(&format!("{of} options:"), t.properties);
+            return Ok(());
+        }
+    }
     let props = list(call, "object_add", "qom-type")?;
     let (of, id) = (required(&props, "qom-type")?, checked_id(required(&props, "id")?)?);
     let sys = &mut call.cx.machine.sys;
@@ -80,6 +126,19 @@ pub(super) fn object_del(call: &mut Call<'_, '_>) -> Done {
 }
 
 pub(super) fn chardev_add(call: &mut Call<'_, '_>) -> Done {
+    let text = call.args.word(0);
+    match help_asked(&text) {
+        None => {}
+        Some(None) => {
+            call.out += &southbridge_backend_chardev::help();
+            return Ok(());
+        }
+        Some(Some(of)) => {
+            let kind = southbridge_backend_chardev::find(of).or_else(failed)?;
+            call.out += &southbridge_backend_chardev::kind_help(kind);
+            return Ok(());
+        }
+    }
     let props = list(call, "chardev-add", "backend")?;
     let (kind, id) = (required(&props, "backend")?, checked_id(required(&props, "id")?)?);
     let options = others(&props, &["backend", "id"]);
@@ -88,6 +147,15 @@ pub(super) fn chardev_add(call: &mut Call<'_, '_>) -> Done {
         Ok(_) => Ok(()),
         Err(e) => failed(e),
     }
+}
+
+pub(super) fn chardev_change(call: &mut Call<'_, '_>) -> Done {
+    let id = call.args.word(0);
+    let source = Source::implied("chardev-change", &call.args.word(1));
+    let props = Props::parse(&source, Grammar::list("backend")).map_err(|e| worded(&e))?;
+    let kind = required(&props, "backend")?;
+    let options: Vec<_> = others(&props, &["backend", "id"]).collect();
+    Ok(crate::commands::chardev::change(call.cx, &id, &kind, &options)?)
 }
 
 pub(super) fn chardev_remove(call: &mut Call<'_, '_>) -> Done {
@@ -103,20 +171,9 @@ pub(super) fn chardev_send_break(call: &mut Call<'_, '_>) -> Done {
 /// The channel that gdb's server here is on.
 const GDB_CHANNEL: &str = "hmp_gdb";
 
-pub(super) fn gdbserver(call: &mut Call<'_, '_>) -> Done {
-    let device = call.args.text(0).unwrap_or("tcp::1234").to_owned();
-    let machine = &mut *call.cx.machine;
-    let chardevs = &mut call.cx.world.chardevs;
-    if chardevs.get(GDB_CHANNEL).is_some() {
-        machine.remove_attendants::<GdbServer>();
-        chardevs.remove(&mut machine.sys.host, GDB_CHANNEL);
-    }
-    if device == "none" {
-        call.say(format_args!("Disabled gdbserver"));
-        return Ok(());
-    }
+/// Opens a channel for gdb's server.
+fn gdb_channel(machine: &mut Machine, chardevs: &mut Chardevs, device: &str) -> Result<BackendId, Refusal> {
     let (kind, options) = match device.split_once(':') {
-        _ if device.starts_with("chardev:") => return failed("name the channel as tcp:[HOST]:PORT or unix:PATH"),
         Some(("unix", path)) => ("socket", vec![("path", path)]),
         Some(("tcp", rest)) => match rest.split(',').next().unwrap_or("").rsplit_once(':') {
             Some((host, port)) => ("socket", vec![("host", host), ("port", port)]),
@@ -124,17 +181,33 @@ pub(super) fn gdbserver(call: &mut Call<'_, '_>) -> Done {
         },
         _ => {
             return failed(format!(
-                "'{device}' is no channel for gdb: there are tcp:[HOST]:PORT, unix:PATH and none"
+                "'{device}' is no channel for gdb: there are tcp:[HOST]:PORT, unix:PATH, chardev:ID and none"
             ));
         }
     };
     let server = [("server", "on"), ("wait", "off"), ("nodelay", "on")];
-    let options = options
-        .into_iter()
-        .chain(server.into_iter().take(if device.starts_with("tcp") { 3 } else { 2 }));
-    let backend = match chardevs.open(&mut machine.sys.host, kind, GDB_CHANNEL, options) {
-        Ok(backend) => backend,
-        Err(e) => return failed(e),
+    let server = server.into_iter().take(if device.starts_with("tcp") { 3 } else { 2 });
+    let options = options.into_iter().chain(server);
+    let opened = chardevs.open(&mut machine.sys.host, kind, GDB_CHANNEL, options);
+    opened.or_else(failed)
+}
+
+pub(super) fn gdbserver(call: &mut Call<'_, '_>) -> Done {
+    let device = call.args.text(0).unwrap_or("tcp::1234").to_owned();
+    let machine = &mut *call.cx.machine;
+    let chardevs = &mut call.cx.world.chardevs;
+    machine.remove_attendants::<GdbServer>();
+    chardevs.remove(&mut machine.sys.host, GDB_CHANNEL);
+    if device == "none" {
+        call.say(format_args!("Disabled gdbserver"));
+        return Ok(());
+    }
+    let backend = match device.strip_prefix("chardev:") {
+        Some(id) => match chardevs.get(id) {
+            Some(backend) => backend,
+            None => return failed(format!("there is no chardev '{id}'")),
+        },
+        None => gdb_channel(machine, chardevs, &device)?,
     };
     match GdbServer::attach(machine, backend, Box::new(Remote)) {
         Ok(()) => {

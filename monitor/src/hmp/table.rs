@@ -1,6 +1,6 @@
 //! The commands: names, arguments, a line of help, and who does it. Help, usage, parsing and completion read this and nothing else.
 
-use super::{Call, Refusal, info, log, memory, pci, plug, run, snapshot, tree};
+use super::{Call, Refusal, info, log, memory, more, pci, plug, run, snapshot, tree};
 use Kind::{Flag, Format, Number, Rest, Switch, Word};
 use Source as S;
 
@@ -99,6 +99,15 @@ pub(super) static COMMANDS: &[Command] = &[
         "add a character device, as -chardev does",
         plug::chardev_add,
     )),
+    on_host(command(
+        &["chardev-change"],
+        &[
+            must("id", Word(S::Chardevs)),
+            must("args", Rest(S::ChardevKinds)),
+        ],
+        "give a character device another back end",
+        plug::chardev_change,
+    )),
     command(
         &["chardev-remove"],
         &[must("id", Word(S::Chardevs))],
@@ -137,11 +146,34 @@ pub(super) static COMMANDS: &[Command] = &[
         plug::device_del,
     ),
     on_host(command(
+        &["dump-guest-memory"],
+        &[
+            may("-d", Flag('d')),
+            must("filename", Word(S::Nothing)),
+            may("begin", Number),
+            may("length", Number),
+        ],
+        "write memory and registers to an ELF core file (-d: in the background)",
+        more::dump_guest_memory,
+    )),
+    on_host(command(
         &["gdbserver"],
         &[may("device", Word(S::Words(&["tcp::1234", "none"])))],
         "let gdb debug the machine on a channel (tcp::1234 if none is named); 'none' ends it",
         plug::gdbserver,
     )),
+    command(
+        &["gpa2hva"],
+        &[must("addr", Number)],
+        "where memory of the guest is in this program; it does not tell",
+        more::gpa2hva,
+    ),
+    command(
+        &["gva2gpa"],
+        &[must("addr", Number)],
+        "the physical address behind a virtual one",
+        more::gva2gpa,
+    ),
     command(
         &["help", "?"],
         &[may("cmd", Rest(S::Commands))],
@@ -177,6 +209,16 @@ pub(super) static COMMANDS: &[Command] = &[
         &[must("filename", Word(S::Nothing))],
         "write the log to a file",
         log::logfile,
+    )),
+    on_host(command(
+        &["memsave"],
+        &[
+            must("addr", Number),
+            must("size", Number),
+            must("file", Word(S::Nothing)),
+        ],
+        "write memory as the processor sees it to a file",
+        more::memsave,
     )),
     command(
         &["migrate"],
@@ -215,6 +257,16 @@ pub(super) static COMMANDS: &[Command] = &[
         "end an object",
         plug::object_del,
     ),
+    on_host(command(
+        &["pmemsave"],
+        &[
+            must("addr", Number),
+            must("size", Number),
+            must("file", Word(S::Nothing)),
+        ],
+        "write memory of the machine to a file",
+        more::pmemsave,
+    )),
     command(
         &["print", "p"],
         &[may("/fmt", Format), must("expr", Number)],
@@ -246,12 +298,30 @@ pub(super) static COMMANDS: &[Command] = &[
     ),
     command(&["quit", "q"], &[], "end the program", run::quit),
     command(
+        &["ringbuf_read"],
+        &[must("device", Word(S::Chardevs)), must("size", Number)],
+        "take what a ring buffer holds",
+        more::ringbuf_read,
+    ),
+    command(
+        &["ringbuf_write"],
+        &[must("device", Word(S::Chardevs)), must("data", Word(S::Nothing))],
+        "put a text into a ring buffer",
+        more::ringbuf_write,
+    ),
+    command(
         &["savevm"],
         &[may("tag", Word(S::Nothing))],
         "take a snapshot of the machine (kept in memory without -snapshot-dir)",
         snapshot::savevm,
     ),
     command(&["stop", "s"], &[], "stop the machine", run::stop),
+    command(
+        &["sum"],
+        &[must("addr", Number), must("size", Number)],
+        "checksum of memory of the machine",
+        more::sum,
+    ),
     command(
         &["system_powerdown"],
         &[],
@@ -264,6 +334,17 @@ pub(super) static COMMANDS: &[Command] = &[
         &[must("name", Word(S::Events)), must("on|off", Switch)],
         "switch trace events on or off (* stands for any text)",
         log::trace_event,
+    ),
+    command(
+        &["watchdog_action"],
+        &[must(
+            "action",
+            Word(S::Words(&[
+                "reset", "shutdown", "poweroff", "pause", "debug", "none", "inject-nmi",
+            ])),
+        )],
+        "choose what happens where a watchdog expires",
+        more::watchdog_action,
     ),
     command(
         &["x"],
@@ -282,9 +363,25 @@ pub(super) static COMMANDS: &[Command] = &[
 pub(super) static INFOS: &[Command] = &[
     command(&["chardev"], &[], "character devices", info::chardev),
     command(&["cpus"], &[], "processors", info::cpus),
+    command(&["dump"], &[], "how far the last dump is", more::dump_status),
     command(&["history"], &[], "lines typed before", info::history),
+    command(
+        &["hotpluggable-cpus"],
+        &[],
+        "places for processors",
+        more::hotpluggable_cpus,
+    ),
+    command(&["iothreads"], &[], "threads for back ends", more::iothreads),
     command(&["irq"], &[], "interrupt lines that are wired", info::irq),
     command(&["jit"], &[], "the execution engine", info::jit),
+    command(&["kvm"], &[], "whether the host's virtualization is used", more::kvm),
+    command(&["memdev"], &[], "memory that -m or an object gave", more::memdev),
+    command(
+        &["memory_size_summary"],
+        &[],
+        "how much memory the guest has",
+        more::memory_size,
+    ),
     command(&["migrate"], &[], "how far a migration is", snapshot::info_migrate),
     command(
         &["mtree"],
@@ -293,6 +390,7 @@ pub(super) static INFOS: &[Command] = &[
         tree::mtree,
     ),
     command(&["name"], &[], "name of the machine", info::name),
+    command(&["numa"], &[], "NUMA nodes", more::numa),
     command(&["pci"], &[], "what is on the PCI buses", pci::info),
     command(&["pic"], &[], "interrupt controllers", info::pic),
     command(
@@ -307,6 +405,7 @@ pub(super) static INFOS: &[Command] = &[
         "tree of buses and devices (-b: without properties)",
         tree::qtree,
     ),
+    command(&["ramblock"], &[], "blocks of memory", more::ramblock),
     command(
         &["registers"],
         &[may("-a", Flag('a')), may("vcpu", Number)],

@@ -396,7 +396,7 @@ fn things_come_and_go() {
         "device_add cmsdk-apb-uart",
         "device_add ivshmem-flat,id=1x",
         "device_del foo",
-        "device_del /machine/unattached/device[0]",
+        "device_del /machine/unattached/device[12]",
         "object_add foo",
         "object_add foo,id=o",
         "object_add ivshmem-server,id=o",

@@ -141,7 +141,12 @@ pub(super) fn qom_tree(call: &mut Call<'_, '_>) -> Done {
     let path = call.args.text(0).unwrap_or("/machine").to_owned();
     let node = tree::resolve(call.cx, &path)?;
     let mut out = String::new();
-    objects(call, &path, &node, 0, &mut out);
+    // As in QEMU: the board by its path, all else by its last part.
+    let name = match path.rsplit_once('/') {
+        Some((above, name)) if !above.is_empty() => format!("/{name}"),
+        _ => path,
+    };
+    objects(call, &name, &node, 0, &mut out);
     call.out += &out;
     Ok(())
 }

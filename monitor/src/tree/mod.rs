@@ -1,46 +1,35 @@
 //! The object tree, as QEMU shapes it, computed from the arena, the tables of types and the directories of back ends.
 //!
 //! ```text
-//! /machine                       the board; its devices where QEMU has them
+//! /machine                       the board; its parts where QEMU has them
 //! /machine/peripheral/ID         devices of the user that have a name
 //! /machine/peripheral-anon/…     and those that have none
 //! /machine/unattached/sysbus     the system bus
 //! /chardevs/ID, /objects/ID      back ends and objects
 //! ```
 
+mod board;
 mod types;
 
 use serde_json::{Value, json};
 use southbridge_backend_chardev::Chardev;
-use southbridge_core::{BusId, CpuId, DeviceId, Machine, PropValue, RunState};
+use southbridge_core::system::{Bus, ClockNode};
+use southbridge_core::{BusId, CpuId, DeviceId, Machine, PropValue};
+use southbridge_machine::qom::{self, Thing};
 use southbridge_protocol_qmp::Error;
 
 use crate::schema::ObjectPropertyInfo;
 use crate::{Cx, World};
+use board::Region;
+pub(crate) use board::cpu_path;
 pub(crate) use types::{class_properties, cpu_type, property_info, type_properties, type_property, types};
 
-/// Where a processor is.
-pub(crate) fn cpu_path(machine: &Machine, cpu: CpuId) -> String {
-    let home = machine.cpu(cpu).map_or("unattached", |c| c.arch().qom_home.0);
-    format!("/machine/{home}/{}", cpu_name(machine, cpu))
-}
-
-fn cpu_name(machine: &Machine, cpu: CpuId) -> String {
-    let name = machine.cpu(cpu).map_or("cpu", |c| c.arch().qom_name);
-    match name.strip_suffix("[]") {
-        Some(name) => format!("{name}[{}]", cpu.0),
-        None => name.to_owned(),
-    }
-}
+/// Where the system bus is.
+const SYSBUS: &str = "/machine/unattached/sysbus";
 
 /// The numbers of all processors.
 pub(crate) fn cpus(machine: &Machine) -> impl Iterator<Item = CpuId> + use<> {
     (0..).take(machine.cpus.len()).map(CpuId)
-}
-
-/// What stands around the processors: name and type.
-fn home(machine: &Machine) -> Option<(&'static str, &'static str)> {
-    Some(machine.cpus.first()?.arch().qom_home)
 }
 
 /// An object.
@@ -52,10 +41,8 @@ pub(crate) enum Node {
     Container(Place),
     /// The board.
     Machine,
-    /// What stands around the processors.
-    Core,
-    /// A processor.
-    Cpu(CpuId),
+    /// A thing of the board that is no device of ours, by its number among all places.
+    Fixed(usize),
     /// The system bus.
     SystemBus,
     /// A device.
@@ -63,7 +50,11 @@ pub(crate) enum Node {
     /// A bus of a device.
     Bus(BusId),
     /// A region of a device or a memory of the board.
-    Memory,
+    Memory(Region),
+    /// An input line.
+    Line,
+    /// A clock.
+    Clock(Option<ClockNode>),
     /// A character back end.
     Chardev(String),
     /// An object of the user.
@@ -105,17 +96,10 @@ fn anonymous(world: &World, device: DeviceId) -> String {
     format!("device[{}]", device.index().saturating_sub(parts))
 }
 
-/// Devices of the board, in its order.
-fn parts(world: &World) -> Vec<DeviceId> {
-    let mut parts: Vec<_> = world.layout.parts.values().copied().collect();
-    parts.sort_unstable();
-    parts
-}
-
 /// Where a device is.
 pub(crate) fn device_path(machine: &Machine, world: &World, device: DeviceId) -> String {
-    if let Some(n) = parts(world).iter().position(|p| *p == device) {
-        return format!("/machine/unattached/device[{n}]");
+    if let Some((path, _)) = world.places(machine).iter().find(|(_, t)| *t == Thing::Device(device)) {
+        return format!("/machine/{path}");
     }
     match machine.sys.slot(device).and_then(|s| s.id.as_ref()) {
         Some(id) => format!("/machine/peripheral/{id}"),
@@ -125,7 +109,17 @@ pub(crate) fn device_path(machine: &Machine, world: &World, device: DeviceId) ->
 
 fn bus_path(machine: &Machine, world: &World, bus: BusId) -> Option<String> {
     let (_, b) = machine.sys.buses().find(|(id, _)| *id == bus)?;
-    Some(format!("{}/{}", device_path(machine, world, b.owner), b.name))
+    let name = bus_name(machine, b);
+    Some(format!("{}/{name}", device_path(machine, world, b.owner)))
+}
+
+/// The tree has a bus by its own name; the number that makes it unique in the machine is for `bus=`.
+fn bus_name<'m>(machine: &'m Machine, bus: &'m Bus) -> &'m str {
+    let alone = machine.sys.slot(bus.owner).is_some_and(|s| s.buses.len() == 1);
+    match bus.name.rsplit_once('.') {
+        Some((stem, _)) if alone => stem,
+        _ => &bus.name,
+    }
 }
 
 /// The objects below one, by name.
@@ -144,28 +138,35 @@ pub(crate) fn children(machine: &Machine, world: &World, node: &Node) -> Vec<(St
                 ("peripheral-anon", Node::Container(Place::PeripheralAnon)),
                 ("unattached", Node::Container(Place::Unattached)),
             ]);
-            all.extend(home(machine).map(|(name, _)| (name.to_owned(), Node::Core)));
+            all.extend(board::below(machine, world, ""));
             all
         }
-        Node::Core => cpus(machine).map(|c| (cpu_name(machine, c), Node::Cpu(c))).collect(),
+        Node::Fixed(n) => {
+            let Some((path, thing)) = world.places(machine).get(*n) else {
+                return Vec::new();
+            };
+            let mut all = board::below(machine, world, path);
+            all.extend(board::inside(*thing));
+            all
+        }
         Node::Container(place) => contained(machine, world, *place),
         Node::Device(id) => {
             let Some(slot) = machine.sys.slot(*id) else {
                 return Vec::new();
             };
-            let regions = slot
-                .regions
-                .iter()
-                .map(|r| (format!("{}[0]", r.decl.name), Node::Memory));
-            let name = |b: &BusId| {
-                machine
-                    .sys
-                    .buses()
-                    .find(|(id, _)| id == b)
-                    .map(|(_, bus)| bus.name.clone())
-            };
-            let buses = slot.buses.iter().filter_map(|b| Some((name(b)?, Node::Bus(*b))));
-            regions.chain(buses).collect()
+            let regions = slot.regions.iter().enumerate().map(|(n, r)| {
+                let name = qom::region(slot.device_type, r.decl.name);
+                (format!("{name}[0]"), Node::Memory(Region::Device(*id, n)))
+            });
+            let buses = slot.buses.iter().filter_map(|b| {
+                let (_, bus) = machine.sys.buses().find(|(id, _)| id == b)?;
+                Some((bus_name(machine, bus).to_owned(), Node::Bus(*b)))
+            });
+            let clocks = slot.device_type.clocks.iter().zip(&slot.clocks);
+            let clocks = clocks.map(|(name, node)| ((*name).to_owned(), Node::Clock(*node)));
+            let mut all: Vec<_> = regions.chain(buses).chain(clocks).collect();
+            all.extend(board::inputs(machine, *id));
+            all
         }
         _ => Vec::new(),
     }
@@ -194,11 +195,8 @@ fn contained(machine: &Machine, world: &World, place: Place) -> Vec<(String, Nod
             .map(|(id, _)| (anonymous(world, id), Node::Device(id)))
             .collect(),
         Place::Unattached => {
-            let devices = parts(world).into_iter().enumerate();
-            let mut all: Vec<_> = devices
-                .map(|(n, id)| (format!("device[{n}]"), Node::Device(id)))
-                .collect();
-            all.extend(machine.ram.iter().map(|(name, _)| (format!("{name}[0]"), Node::Memory)));
+            let mut all = board::below(machine, world, "unattached");
+            all.extend(board::memories(machine, world));
             all.push(("sysbus".into(), Node::SystemBus));
             all
         }
@@ -217,12 +215,12 @@ pub(crate) fn resolve(cx: &Cx<'_>, path: &str) -> Result<Node, Error> {
         search(cx, Node::Root, &parts, &mut hits);
         if hits.len() > 1 {
             return Err(Error::generic(format!(
-                "there is more than one '{path}': write the whole path"
+                "Path '{path}' is ambiguous: write it in whole"
             )));
         }
         hits.pop()
     };
-    found.ok_or_else(|| Error::no_device(format!("there is no object '{path}'")))
+    found.ok_or_else(|| Error::no_device(format!("Device '{path}' not found")))
 }
 
 fn descend(machine: &Machine, world: &World, from: Node, parts: &[&str]) -> Option<Node> {
@@ -246,10 +244,10 @@ pub(crate) fn type_name(cx: &Cx<'_>, node: &Node) -> String {
     match node {
         Node::Root | Node::Container(_) => "container".into(),
         Node::Machine => format!("{}-machine", cx.world.layout.board.name),
-        Node::Core => home(cx.machine).map_or_else(String::new, |(_, of)| of.into()),
-        Node::Cpu(cpu) => cx.machine.cpu(*cpu).map_or_else(String::new, |c| {
-            format!("{}-{}", c.model(), c.arch().qom_suffix)
-        }),
+        Node::Fixed(n) => {
+            let thing = cx.world.places(cx.machine).get(*n).map(|p| p.1);
+            thing.map_or_else(String::new, |t| board::type_name(cx, t))
+        }
         Node::SystemBus => "System".into(),
         Node::Device(id) => cx
             .machine
@@ -260,7 +258,9 @@ pub(crate) fn type_name(cx: &Cx<'_>, node: &Node) -> String {
             let bus = cx.machine.sys.buses().find(|(b, _)| b == id);
             bus.map_or_else(String::new, |(_, b)| b.kind.name().into())
         }
-        Node::Memory => "memory-region".into(),
+        Node::Memory(_) => "memory-region".into(),
+        Node::Line => "irq".into(),
+        Node::Clock(_) => "clock".into(),
         Node::Chardev(id) => format!("chardev-{}", chardev_kind(cx, id).unwrap_or("null")),
         Node::Object(id) => cx
             .world
@@ -282,17 +282,31 @@ pub(crate) fn list(cx: &Cx<'_>, node: &Node) -> Vec<Listed> {
     let mut all = vec![listed("type", "string", json!(of))];
     match node {
         Node::Machine => {
-            all.push(listed("kernel", "string", json!(cx.world.facts.kernel)));
-            all.push(listed("append", "string", json!(cx.world.facts.append)));
+            for (name, value) in &cx.world.notes {
+                let of = match value {
+                    Value::Bool(_) => "bool",
+                    Value::Number(_) => "int",
+                    _ => "string",
+                };
+                all.push(listed(name, of, value.clone()));
+            }
+            let size: u64 = cx.machine.ram.iter().map(|(_, block)| block.len()).sum();
+            let size = json!({ "size": size });
+            all.push(listed("memory", "MemorySizeConfiguration", size));
         }
         Node::Device(id) => device(cx, *id, &mut all),
-        Node::Cpu(cpu) => {
-            let running = cx.machine.run_state() == RunState::Running && !cx.machine.is_asleep(*cpu);
-            all.push(listed("realized", "bool", json!(true)));
-            all.push(listed("hotplugged", "bool", json!(false)));
-            all.push(listed("start-powered-off", "bool", json!(false)));
-            all.push(listed("halted", "bool", json!(!running)));
+        Node::Fixed(n) => {
+            if let Some((_, thing)) = cx.world.places(cx.machine).get(*n) {
+                board::properties(cx, *thing, &mut all);
+            }
         }
+        Node::Memory(region) => board::region(cx, region, &mut all),
+        Node::Clock(node) if !cx.machine.executes => {
+            let hz = node.map_or(0, |n| cx.machine.sys.clock_hz(n));
+            all.push(listed("qtest-clock-period", "uint64", json!(period(hz))));
+        }
+        Node::SystemBus => bus(cx, None, &mut all),
+        Node::Bus(id) => bus(cx, Some(*id), &mut all),
         Node::Object(id) => {
             if let Some(o) = cx.world.objects.get(id) {
                 let own = o.object_type.properties.iter();
@@ -317,7 +331,7 @@ fn path_prefix(cx: &Cx<'_>, node: &Node) -> Option<String> {
     Some(match node {
         Node::Root => String::new(),
         Node::Machine => "/machine".into(),
-        Node::Core => format!("/machine/{}", home(cx.machine)?.0),
+        Node::Fixed(n) => format!("/machine/{}", cx.world.places(cx.machine).get(*n)?.0),
         Node::Container(p) => match p {
             Place::Backend => "/backend",
             Place::Chardevs => "/chardevs",
@@ -342,19 +356,56 @@ fn device(cx: &Cx<'_>, id: DeviceId, all: &mut Vec<Listed>) {
         .find(|(_, b)| b.children.iter().any(|c| c.0 == id));
     let bus = match bus {
         Some((bus, _)) => bus_path(cx.machine, cx.world, bus),
-        None => Some("/machine/unattached/sysbus".to_owned()),
+        None => Some(SYSBUS.to_owned()),
     };
-    all.push(listed("parent_bus", "link<bus>", json!(bus)));
-    all.push(listed("realized", "bool", json!(true)));
-    all.push(listed("hotplugged", "bool", json!(slot.hotplugged)));
-    all.push(listed("hotpluggable", "bool", json!(!on_board)));
+    all.extend(of_every_device(bus, slot.hotplugged, !on_board));
     for p in slot.device_type.properties {
         all.push(Listed {
             info: property_info(p),
             value: Some(slot.properties.get(p.name).map_or_else(|| json!(""), value)),
         });
     }
-    all.extend(types::lines(slot.device_type).map(|name| listed(&name, "link<irq>", json!(""))));
+    for (n, name) in (0..).zip(board::outputs(slot.device_type)) {
+        all.push(listed(&name, "link<irq>", json!(board::leads_to(cx, id, n))));
+    }
+}
+
+fn of_every_device(bus: Option<String>, hotplugged: bool, hotpluggable: bool) -> [Listed; 4] {
+    [
+        listed("parent_bus", "link<bus>", json!(bus.unwrap_or_default())),
+        listed("realized", "bool", json!(true)),
+        listed("hotplugged", "bool", json!(hotplugged)),
+        listed("hotpluggable", "bool", json!(hotpluggable)),
+    ]
+}
+
+/// Whether it is one of the properties that a device is made with, rather than one that tells of it.
+pub(crate) fn is_fixed_when_made(node: &Node, property: &str, of: &str) -> bool {
+    let tells = matches!(property, "type" | "parent_bus" | "hotplugged" | "hotpluggable" | "halted");
+    let leads = of.starts_with("child<") || of == "link<irq>";
+    matches!(node, Node::Device(_) | Node::Fixed(_)) && !tells && !leads
+}
+
+/// A bus, or the system bus.
+fn bus(cx: &Cx<'_>, id: Option<BusId>, all: &mut Vec<Listed>) {
+    all.push(listed("realized", "bool", json!(id.is_some())));
+    all.push(listed("hotplug-handler", "link<hotplug-handler>", json!("")));
+    let sits = |device: DeviceId| {
+        let mut buses = cx.machine.sys.buses();
+        let on = buses.find(|(_, b)| b.children.iter().any(|c| c.0 == device));
+        on.map(|(bus, _)| bus) == id
+    };
+    let devices = cx.machine.sys.devices().filter(|(device, _)| sits(*device));
+    for (n, (device, slot)) in devices.enumerate() {
+        let path = device_path(cx.machine, cx.world, device);
+        let of = format!("link<{}>", slot.device_type.name);
+        all.push(listed(&format!("child[{n}]"), of, json!(path)));
+    }
+}
+
+/// The period of a clock in 2^-32 ns, as qtest's clients count it.
+fn period(hz: u64) -> u64 {
+    (1_000_000_000u64 << 32).checked_div(hz).unwrap_or(0)
 }
 
 fn value(v: &PropValue) -> Value {

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 use southbridge_backend_chardev::KINDS;
 use southbridge_core::property::parse_value;
-use southbridge_core::{BusKind, DeviceType, LineDirection, PropKind, PropValue, Property};
+use southbridge_core::{BusKind, DeviceType, PropKind, PropValue, Property};
 use southbridge_machine::BOARDS;
 use southbridge_machine::objects::TYPES;
+use southbridge_machine::qom;
 
 use crate::World;
 use crate::schema::{ObjectPropertyInfo, ObjectTypeInfo};
@@ -46,7 +47,12 @@ const PLAIN: &[(&str, &str)] = &[
     ("container", "object"),
     ("memory-region", "object"),
     ("irq", "object"),
+    ("clock", "object"),
     ("armv7m", "sys-bus-device"),
+    ("armv7m_nvic", "sys-bus-device"),
+    ("armv7m_systick", "sys-bus-device"),
+    ("ARM-bitband-memory", "sys-bus-device"),
+    ("unimplemented-device", "sys-bus-device"),
     ("tcg-accel", "accel"),
     ("qtest-accel", "accel"),
 ];
@@ -118,25 +124,12 @@ fn default(value: PropValue) -> Option<Value> {
     })
 }
 
-/// The output lines of a type, as links.
-pub(super) fn lines(t: &DeviceType) -> impl Iterator<Item = String> + use<> {
-    let count = if t.bus == BusKind::System {
-        t.line_count(LineDirection::Out)
-    } else {
-        0
-    };
-    (0..count).map(|n| format!("sysbus-irq[{n}]"))
-}
-
 /// What `-device` takes, and what hangs on the device.
 pub(crate) fn type_properties(t: &DeviceType) -> Vec<ObjectPropertyInfo> {
     let mut all: Vec<_> = t.properties.iter().map(property_info).collect();
-    all.extend(lines(t).map(|n| info(&n, "link<irq>")));
-    all.extend(
-        t.regions
-            .iter()
-            .map(|r| info(&format!("{}[0]", r.name), "child<memory-region>")),
-    );
+    all.extend(super::board::outputs(t).map(|n| info(&n, "link<irq>")));
+    let regions = t.regions.iter().map(|r| qom::region(t, r.name));
+    all.extend(regions.map(|name| info(&format!("{name}[0]"), "child<memory-region>")));
     all
 }
 

@@ -5,6 +5,7 @@ use southbridge_cli::error::ErrorKind;
 use southbridge_cli::{Config, OptError};
 use southbridge_core::LogItems;
 use southbridge_core::log::Log;
+use southbridge_core::stderr::Stderr;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
@@ -15,7 +16,7 @@ use std::io::{BufWriter, Write};
 pub(crate) fn open(config: &Config) -> Result<Log, OptError> {
     let items = config.log.items.iter().map(item).collect();
     let sink: Box<dyn Write + Send> = match &config.log.file {
-        None => Box::new(std::io::stderr()),
+        None => Box::new(Stderr::default()),
         Some(path) => {
             let name = path.value.replace("%d", &std::process::id().to_string());
             let file = File::create(&name).map_err(|e| {

@@ -28,17 +28,17 @@ pub(crate) fn attach(config: &Config, built: &mut Built, chardevs: &mut Chardevs
         let why = format!("the channel of -qtest {e}");
         OptError::nowhere(ErrorKind::Refused { why })
     })?;
-    let parts = built.parts.iter().map(|(name, id)| ((*name).to_owned(), *id)).collect();
+    let places = southbridge_machine::qom::places(&built.layout, &built.machine);
     built
         .machine
-        .add_attendant(Box::new(Qtest::new(channel, Log::new(log(config)?), parts)));
+        .add_attendant(Box::new(Qtest::new(channel, Log::new(log(config)?), places)));
     Ok(())
 }
 
 /// As in QEMU the log goes to standard error unless a file is named; `none` and `/dev/null` switch it off.
 fn log(config: &Config) -> Result<Option<Box<dyn Write + Send>>, OptError> {
     let Some(path) = &config.qtest_log else {
-        return Ok(Some(Box::new(std::io::stderr())));
+        return Ok(Some(Box::new(southbridge_core::stderr::Stderr::default())));
     };
     if matches!(path.value.as_str(), "none" | "/dev/null") {
         return Ok(None);
