@@ -81,7 +81,10 @@ pub struct World {
 fn notes(facts: &Facts) -> BTreeMap<String, Value> {
     let texts = [("kernel", facts.kernel.as_str()), ("append", facts.append.as_str())];
     let empty = ["initrd", "dtb", "dumpdtb", "dt-compatible", "firmware"].map(|name| (name, ""));
-    let texts = texts.into_iter().chain(empty).map(|(name, text)| (name, Value::from(text)));
+    let texts = texts
+        .into_iter()
+        .chain(empty)
+        .map(|(name, text)| (name, Value::from(text)));
     let switches = [
         ("graphics", true),
         ("usb", false),

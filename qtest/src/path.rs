@@ -46,7 +46,12 @@ pub(crate) fn find(sys: &System, places: &Places, path: &str) -> Option<Target> 
 
 /// A list of lines of a device: the first among all of that direction and how many; `None` if it has no list of this name. The list
 /// without a name is there as soon as the device has such lines in either direction.
-pub(crate) fn lines(sys: &System, device: DeviceId, direction: LineDirection, name: Option<&str>) -> Option<(u16, u16)> {
+pub(crate) fn lines(
+    sys: &System,
+    device: DeviceId,
+    direction: LineDirection,
+    name: Option<&str>,
+) -> Option<(u16, u16)> {
     let t = sys.slot(device)?.device_type;
     let of = |way| qom::groups(t, way).into_iter().find(|g| g.0 == name);
     let other = match direction {

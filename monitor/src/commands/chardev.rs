@@ -228,13 +228,17 @@ pub(super) fn chardev_change(cx: &mut Cx<'_>, args: ChardevChangeArgs) -> Result
     let (kind, words) = words(cx, &args.backend)?;
     let options: Vec<_> = words.iter().map(|(n, v)| (*n, v.as_str())).collect();
     change(cx, &args.id, kind, &options)?;
-    Ok(ChardevReturn { pty: pty(cx, &args.id, kind)? })
+    Ok(ChardevReturn {
+        pty: pty(cx, &args.id, kind)?,
+    })
 }
 
 /// The terminal that a back end opened, if it is of that kind.
 fn pty(cx: &mut Cx<'_>, id: &str, kind: &str) -> Result<Option<String>> {
     match kind {
-        "pty" => Ok(with(cx, id, |c, _| c.describe())?.strip_prefix("pty:").map(str::to_owned)),
+        "pty" => Ok(with(cx, id, |c, _| c.describe())?
+            .strip_prefix("pty:")
+            .map(str::to_owned)),
         _ => Ok(None),
     }
 }

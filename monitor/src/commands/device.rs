@@ -1,10 +1,10 @@
 //! Devices come and go.
 
 use serde_json::{Map, Value};
-use southbridge_core::{BusKind, LineDirection, LogItems, MachineEvent};
-use southbridge_machine::add::{self, Surroundings};
 use southbridge_bus_pci::Leaves;
+use southbridge_core::{BusKind, LineDirection, LogItems, MachineEvent};
 use southbridge_machine::add::hot_plug_device;
+use southbridge_machine::add::{self, Surroundings};
 use southbridge_machine::{Spec, pci, remove_device};
 use southbridge_protocol_qmp::Error;
 

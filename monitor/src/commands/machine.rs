@@ -50,7 +50,10 @@ pub(super) fn query_machines(cx: &mut Cx<'_>, args: QueryMachinesArgs) -> Result
         hotpluggable_cpus: false,
         numa_mem_supported: false,
         deprecated: false,
-        default_cpu_type: b.cpu.as_ref().and_then(|c| c.models().first().map(|m| tree::cpu_type(m))),
+        default_cpu_type: b
+            .cpu
+            .as_ref()
+            .and_then(|c| c.models().first().map(|m| tree::cpu_type(m))),
         default_ram_id: None,
         acpi: false,
         compat_props: args.compat_props.filter(|wanted| *wanted).map(|_| Vec::new()),
@@ -82,7 +85,11 @@ pub(super) fn query_cpus_fast(cx: &mut Cx<'_>) -> Result<Vec<CpuInfoFast>> {
 }
 
 pub(super) fn query_cpu_definitions(cx: &mut Cx<'_>) -> Result<Vec<CpuDefinitionInfo>> {
-    let mut models: Vec<&str> = BOARDS.iter().filter_map(|b| b.cpu.as_ref()).flat_map(|c| c.models().to_vec()).collect();
+    let mut models: Vec<&str> = BOARDS
+        .iter()
+        .filter_map(|b| b.cpu.as_ref())
+        .flat_map(|c| c.models().to_vec())
+        .collect();
     models.sort_unstable();
     models.dedup();
     let arm = matches!(cx.world.facts.target, SysEmuTarget::Arm | SysEmuTarget::Aarch64);

@@ -4,9 +4,9 @@ use southbridge_migration::{Capability, Migration, Status};
 
 use super::{Result, refuse};
 use crate::Cx;
-use crate::schema::{MigrateRecoverArgs, 
-    MigrateArgs, MigrateIncomingArgs, MigrateSetCapabilitiesArgs, MigrationCapability, MigrationCapabilityStatus,
-    MigrationInfo, MigrationStats, MigrationStatus,
+use crate::schema::{
+    MigrateArgs, MigrateIncomingArgs, MigrateRecoverArgs, MigrateSetCapabilitiesArgs, MigrationCapability,
+    MigrationCapabilityStatus, MigrationInfo, MigrationStats, MigrationStatus,
 };
 
 fn of(cx: &Cx<'_>) -> Result<Migration> {

@@ -46,9 +46,7 @@ pub(super) fn qom_set(cx: &mut Cx<'_>, args: QomSetArgs) -> Result<()> {
                 "bool" => args.value.is_boolean().then_some(()).ok_or("boolean"),
                 _ => args.value.is_i64().then_some(()).ok_or("integer"),
             };
-            fits.map_err(|kind| {
-                Error::generic(format!("Invalid parameter type for '{property}', expected: {kind}"))
-            })?;
+            fits.map_err(|kind| Error::generic(format!("Invalid parameter type for '{property}', expected: {kind}")))?;
             cx.world.notes.insert(property.to_owned(), args.value);
             Ok(())
         }

@@ -77,7 +77,9 @@ fn watchdog_policy(action: WatchdogAction, layout: &Layout) -> WatchdogPolicy {
         // No board here has a power button that its guest listens to.
         WatchdogAction::Shutdown | WatchdogAction::Poweroff => WatchdogPolicy::Poweroff,
         WatchdogAction::Pause => WatchdogPolicy::Pause,
-        WatchdogAction::InjectNmi => layout.irq_sink(Irq::Nmi).map_or(WatchdogPolicy::Ignore, WatchdogPolicy::Nmi),
+        WatchdogAction::InjectNmi => layout
+            .irq_sink(Irq::Nmi)
+            .map_or(WatchdogPolicy::Ignore, WatchdogPolicy::Nmi),
         WatchdogAction::Debug => WatchdogPolicy::Tell,
         WatchdogAction::None => WatchdogPolicy::Ignore,
     }

@@ -1,10 +1,10 @@
 //! Devices, objects and channels that come and go. Their words are those of the command line, read by its own parser.
 
 use serde_json::json;
+use southbridge_backend_chardev::Chardevs;
 use southbridge_cli::OptError;
 use southbridge_cli::keyval::{Entry, Grammar, Props, value};
 use southbridge_cli::location::Source;
-use southbridge_backend_chardev::Chardevs;
 use southbridge_core::{BackendId, Machine};
 use southbridge_cpu_gdb::GdbServer;
 use southbridge_machine::{Spec, help, objects};
@@ -104,7 +104,9 @@ pub(super) fn object_add(call: &mut Call<'_, '_>) -> Done {
         None => {}
         Some(None) => {
             call.say(format_args!("List of user creatable objects:"));
-            objects::TYPES.iter().for_each(|t| call.say(format_args!("  {}", t.name)));
+            objects::TYPES
+                .iter()
+                .for_each(|t| call.say(format_args!("  {}", t.name)));
             return Ok(());
         }
         Some(Some(of)) => {

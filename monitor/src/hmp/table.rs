@@ -101,10 +101,7 @@ pub(super) static COMMANDS: &[Command] = &[
     )),
     on_host(command(
         &["chardev-change"],
-        &[
-            must("id", Word(S::Chardevs)),
-            must("args", Rest(S::ChardevKinds)),
-        ],
+        &[must("id", Word(S::Chardevs)), must("args", Rest(S::ChardevKinds))],
         "give a character device another back end",
         plug::chardev_change,
     )),
@@ -340,7 +337,13 @@ pub(super) static COMMANDS: &[Command] = &[
         &[must(
             "action",
             Word(S::Words(&[
-                "reset", "shutdown", "poweroff", "pause", "debug", "none", "inject-nmi",
+                "reset",
+                "shutdown",
+                "poweroff",
+                "pause",
+                "debug",
+                "none",
+                "inject-nmi",
             ])),
         )],
         "choose what happens where a watchdog expires",

@@ -83,7 +83,11 @@ fn device(machine: &Machine, id: DeviceId, indent: usize, brief: bool, pci: &Pci
     for (_, bus) in machine.sys.buses().filter(|(_, b)| b.owner == id) {
         // PCI Express and conventional buses differ by what their owners call them.
         let express = slot.device_type.buses.iter().any(|b| b.name == "pcie");
-        let kind = if bus.kind == BusKind::Pci && express { "PCIE" } else { bus.kind.name() };
+        let kind = if bus.kind == BusKind::Pci && express {
+            "PCIE"
+        } else {
+            bus.kind.name()
+        };
         let _ = writeln!(out, "{pad}bus: {}\n{pad}  type {kind}", bus.name);
         for (child, _) in bus.children.iter().rev() {
             device(machine, *child, indent + 4, brief, pci, out);

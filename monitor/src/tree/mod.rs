@@ -214,9 +214,7 @@ pub(crate) fn resolve(cx: &Cx<'_>, path: &str) -> Result<Node, Error> {
         let mut hits = Vec::new();
         search(cx, Node::Root, &parts, &mut hits);
         if hits.len() > 1 {
-            return Err(Error::generic(format!(
-                "Path '{path}' is ambiguous: write it in whole"
-            )));
+            return Err(Error::generic(format!("Path '{path}' is ambiguous: write it in whole")));
         }
         hits.pop()
     };
@@ -381,7 +379,10 @@ fn of_every_device(bus: Option<String>, hotplugged: bool, hotpluggable: bool) ->
 
 /// Whether it is one of the properties that a device is made with, rather than one that tells of it.
 pub(crate) fn is_fixed_when_made(node: &Node, property: &str, of: &str) -> bool {
-    let tells = matches!(property, "type" | "parent_bus" | "hotplugged" | "hotpluggable" | "halted");
+    let tells = matches!(
+        property,
+        "type" | "parent_bus" | "hotplugged" | "hotpluggable" | "halted"
+    );
     let leads = of.starts_with("child<") || of == "link<irq>";
     matches!(node, Node::Device(_) | Node::Fixed(_)) && !tells && !leads
 }

@@ -75,7 +75,11 @@ pub(crate) fn types(world: &World, parents: bool) -> Vec<ObjectTypeInfo> {
     all.extend(world.registry.iter().map(|t| entry(t.name, Some(parent(t.bus)), false)));
     let offered = BOARDS.iter().filter(|b| world.facts.machines.contains(&b.name));
     all.extend(offered.map(|b| entry(&format!("{}-machine", b.name), Some("machine"), false)));
-    let mut models: Vec<&str> = BOARDS.iter().filter_map(|b| b.cpu.as_ref()).flat_map(|c| c.models().to_vec()).collect();
+    let mut models: Vec<&str> = BOARDS
+        .iter()
+        .filter_map(|b| b.cpu.as_ref())
+        .flat_map(|c| c.models().to_vec())
+        .collect();
     models.dedup();
     all.extend(models.iter().map(|m| entry(&cpu_type(m), Some("arm-cpu"), false)));
     let kinds = KINDS.iter().filter(|k| k.missing().is_none());
