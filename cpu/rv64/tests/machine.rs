@@ -289,6 +289,120 @@ fn a_saved_hart_goes_on_elsewhere() {
     assert_eq!(a.cpus[0].save(), b.cpus[0].save());
 }
 
+/// Register-register: opcode, funct3, funct7.
+const fn rr(op: u32, f3: u32, f7: u32, rd: u32, rs1: u32, rs2: u32) -> u32 {
+    f7 << 25 | rs2 << 20 | rs1 << 15 | f3 << 12 | rd << 7 | op
+}
+
+#[test]
+fn conditional_zero() {
+    let words = [rr(0x33, 5, 7, T0, A0, A1), rr(0x33, 7, 7, T1, A0, A1), jal(0, 0)];
+    for (condition, eqz, nez) in [(0, 0, 9), (1 << 40, 9, 0)] {
+        let mut m = supervisor(&words);
+        m.cpus[0].set_register("a0", 9);
+        m.cpus[0].set_register("a1", condition);
+        run(&mut m, 2);
+        assert_eq!((register(&m, "t0"), register(&m, "t1")), (eqz, nez));
+    }
+}
+
+#[test]
+fn compare_and_swap() {
+    // amocas.w, .d and .q of what is at a1, with t1 (and t2) as the new value.
+    let cas = |f3| rr(0x2f, f3, 0x05 << 2, A0, A1, T1);
+    let one = |f3, old: [u64; 2], want: [u64; 2]| {
+        let mut m = supervisor(&[cas(f3), jal(0, 0)]);
+        for (i, v) in old.into_iter().enumerate() {
+            m.sys.write(RAM + 0x800 + 8 * i as u64, 8, v).expect("RAM");
+        }
+        let values = [("a0", want[0]), ("t1", 5), ("t2", 6)];
+        for (name, v) in values {
+            m.cpus[0].set_register(name, v);
+        }
+        // a1 is the address, and of a pair in a0 the upper half: the same number serves as both.
+        m.cpus[0].set_register("a1", RAM + 0x800);
+        run(&mut m, 1);
+        let now = [0, 8].map(|o| m.sys.read(RAM + 0x800 + o, 8).expect("RAM"));
+        (now, register(&m, "a0"))
+    };
+    let high = 7 << 32;
+    assert_eq!(
+        one(2, [high | 0x8000_0001, 1], [0x8000_0001, 0]),
+        ([high | 5, 1], !0x7fff_fffe)
+    );
+    assert_eq!(one(2, [high | 3, 1], [4, 0]), ([high | 3, 1], 3));
+    assert_eq!(one(3, [high | 3, 1], [high | 3, 0]), ([5, 1], high | 3));
+    assert_eq!(one(3, [high | 3, 1], [3, 0]), ([high | 3, 1], high | 3));
+    assert_eq!(one(4, [3, RAM + 0x800], [3, 0]), ([5, 6], 3));
+    assert_eq!(one(4, [3, 1], [3, 0]), ([3, 1], 3));
+}
+
+#[test]
+fn who_spins_passes_the_turn_on() {
+    // pause, wrs.sto
+    let mut m = supervisor(&[0x0100_000f, 0x01d0_0073, addi(A0, 0, 1), jal(0, 0)]);
+    for executed in [1, 2] {
+        let Exit::Idle { until: Some(until) } = run(&mut m, 100) else {
+            panic!("it does not yield");
+        };
+        assert_eq!((m.sys.clock.executed(), until), (executed, m.sys.clock.now()));
+    }
+    assert_eq!(run(&mut m, 10), Exit::Budget);
+    assert_eq!(register(&m, "a0"), 1);
+}
+
+#[test]
+fn page_tables_of_every_scheme() {
+    // Maps one page at the highest canonical gigabyte's begin, through all levels of each scheme; loads through it.
+    /// V, R, W, X, A, D.
+    const LEAF: u64 = 0xcf;
+    for (mode, levels) in [(8u64, 3u64), (9, 4), (10, 5)] {
+        let mut m = supervisor(&[ld(T0, A1, 0), sd(T0, A1, 8), jal(0, 0)]);
+        let virt = 0u64.wrapping_sub(1 << (12 + 9 * levels - 1));
+        let mut table = RAM + 0x1_0000;
+        for level in (0..levels).rev() {
+            let index = virt >> (12 + 9 * level) & 511;
+            let next = table + 0x1000;
+            let pte = if level == 0 {
+                (RAM + 0x8000) >> 12 << 10 | 7
+            } else {
+                next >> 12 << 10 | 1
+            };
+            m.sys.write(table + 8 * index, 8, pte).expect("RAM");
+            table = next;
+        }
+        // The code itself runs in a gigabyte that means itself.
+        let (root, inner) = (RAM + 0x1_0000, RAM + 0x2_0000);
+        let (gigabyte, index) = (RAM >> 12 << 10 | LEAF, 8 * (RAM >> 30));
+        let pointer = |to: u64| to >> 12 << 10 | 1;
+        let entries = match levels {
+            3 => vec![(root + index, gigabyte)],
+            4 => vec![(root, pointer(inner)), (inner + index, gigabyte)],
+            _ => vec![
+                (root, pointer(inner)),
+                (inner, pointer(inner + 0x1000)),
+                (inner + 0x1000 + index, gigabyte),
+            ],
+        };
+        for (at, pte) in entries {
+            m.sys.write(at, 8, pte).expect("RAM");
+        }
+        m.sys.write(RAM + 0x8000, 8, 0x1234).expect("RAM");
+        put_csr(&mut m, "satp", mode << 60 | (RAM + 0x1_0000) >> 12);
+        put_csr(&mut m, "menvcfg", 1 << 61);
+        m.cpus[0].set_register("a1", virt);
+        run(&mut m, 2);
+        assert_eq!(register(&m, "scause"), 0, "Sv{}", 12 + 9 * levels);
+        assert_eq!(m.sys.read(RAM + 0x8008, 8), Ok(0x1234));
+        let Machine { cpus, sys, .. } = &mut m;
+        assert_eq!(cpus[0].translate(virt + 0x123, sys), Some(RAM + 0x8123));
+        assert_eq!(cpus[0].translate(virt + 0x1000, sys), None);
+        let leaf = RAM + 0x1_0000 + 0x1000 * (levels - 1);
+        let pte = m.sys.read(leaf, 8).expect("RAM");
+        assert_eq!(pte & 0xc0, 0xc0, "the page is marked as accessed and dirty");
+    }
+}
+
 #[test]
 fn gdb_finds_every_register() {
     let m = supervisor(&[jal(0, 0)]);
@@ -364,7 +478,7 @@ proptest! {
         scheme in prop_oneof![Just(0u64), 8..11u64],
         prv in prop_oneof![Just(0u64), Just(1), Just(3)],
     ) {
-        survive(&words, &registers, scheme << 60 | (RAM >> 12) + root, prv);
+        survive(&words, &registers, (scheme << 60) | ((RAM >> 12) + root), prv);
     }
 
     #[test]
