@@ -2,13 +2,18 @@
 
 pub mod flat;
 mod link;
+pub mod pci;
 mod peers;
+#[cfg(test)]
+mod rig;
 
 use southbridge_core::Registry;
 
 /// Adds the types of this family.
 pub fn register(r: &mut Registry) {
     r.add(&flat::TYPE);
+    r.add(&pci::PLAIN);
+    r.add(&pci::DOORBELL);
 }
 
 #[cfg(test)]

@@ -1,15 +1,13 @@
 //! The device with a server played by the test, message by message.
 
-use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::AsFd;
 use southbridge_backend_chardev::testing::Loop;
 use southbridge_core::{ClockRate, InterruptWish, LogItems, PlaceWish, PropValue, System, log::Log};
 use southbridge_testing::{Bench, Noise, check_device, probe};
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::link::VECTORS;
+use crate::rig::{Paper, count, event, ring};
 use rustix::fd::OwnedFd;
 
 const MASK: u64 = regs::INTRMASK as u64;
@@ -18,54 +16,12 @@ const POSITION: u64 = regs::IVPOSITION as u64;
 const DOORBELL: u64 = regs::DOORBELL as u64;
 const SIZE: u64 = 0x1_0000;
 
-#[derive(Clone, Default)]
-struct Paper(Arc<Mutex<Vec<u8>>>);
-
-impl Paper {
-    fn take(&self) -> String {
-        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
-    }
-}
-
-impl Write for Paper {
-    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend(data);
-        Ok(data.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// A device on a bench, the test as its server, and what was written to the user.
 struct Setup {
     bench: Bench,
     server: Loop,
     log: Paper,
     warnings: Paper,
-}
-
-fn event() -> OwnedFd {
-    eventfd(0, EventfdFlags::CLOEXEC).unwrap()
-}
-
-/// How often an eventfd was written since the last look.
-fn count(fd: &OwnedFd) -> u64 {
-    let flags = fcntl_nonblocking(fd);
-    let mut bytes = [0; 8];
-    let n = rustix::io::read(fd, &mut bytes);
-    assert!(flags, "the device has made it non-blocking");
-    n.map_or(0, |_| u64::from_ne_bytes(bytes))
-}
-
-fn fcntl_nonblocking(fd: &OwnedFd) -> bool {
-    rustix::fs::fcntl_getfl(fd)
-        .unwrap()
-        .contains(rustix::fs::OFlags::NONBLOCK)
-}
-
-fn ring(peer: u16, vector: u16) -> u32 {
-    u32::from(peer) << 16 | u32::from(vector)
 }
 
 impl Setup {
