@@ -51,6 +51,7 @@ impl Board {
         };
         let (devices, others) = (range(true), range(false));
         let registers = flat.iter().filter_map(|r| declared(&built.machine.sys, r)).collect();
+        let small = built.description.memory.iter().map(|m| m.len).sum::<u64>() < 1 << 20;
         Some(Self {
             built,
             peers,
@@ -58,7 +59,7 @@ impl Board {
             devices,
             others,
             saves: 0,
-            small: built.description.memory.iter().map(|m| m.len).sum::<u64>() < 1 << 20,
+            small,
         })
     }
 

@@ -209,7 +209,7 @@ fn check_smp(config: &Config, board: &Board, choices: &mut Choices) -> Result<()
         levels.iter().find_map(|l| l.as_ref()),
     ) {
         let room = smp.maxcpus.as_ref().map_or(n.value, |m| m.value);
-        if room % product != 0 || product > room {
+        if !room.is_multiple_of(product) {
             let expected = format!("levels whose product divides {room}");
             return Err(refuse("cpus", level, expected));
         }
@@ -311,18 +311,15 @@ fn check_boot(config: &Config, board: &Board) -> Result<(), OptError> {
         return Ok(());
     }
     let flash = config.flash.first().map(|f| &f.file);
-    for word in [&config.bios, &config.initrd, &config.dtb]
-        .into_iter()
-        .flatten()
-        .chain(flash)
-    {
-        let why = format!(
-            "machine '{}' starts its program by itself and takes no such file",
-            board.name
-        );
-        return Err(OptError::new(ErrorKind::Refused { why }, word.at.clone()));
-    }
-    Ok(())
+    let files = [&config.bios, &config.initrd, &config.dtb].into_iter().flatten();
+    let Some(word) = files.chain(flash).next() else {
+        return Ok(());
+    };
+    let why = format!(
+        "machine '{}' starts its program by itself and takes no such file",
+        board.name
+    );
+    Err(OptError::new(ErrorKind::Refused { why }, word.at.clone()))
 }
 
 /// Builds the board.

@@ -3,8 +3,10 @@
 
 use southbridge_core::machine::Image;
 use southbridge_cpu_sbi as sbi;
+use southbridge_device_platform::fw_cfg::{FirmwareConfig, key};
 
-use super::{map, tree};
+use super::firmware::{self as built_in, BuiltIn};
+use super::{Variant, map, tree};
 use crate::boot::{Bios, BootError, Booted, File, Files, Word, image};
 use crate::build::Built;
 use crate::fdt::{Node, wide};
@@ -41,7 +43,12 @@ pub(super) fn boot(built: &mut Built, files: &Files) -> Result<Booted, BootError
     }
     complete(&mut tree, files, booted.initrd);
     booted.tree = tree.to_blob().map_err(BootError::Tree)?;
-    booted.tree_at = put_tree(built, &booted.tree, used, ram_end)?;
+    let built_in = built.layout.choices.built_in_firmware;
+    if built_in {
+        built_in::claim(&mut tree);
+    }
+    let blob = tree.to_blob().map_err(BootError::Tree)?;
+    booted.tree_at = put_tree(built, &blob, used, ram_end)?;
     let kernel = booted.kernel_at.unwrap_or(0);
     put(
         built,
@@ -49,7 +56,8 @@ pub(super) fn boot(built: &mut Built, files: &Files) -> Result<Booted, BootError
         map::MROM.0,
         reset_vector(start, booted.tree_at, kernel),
     );
-    if built.layout.choices.built_in_firmware {
+    configure(built, files)?;
+    if built_in {
         built_in_firmware(built, &booted);
     }
     Ok(booted)
@@ -202,11 +210,44 @@ fn reset_vector(start: u64, tree: u64, next: u64) -> Vec<u8> {
     bytes
 }
 
-/// Starts the kernel in supervisor mode. Without one the harts wait in the first instructions' memory for somebody to load a program.
+/// Starts the kernel in supervisor mode.
 fn built_in_firmware(built: &mut Built, booted: &Booted) {
     let boot = sbi::Boot {
         entry: booted.kernel_at.unwrap_or(map::DRAM),
         device_tree: booted.tree_at,
     };
-    built.machine.firmware = Some(Box::new(sbi::Sbi::new(map::UART0.0, boot)));
+    let firmware = BuiltIn::new(boot, &Variant::of(&built.layout.choices));
+    built.machine.firmware = Some(Box::new(firmware));
+}
+
+/// What firmware of the user asks the board for. It loads a kernel by itself if it starts from flash.
+fn configure(built: &mut Built, files: &Files) -> Result<(), BootError> {
+    let from_flash = files.flash && !matches!(files.bios, Bios::None);
+    let kernel = files.kernel.as_ref().filter(|_| from_flash);
+    let mut items = vec![(
+        key::NB_CPUS,
+        u16::from(built.layout.choices.cpus).to_le_bytes().to_vec(),
+    )];
+    let mut sized = |size, data, bytes: Vec<u8>| {
+        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        items.push((size, len.to_le_bytes().to_vec()));
+        items.push((data, bytes));
+    };
+    if let Some(file) = kernel {
+        let kernel = image::unpack(&file.contents).map_err(|e| BootError::at(Word::Kernel, file, e))?;
+        sized(key::KERNEL_SIZE, key::KERNEL_DATA, kernel.contents);
+        let initrd = files.initrd.as_ref().map(|f| f.contents.clone());
+        sized(key::INITRD_SIZE, key::INITRD_DATA, initrd.unwrap_or_default());
+        let line = files.append.as_deref().unwrap_or_default();
+        sized(key::CMDLINE_SIZE, key::CMDLINE_DATA, [line.as_bytes(), b"\0"].concat());
+    }
+    let Some(id) = built.layout.parts.get("fw_cfg").copied() else {
+        return Ok(());
+    };
+    built.machine.sys.with_role::<dyn FirmwareConfig, _>(id, |config, _| {
+        for (key, bytes) in items {
+            config.set(key, bytes);
+        }
+    });
+    Ok(())
 }

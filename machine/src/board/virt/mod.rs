@@ -4,6 +4,7 @@
 //! and one timer for all harts, where QEMU has one of each for every node.
 
 mod boot;
+mod firmware;
 pub(crate) mod map;
 #[cfg(test)]
 mod tests;
