@@ -1,5 +1,8 @@
 //! Finds a place for a PCI device: the bus that `bus=` names and the slot and function of `addr=`, or the first free ones.
 
+#[cfg(test)]
+mod tests;
+
 use southbridge_bus_pci::wiring::{self, SLOTS, devfn};
 use southbridge_bus_pci::{Leaves, PciFunction, PciSlot, SlotError};
 use southbridge_core::{BusId, BusKind, DeviceId, Machine};
