@@ -38,6 +38,8 @@ pub(crate) struct Engine {
     generation: u64,
     /// When `stimecmp` is reached, for the `stimecmp` and the time base that it was worked out from.
     timer: Option<(u64, Timebase, VirtualTime)>,
+    /// Whether it was said that the hart sleeps.
+    told_asleep: bool,
     /// Published instructions when counters were last looked at.
     counted: u64,
 }
@@ -51,6 +53,7 @@ impl Engine {
             stopped_at: None,
             generation: 0,
             timer: None,
+            told_asleep: false,
             counted: 0,
         }
     }
@@ -130,10 +133,16 @@ impl Engine {
         if h.s.sleep != Sleep::Awake {
             let wakes = h.s.sleep == Sleep::Wfi && h.pending() & h.s.mie != 0;
             if !wakes {
+                if !std::mem::replace(&mut self.told_asleep, true) {
+                    h.tell(sys, Event::Sleep);
+                }
                 let until = self.timer_deadline(sys);
                 return Some(Stop::Idle { until });
             }
             self.hart.s.sleep = Sleep::Awake;
+        }
+        if std::mem::take(&mut self.told_asleep) {
+            self.hart.tell(sys, Event::Wake);
         }
         let h = &mut self.hart;
         if h.s.retired >= end || sys.attention() {

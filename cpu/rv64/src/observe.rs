@@ -40,6 +40,12 @@ impl Observe {
 pub(crate) enum Event {
     /// A trap was taken; the hart is at its handler.
     Trap { from: u64, cause: u64, tval: u64 },
+    /// A handler ended with `mret` or `sret`; the hart is where it goes on.
+    Return,
+    /// The hart waits for an interrupt.
+    Sleep,
+    /// It goes on.
+    Wake,
     /// A block is about to run.
     Block { pc: u64, count: u32 },
 }
@@ -115,6 +121,25 @@ impl Hart {
                     sys.log.line(format_args!(
                         "CPU {cpu}: trap {cause:#x} [{name}] taken to {prv}, from pc {from:#x} to {to:#x}, tval {tval:#x}"
                     ));
+                }
+            }
+            Event::Return if self.observe.contains(Observe::TRAPS) => {
+                if sys.traces_cpus() {
+                    let source = format!("cpu{cpu}");
+                    let mut to = Source { sys, name: &source };
+                    events::cpu_exception_exit(&mut to, 0, mode_name(self.s.prv), false, self.s.pc);
+                }
+                if sys.log.on(LogItems::INT) {
+                    let (to, prv) = (self.s.pc, mode_name(self.s.prv));
+                    sys.log.line(format_args!("CPU {cpu}: returns to {prv}, pc {to:#x}"));
+                }
+            }
+            Event::Sleep | Event::Wake if sys.traces_cpus() => {
+                let source = format!("cpu{cpu}");
+                let mut to = Source { sys, name: &source };
+                match event {
+                    Event::Sleep => events::cpu_sleep(&mut to, false),
+                    _ => events::cpu_wake(&mut to),
                 }
             }
             Event::Block { pc, count } if self.observe.contains(Observe::BLOCKS) => {

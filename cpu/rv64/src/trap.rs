@@ -95,7 +95,7 @@ impl Hart {
     }
 
     /// MRET.
-    pub(crate) fn mret(&mut self) -> Flow {
+    pub(crate) fn mret(&mut self, sys: &mut System) -> Flow {
         if self.s.prv != mode::M {
             return self.illegal();
         }
@@ -107,11 +107,11 @@ impl Hart {
             st &= !status::MPRV;
         }
         self.s.mstatus = st;
-        self.return_to(to, self.s.m.epc)
+        self.return_to(sys, to, self.s.m.epc)
     }
 
     /// SRET.
-    pub(crate) fn sret(&mut self) -> Flow {
+    pub(crate) fn sret(&mut self, sys: &mut System) -> Flow {
         let st = self.s.mstatus;
         if self.s.prv < mode::S || (self.s.prv == mode::S && st & status::TSR != 0) {
             return self.illegal();
@@ -119,14 +119,15 @@ impl Hart {
         let to = if st & status::SPP != 0 { mode::S } else { mode::U };
         let ie = if st & status::SPIE != 0 { status::SIE } else { 0 };
         self.s.mstatus = st & !(status::SIE | status::SPP | status::MPRV) | ie | status::SPIE;
-        self.return_to(to, self.s.s.epc)
+        self.return_to(sys, to, self.s.s.epc)
     }
 
-    fn return_to(&mut self, prv: u8, pc: u64) -> Flow {
+    fn return_to(&mut self, sys: &mut System, prv: u8, pc: u64) -> Flow {
         self.s.prv = prv;
         self.s.pc = pc & self.pc_mask();
         self.rights_changed();
         self.look_up = true;
+        self.tell(sys, Event::Return);
         Flow::SYNC_BRANCH
     }
 

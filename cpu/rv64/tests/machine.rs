@@ -5,7 +5,7 @@ mod common;
 use common::{RAM, config, hart, machine, program};
 use proptest::prelude::*;
 use southbridge_core::cpu::{CpuDebug, Exit, WatchKind, Watchpoint};
-use southbridge_core::{Machine, SavedState, VirtualTime};
+use southbridge_core::{LogItems, Machine, SavedState, VirtualTime};
 use southbridge_cpu_rv64::{Config, Extensions, Mmu, csr};
 
 const A0: u32 = 10;
@@ -401,6 +401,41 @@ fn page_tables_of_every_scheme() {
         let pte = m.sys.read(leaf, 8).expect("RAM");
         assert_eq!(pte & 0xc0, 0xc0, "the page is marked as accessed and dirty");
     }
+}
+
+#[test]
+fn the_log_tells_traps() {
+    #[derive(Clone, Default)]
+    struct Text(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+    impl std::io::Write for Text {
+        fn write(&mut self, b: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no panic").extend_from_slice(b);
+            Ok(b.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let text = Text::default();
+    // An illegal instruction; its handler returns behind it.
+    let mut m = supervisor(&[0, addi(A0, 0, 3), jal(0, 0)]);
+    m.sys.log = southbridge_core::log::Log::new(LogItems::INT | LogItems::EXEC, Box::new(text.clone()));
+    for (i, w) in [addi(T0, T0, 4), 0x1412_9073, 0x1020_0073].into_iter().enumerate() {
+        m.sys.write(RAM + 0x100 + 4 * i as u64, 4, w.into()).expect("RAM");
+    }
+    m.cpus[0].set_register("t0", RAM);
+    put_csr(&mut m, "sstatus", 1 << 8);
+    run(&mut m, 5);
+    assert_eq!(register(&m, "a0"), 3);
+    let text = String::from_utf8(text.0.lock().expect("no panic").clone()).expect("text");
+    assert_eq!(
+        text,
+        "CPU 0: exec 0x0000000080000000 (1 instructions)\n\
+         CPU 0: trap 0x2 [illegal instruction] taken to S, from pc 0x80000000 to 0x80000100, tval 0x0\n\
+         CPU 0: exec 0x0000000080000100 (3 instructions)\n\
+         CPU 0: returns to S, pc 0x80000004\n\
+         CPU 0: exec 0x0000000080000004 (2 instructions)\n"
+    );
 }
 
 #[test]

@@ -40,12 +40,14 @@ fn ebreak(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
     h.raise(cause::BREAKPOINT, at)
 }
 
-fn sret(h: &mut Hart, _: &mut System, _: &Op) -> Flow {
-    h.sret()
+fn sret(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
+    h.publish(sys, op.idx);
+    h.sret(sys)
 }
 
-fn mret(h: &mut Hart, _: &mut System, _: &Op) -> Flow {
-    h.mret()
+fn mret(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
+    h.publish(sys, op.idx);
+    h.mret(sys)
 }
 
 fn wfi(h: &mut Hart, _: &mut System, _: &Op) -> Flow {
