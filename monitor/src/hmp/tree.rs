@@ -49,7 +49,9 @@ fn device(machine: &Machine, id: DeviceId, indent: usize, brief: bool, pci: &Pci
     );
     let pad = " ".repeat(indent + 2);
     if !brief {
-        for line in slot.device_type.lines {
+        // The wires of a PCI function are its bus's affair.
+        let lines = if pci.contains_key(&id) { &[] } else { slot.device_type.lines };
+        for line in lines {
             let way = if line.direction == LineDirection::In {
                 "in"
             } else {
@@ -65,6 +67,11 @@ fn device(machine: &Machine, id: DeviceId, indent: usize, brief: bool, pci: &Pci
         for p in slot.device_type.properties {
             let value = match (pci, p.name) {
                 (Some(lines), "addr") => lines.addr.clone(),
+                (Some(_), "rombar") => match slot.properties.str("rombar") {
+                    Some("0" | "off") => "0 (0x0)".into(),
+                    Some("1" | "on") => "1 (0x1)".into(),
+                    _ => "-1 (0xffffffffffffffff)".into(),
+                },
                 _ => shown(p, slot.properties.get(p.name)),
             };
             let _ = writeln!(out, "{pad}{} = {value}", p.name);
