@@ -10,6 +10,7 @@ mod cpu;
 mod device;
 mod gdb;
 mod hmp;
+mod ivshmem;
 pub mod mutate;
 mod outside;
 mod parts;
@@ -22,6 +23,7 @@ pub use cpu::{cpu_code, cpu_registers};
 pub use device::{device, device_state, skipped};
 pub use gdb::gdb;
 pub use hmp::hmp;
+pub use ivshmem::ivshmem_pci;
 pub use outside::{qmp, qtest, stream};
 pub use parts::keys;
 pub use pci::pci_config;
@@ -59,6 +61,7 @@ pub static TARGETS: &[Target] = &[
     target("device", device, 1024, "each type of device through registers, lines, time, reset and its serial peer"),
     target("device-state", device_state, 512, "altered states loaded into each type of device"),
     target("pci-config", pci_config, 2048, "configuration space, bridges, BARs, messages and hot-plug of PCI"),
+    target("ivshmem-pci", ivshmem_pci, 1024, "ivshmem on PCI between a guest and a server that do what they like"),
     target("board", board, 1024, "both boards through their address space"),
     target("board-state", board_state, 256, "altered states loaded into whole boards"),
     target("firmware", firmware, 2048, "any bytes as the firmware of a whole board"),

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use southbridge_backend_chardev::testing::Loop;
+use southbridge_backend_memory::{Config, Kind, MemoryBackend};
 use southbridge_core::property::PropKind;
 use southbridge_core::{DeviceType, PropValue, Properties, Region, Registry, System};
 
@@ -24,7 +25,15 @@ pub(crate) fn place(name: &str) -> u16 {
     (hash ^ hash >> 16) as u16
 }
 
-/// Gives every serial connection of a type a peer that the target plays.
+/// What a type that shares memory is given.
+const MEMORY: Config = Config {
+    kind: Kind::Ram,
+    size: 0x1_0000,
+    share: true,
+    prealloc: false,
+};
+
+/// Gives every serial connection of a type a peer that the target plays, and memory to a type that shares some.
 pub(crate) fn peers(sys: &mut System, device_type: &DeviceType) -> (Properties, Vec<Loop>) {
     let mut properties = Properties::default();
     let mut peers = Vec::new();
@@ -33,6 +42,10 @@ pub(crate) fn peers(sys: &mut System, device_type: &DeviceType) -> (Properties, 
             let (id, peer) = Loop::new(sys);
             properties.set(property.name, PropValue::Backend("loop".to_owned(), id));
             peers.push(peer);
+        } else if property.kind == PropKind::Backend("memdev")
+            && let Ok((id, _)) = MemoryBackend::add(sys, property.name, &MEMORY)
+        {
+            properties.set(property.name, PropValue::Backend("memory".to_owned(), id));
         }
     }
     (properties, peers)

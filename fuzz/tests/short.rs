@@ -124,6 +124,7 @@ short! {
     device "device" 3000;
     device_state "device-state" 3000;
     pci_config "pci-config" 600;
+    ivshmem_pci "ivshmem-pci" 1500;
     board "board" 150;
     board_state "board-state" 60;
     firmware "firmware" 200;
