@@ -323,18 +323,23 @@ impl Pci {
                 io: bar.kind.is_io(),
             }));
         }
+        decode.bridge = self.bridge_decode();
+        decode
+    }
+
+    /// What a bridge lets through; `None` of other functions.
+    pub fn bridge_decode(&self) -> Option<BridgeDecode> {
         if let Some(secondary) = self.expander {
-            decode.bridge = Some(BridgeDecode {
+            return Some(BridgeDecode {
                 secondary,
                 subordinate: u8::MAX,
                 powered: true,
                 transparent: true,
                 ..BridgeDecode::default()
             });
-        } else if self.windows.is_some() {
-            decode.bridge = Some(bridge::decode(&self.config, self.slot_has_power()));
         }
-        decode
+        self.is_bridge()
+            .then(|| bridge::decode(&self.config, self.slot_has_power()))
     }
 
     /// Whether the slot below a port has power; always without a power controller.

@@ -47,13 +47,17 @@ impl Tree {
         node.map(|n| n.decode.clone()).unwrap_or_default()
     }
 
-    fn bridge_of(&self, device: DeviceId) -> Option<BridgeDecode> {
-        self.nodes.iter().find(|n| n.device == device)?.decode.bridge
+    /// What a bridge lets through now; one that is busy counts as it was.
+    fn bridge_of(&self, device: DeviceId, cx: &mut Ctx<'_>) -> Option<BridgeDecode> {
+        match cx.with_role::<dyn PciFunction, _>(device, |f, _| f.pci().bridge_decode()) {
+            Some(now) => now,
+            None => self.nodes.iter().find(|n| n.device == device)?.decode.bridge,
+        }
     }
 
     /// The function at slot and function `devfn` of bus `bus`. Bus numbers are the guest's: each step goes one bridge down the real
     /// tree, so that loops of numbers end.
-    pub fn find(&self, bus: u8, devfn: u8, cx: &Ctx<'_>) -> Option<DeviceId> {
+    pub fn find(&self, bus: u8, devfn: u8, cx: &mut Ctx<'_>) -> Option<DeviceId> {
         let mut children = cx.children(0);
         let mut current = 0;
         loop {
@@ -62,14 +66,14 @@ impl Tree {
                 return hit.map(|(d, _)| *d);
             }
             let way = children.iter().find_map(|(device, _)| {
-                let b = self.bridge_of(*device)?;
+                let b = self.bridge_of(*device, cx)?;
                 let leads = b.powered && b.secondary != 0 && (b.secondary..=b.subordinate).contains(&bus);
                 leads.then_some((*device, b.secondary, b.transparent))
             });
             // An expander's bus reaches up to the next root bus: the nearest one below the number is meant.
             let way = way
                 .filter(|w| !w.2)
-                .or_else(|| self.nearest_expander(&children, bus))
+                .or_else(|| self.nearest_expander(&children, bus, cx))
                 .or(way);
             let (device, secondary, _) = way?;
             current = secondary;
@@ -77,9 +81,14 @@ impl Tree {
         }
     }
 
-    fn nearest_expander(&self, children: &[(DeviceId, u32)], bus: u8) -> Option<(DeviceId, u8, bool)> {
+    fn nearest_expander(
+        &self,
+        children: &[(DeviceId, u32)],
+        bus: u8,
+        cx: &mut Ctx<'_>,
+    ) -> Option<(DeviceId, u8, bool)> {
         let found = children.iter().filter_map(|(device, _)| {
-            let b = self.bridge_of(*device)?;
+            let b = self.bridge_of(*device, cx)?;
             (b.transparent && b.secondary <= bus).then_some((*device, b.secondary, true))
         });
         found.max_by_key(|w| w.1)

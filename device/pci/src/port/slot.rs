@@ -81,24 +81,30 @@ impl Slot {
         }
     }
 
-    /// Something is in the slot. What comes while the machine runs is told; what was there from the start has power.
-    pub(super) fn plugged(self, c: &mut ConfigSpace, hot: bool) {
-        if hot {
-            self.set_present(c, true);
-            self.set_status(c, sltsta::PRESENCE_CHANGED | sltsta::ATTENTION, true);
-        } else {
-            self.reset(c, true);
-        }
+    /// Whether the guest has a driver for the slot: it asked to be told of something.
+    fn is_managed(self, c: &ConfigSpace) -> bool {
+        let asks = sltctl::ATTENTION_ENABLE | sltctl::PRESENCE_ENABLE | sltctl::INTERRUPT_ENABLE;
+        self.control(c) & asks != 0
     }
 
-    /// The user wants what is in the slot gone: the attention button, unless the guest has cut the power or never had it on.
+    /// Something is in the slot. What comes while the machine runs is told to the guest's driver, which gives it power; without one
+    /// the slot has power at once, so that a guest finds the device when it looks again.
+    pub(super) fn plugged(self, c: &mut ConfigSpace, hot: bool) {
+        if !hot || !self.is_managed(c) {
+            return self.reset(c, true);
+        }
+        self.set_present(c, true);
+        self.set_status(c, sltsta::PRESENCE_CHANGED | sltsta::ATTENTION, true);
+    }
+
+    /// The user wants what is in the slot gone: the attention button, unless the guest has cut the power or has no driver to ask.
     pub(super) fn unplug(self, c: &mut ConfigSpace) -> Result<Leaves, SlotError> {
         self.may_plug(c, true)?;
         let control = self.control(c);
         if control & sltctl::POWER_INDICATOR == sltctl::POWER_BLINK {
             return Err(SlotError::Busy);
         }
-        if is_off(control) {
+        if is_off(control) || !self.is_managed(c) {
             self.emptied(c);
             return Ok(Leaves::Now);
         }
