@@ -2,8 +2,12 @@
 
 use southbridge_backend_chardev::Chardevs;
 use southbridge_backend_ivshmem::{Server, ServerConfig, ServerHandle};
+use southbridge_bus_pci::wiring::plug;
+use southbridge_core::memory::{Mapping, RamBlock, Target};
 use southbridge_core::{ClockRate, PropValue, Properties, System};
 use southbridge_device_ivshmem::flat::TYPE;
+use southbridge_device_ivshmem::pci::DOORBELL as DOORBELL_TYPE;
+use southbridge_device_pci::gpex;
 use southbridge_testing::Bench;
 use std::path::Path;
 
@@ -80,4 +84,155 @@ fn a_server_that_is_started_again_is_found_again() {
         a.write32(DOORBELL, 0); // itself
         a.read32(STATUS) == 1
     });
+}
+
+// ----- on PCI --------------------------------------------------------------------------------------------------------------------
+
+const ECAM: u64 = 0x3000_0000;
+const MMIO: u64 = 0x4000_0000;
+const TABLE: u64 = MMIO + 0x1000;
+const WINDOW: u64 = 0x4_0000_0000;
+const RAM: u64 = 0x8000_0000;
+
+/// A machine with an `ivshmem-doorbell` in slot 1.
+struct Pc(System);
+
+impl Pc {
+    fn new(path: &Path) -> Self {
+        let mut sys = System::new(ClockRate::Hz(1_000_000_000)).unwrap();
+        sys.memory.map(Mapping {
+            start: RAM,
+            len: SIZE,
+            priority: 0,
+            name: "ram".into(),
+            target: Target::Ram {
+                block: RamBlock::new("ram", SIZE).unwrap(),
+                offset: 0,
+                readonly: false,
+            },
+        });
+        let windows = [
+            ("x-ecam-base", ECAM),
+            ("x-ecam-size", 1 << 20),
+            ("x-below-4g-mmio-base", MMIO),
+            ("x-below-4g-mmio-size", 1 << 30),
+            ("x-above-4g-mmio-base", WINDOW),
+            ("x-above-4g-mmio-size", 1 << 30),
+        ];
+        let p = windows
+            .into_iter()
+            .fold(Properties::default(), |p, (name, v)| p.with(name, PropValue::Uint(v)));
+        sys.add_device(&gpex::TYPE, None, p, &[]).unwrap();
+        let mut chardevs = Chardevs::default();
+        let options = [("path", path.to_str().unwrap())];
+        let id = chardevs.open(&mut sys.host, "socket", "ivsh", options).unwrap();
+        let p = Properties::default()
+            .with("chardev", PropValue::Backend("ivsh".into(), id))
+            .with("vectors", PropValue::Uint(2));
+        let d = sys.add_device(&DOORBELL_TYPE, None, p, &[]).unwrap();
+        let bus = sys.buses().next().unwrap().0;
+        plug(&mut sys, bus, d, 8, false);
+        sys.reset();
+        let mut pc = Self(sys);
+        pc.wait(|pc| pc.0.start_holds == 0);
+        pc.drive();
+        pc
+    }
+
+    fn wait(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !done(self) {
+            assert!(
+                std::time::Instant::now() < end,
+                "the host did not do what the test waits for"
+            );
+            self.0.host.wait(Some(std::time::Duration::from_millis(20))).unwrap();
+            self.0.deliver_completions();
+        }
+    }
+
+    fn write(&mut self, at: u64, value: u64) {
+        self.0.write(at, 4, value).unwrap();
+    }
+
+    fn read(&mut self, at: u64) -> u64 {
+        self.0.read(at, 4).unwrap()
+    }
+
+    /// BARs, and a word of RAM for messages of the second vector.
+    fn drive(&mut self) {
+        let cfg = ECAM + 0x8000;
+        for (offset, value) in [
+            (0x10, MMIO),
+            (0x14, TABLE),
+            (0x18, 0),
+            (0x1c, 4),
+            (4, 6),
+            (0x40, 0x8000_0000),
+        ] {
+            self.write(cfg + offset, value);
+        }
+        for (word, value) in [(0, RAM), (8, 1), (12, 0)] {
+            self.write(TABLE + 16 + word, value);
+        }
+    }
+
+    /// Whether the second vector was rung since the last look.
+    fn rung(&mut self) -> bool {
+        let rung = self.read(RAM) == 1;
+        self.write(RAM, 0);
+        rung
+    }
+}
+
+#[test]
+fn a_pci_machine_and_a_board_on_one_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ivsh");
+    let _server = server(&path, 2);
+    let mut pc = Pc::new(&path);
+    let mut board = board(&path);
+    let id_board = greet(&mut board);
+    assert_eq!((pc.read(MMIO + 8), id_board), (0, 1));
+    for round in 1..=50u64 {
+        pc.write(WINDOW, round);
+        // The first doorbell may come before the server has told of the board; a guest asks again.
+        board.wait_host(|board| {
+            pc.0.host.wait(Some(std::time::Duration::ZERO)).unwrap();
+            pc.0.deliver_completions();
+            pc.write(MMIO + 12, u64::from(id_board) << 16 | 1);
+            board.read32(STATUS) == 1
+        });
+        assert_eq!(board.read(SHMEM, 0, 4), round);
+        board.write(SHMEM, 4, 4, round * 3);
+        board.write32(DOORBELL, 1);
+        pc.wait(Pc::rung);
+        assert_eq!(pc.read(WINDOW + 4), round * 3);
+    }
+}
+
+#[test]
+fn two_pci_machines_on_one_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ivsh");
+    let _server = server(&path, 2);
+    let (mut a, mut b) = (Pc::new(&path), Pc::new(&path));
+    let mut id = 1;
+    // `a` hears of `b` some time after `b` is there.
+    for round in 1..=50u64 {
+        let (from, to) = if round % 2 == 0 {
+            (&mut b, &mut a)
+        } else {
+            (&mut a, &mut b)
+        };
+        from.write(WINDOW + 8, round);
+        to.wait(|to| {
+            from.0.host.wait(Some(std::time::Duration::ZERO)).unwrap();
+            from.0.deliver_completions();
+            from.write(MMIO + 12, id << 16 | 1);
+            to.rung()
+        });
+        assert_eq!(to.read(WINDOW + 8), round);
+        id ^= 1;
+    }
 }
