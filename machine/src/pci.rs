@@ -159,11 +159,9 @@ fn free_slot(machine: &mut Machine, bus: BusId, hot: bool) -> Option<u8> {
         .filter(|s| taken.iter().all(|(_, at)| at >> 3 != *s))
         .map(|s| devfn(s, 0));
     let free: Vec<u8> = free.collect();
-    let fits = free
-        .iter()
+    free.iter()
         .copied()
-        .find(|at| wiring::may_plug(&mut machine.sys, bus, *at, hot) != Err(SlotError::OnlySlot0));
-    fits
+        .find(|at| wiring::may_plug(&mut machine.sys, bus, *at, hot) != Err(SlotError::OnlySlot0))
 }
 
 fn check(machine: &mut Machine, bus: BusId, name: &str, at: u8, multifunction: bool) -> Result<(), PciError> {

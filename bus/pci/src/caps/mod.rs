@@ -1,6 +1,6 @@
 //! Capabilities as typed records: each says its id and writes its fields, with their rules, into configuration space.
 //!
-//! A record only declares. What a capability *does* stands where it acts: messages in [`crate::msi`], power and function-level reset
+//! A record only declares. What a capability *does* stands where it acts: messages, power and function-level reset
 //! in [`crate::Pci`], slots in the family of bridges.
 
 pub mod express;

@@ -1,7 +1,7 @@
 //! Bridges: root ports, the ports of a switch, bridges to conventional PCI, and the expander that adds a root bus.
 //!
 //! All are a type 1 header with capabilities; what is behind them is found by the host bridge, from bus numbers and windows. Root ports
-//! and downstream ports have a slot with hot-plug ([`slot`]). Layouts of configuration space are QEMU 10's.
+//! and downstream ports have a slot with hot-plug (`slot`). Layouts of configuration space are QEMU 10's.
 //!
 //! Not modelled: the standard hot-plug controller of conventional bridges (`shpc=on` is refused), error injection, and power
 //! management events.
