@@ -50,8 +50,7 @@ static NAMES: &str = "160s33b 25csm04 320s33b 640s33b AC97 ES1370 VGA acpi-erst 
     virtio-scsi-pci-non-transitional virtio-scsi-pci-transitional virtio-serial-device virtio-serial-pci \
     virtio-serial-pci-non-transitional virtio-serial-pci-transitional virtio-sound-device virtio-sound-pci \
     virtio-tablet-device virtio-tablet-pci virtserialport vmcoreinfo vmxnet3 w25q01jvq w25q256 w25q32 w25q32dw \
-    w25q512jv w25q64 w25q80 w25q80bl w25x10 w25x16 w25x20 w25x32 w25x40 w25x64 w25x80 wm8750 \
-    xio3130-downstream";
+    w25q512jv w25q64 w25q80 w25q80bl w25x10 w25x16 w25x20 w25x32 w25x40 w25x64 w25x80 wm8750";
 
 /// Whether QEMU has a device type of this name that is not here yet.
 pub fn is_qemus(name: &str) -> bool {

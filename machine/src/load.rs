@@ -154,15 +154,12 @@ pub fn check_isa(program: &Program, isa: Isa) -> Result<(), LoadError> {
         Isa::Arm => (EM_ARM.0, false, "32-bit Arm code (type 40)"),
         Isa::Rv64 => (EM_RISCV.0, true, "64-bit RISC-V code (type 243)"),
     };
-    let found = if found.big {
-        "a big-endian machine".to_owned()
-    } else if found.machine != machine {
-        format!("machine type {}", found.machine)
-    } else if found.wide != wide {
-        format!("a {}-bit machine", if found.wide { 64 } else { 32 })
-    } else {
+    if !found.big && (found.machine, found.wide) == (machine, wide) {
         return Ok(());
-    };
+    }
+    let order = if found.big { "big-endian, " } else { "" };
+    let bits = if found.wide { 64 } else { 32 };
+    let found = format!("a machine of type {} ({order}{bits}-bit)", found.machine);
     Err(LoadError::Machine { found, expected })
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 /// In machine mode: writes "ok" to the UART and a mark to 0x80100000 if a0 is 0, a1 leads to a device tree and a2 to the record for dynamic
 /// firmware, then powers off; else ends with status 3. Made from assembly, as each line says.
 const MACHINE: [u32; 33] = [
-    0x06051863, 0x0005a283, 0x000ee337, 0xfe13031b, // bnez a0, bad; lw t0, 0(a1); li t1, 0xedfe0dd0
+    0x08051063, 0x0005a283, 0x000ee337, 0xfe13031b, // bnez a0, park; lw t0, 0(a1); li t1, 0xedfe0dd0
     0x00c31313, 0xdd030313, 0x0003031b, 0x04629a63, // sext.w t1, t1; bne t0, t1, bad
     0x00063283, 0x49425337, 0x34f3031b, 0x04629263, // ld t0, 0(a2); li t1, 0x4942534f; bne t0, t1, bad
     0x000012b7, 0x8012829b, 0x01429293, 0x6b726337, // li t0, 0x80100000; li t1, 0x6b72616d
@@ -16,7 +16,7 @@ const MACHINE: [u32; 33] = [
     0x00628023, 0x06b00313, 0x00628023, 0x00a00313, // sb t1, 0(t0); li t1, 'k'; sb t1, 0(t0); li t1, 10
     0x00628023, 0x00005337, 0x5553031b, 0x00c0006f, // sb t1, 0(t0); li t1, 0x5555; j end
     0x00033337, 0x3333031b, 0x001002b7, 0x0062a023, // bad: li t1, 0x33333; end: li t0, 0x100000; sw t1, 0(t0)
-    0x0000006f, // j .
+    0x0000006f, // park: j park
 ];
 
 /// In supervisor mode: if a1 leads to a device tree, prints "sbi" by DBCN and powers off by SRST; else ends with status 3.
@@ -183,9 +183,14 @@ fn mistakes_are_told_at_their_words() {
     let elf = common::firmware("hello-mps2-an385.elf");
     for (machine, words, expected) in [
         ("virt,aia=plic", vec![], "none, aplic or aplic-imsic"),
+        ("virt,acpi=on", vec![], "no ACPI tables"),
         ("virt,aai=none", vec![], "did you mean 'aia'"),
         ("virt", vec!["-smp", "9"], "1 to 8 for machine 'virt'"),
-        ("virt", vec!["-cpu", "rv64,zbx=off"], "no property 'zbx'"),
+        (
+            "virt",
+            vec!["-cpu", "rv64,zbx=off"],
+            "takes no 'zbx'; did you mean 'zba'",
+        ),
         ("virt", vec!["-cpu", "rv46"], "did you mean 'rv64'"),
         ("virt", vec!["-kernel", &elf], "64-bit RISC-V code"),
         (

@@ -94,6 +94,9 @@ pub enum BootError {
         /// Why.
         why: String,
     },
+    /// Something that this program does not do yet.
+    #[error("there are no {0} yet")]
+    NotYet(&'static str),
     /// The board's own device tree cannot be expressed.
     #[error("the device tree: {0}")]
     Tree(String),

@@ -7,6 +7,7 @@ use southbridge_core::{ClockRate, Machine};
 
 /// Sets clock rate and pacing. What the user does not say stays deterministic, with idle spans as long on the wall as in the guest.
 pub(crate) fn apply(config: &Config, machine: &mut Machine) {
+    machine.sys.rtc_base_ns = super::semihosting::epoch(config).saturating_mul(1_000_000_000);
     if let Some(icount) = &config.icount {
         if let Shift::Fixed(n) = icount.shift.value {
             machine.sys.clock.set_rate(ClockRate::Shift(n));

@@ -18,6 +18,9 @@ const TREE_ALIGN: u64 = 2 << 20;
 const INITRD_BEHIND: u64 = 512 << 20;
 
 pub(super) fn boot(built: &mut Built, files: &Files) -> Result<Booted, BootError> {
+    if built.layout.choices.properties.bool("acpi") {
+        return Err(BootError::NotYet("ACPI tables (acpi=on)"));
+    }
     let ram_end = map::DRAM + built.layout.choices.ram;
     let mut start = map::DRAM;
     let firmware_end = firmware(built, files, &mut start)?;
