@@ -1,0 +1,323 @@
+//! Debian's unmodified kernel on `virt`, driven through its console as a person would. The guest is made by `guest/build`; without it
+//! these tests are skipped, visibly.
+
+mod common;
+use common::{program, root};
+use southbridge_testing::skip;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// No boot takes so long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(150);
+const SHELL: &str = "guest: shell after";
+
+/// The program that is the machine: ours, or another with the same command line, to try the tests themselves on
+/// (`SOUTHBRIDGE_LINUX_PROGRAM=qemu-system-riscv64`).
+fn machine() -> Command {
+    std::env::var_os("SOUTHBRIDGE_LINUX_PROGRAM").map_or_else(program, Command::new)
+}
+
+fn guest_file(name: &str) -> PathBuf {
+    root().join("target/guest").join(name)
+}
+
+/// Whether the guest is there; says so if not.
+fn have_guest(test: &str) -> bool {
+    let have = guest_file("vmlinux").exists() && guest_file("initramfs.cpio.gz").exists();
+    if !have {
+        skip(
+            test,
+            "there is no Linux guest: make it with guest/build (Debian, network)",
+        );
+    }
+    have
+}
+
+/// A machine with Linux whose console is our pipe.
+struct Guest {
+    child: Child,
+    keys: ChildStdin,
+    screen: Receiver<Vec<u8>>,
+    /// All that it has printed.
+    text: String,
+    /// How much of that was looked at.
+    seen: usize,
+    commands: u32,
+}
+
+impl Guest {
+    fn boot(args: &[&str]) -> Self {
+        Self::boot_with(args, "")
+    }
+
+    fn boot_with(args: &[&str], append: &str) -> Self {
+        let mut command = machine();
+        command
+            .args(["-M", "virt", "-m", "512M", "-nographic", "-no-reboot", "-kernel"])
+            .arg(guest_file("vmlinux"))
+            .arg("-initrd")
+            .arg(guest_file("initramfs.cpio.gz"))
+            .args(["-append", &format!("console=ttyS0 {append}")])
+            .args(args);
+        Self::start(&mut command)
+    }
+
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut out, keys) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+        let (send, screen) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = out.read(&mut buffer) {
+                let _ = send.send(buffer[..n].to_vec());
+            }
+        });
+        Self {
+            child,
+            keys,
+            screen,
+            text: String::new(),
+            seen: 0,
+            commands: 0,
+        }
+    }
+
+    /// Reads on until `what` has come, and gives what came before it.
+    #[track_caller]
+    fn wait_for(&mut self, what: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(at) = self.text[self.seen..].find(what) {
+                let before = self.text[self.seen..self.seen + at].to_owned();
+                self.seen += at + what.len();
+                return before;
+            }
+            match self.screen.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.text.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(RecvTimeoutError::Timeout) => panic!("no '{what}' after {PATIENCE:?} of\n{}", self.text),
+                Err(RecvTimeoutError::Disconnected) => panic!("it ended without '{what}' after\n{}", self.text),
+            }
+        }
+    }
+
+    #[track_caller]
+    fn wait_for_shell(&mut self) {
+        self.wait_for(SHELL);
+        self.wait_for("# ");
+        // A shell that wraps its line breaks up what we look for in its echo.
+        self.type_line("stty cols 4000");
+        self.wait_for("# ");
+    }
+
+    fn type_line(&mut self, line: &str) {
+        self.keys.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    /// Runs a command in the guest's shell and gives what it printed; its status must be 0.
+    #[track_caller]
+    fn shell(&mut self, command: &str) -> String {
+        self.commands += 1;
+        let n = self.commands;
+        // What is typed comes back as an echo; the marker stands in it with its number not yet computed.
+        self.type_line(&format!("{command}; echo \"[end $?.$(({n}))]\""));
+        self.wait_for(&format!("$(({n}))]\""));
+        let printed = self.wait_for("[end ");
+        let status = self.wait_for(&format!(".{n}]"));
+        assert_eq!(status, "0", "'{command}' printed\n{printed}");
+        printed.replace('\r', "").trim().to_owned()
+    }
+
+    /// Waits until the program ends by itself, and gives its status.
+    fn ended(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `lspci` line of a device, by its ids: where it is.
+#[track_caller]
+fn slot_of(guest: &mut Guest, ids: &str) -> String {
+    let line = guest.shell(&format!("lspci -n -d {ids}"));
+    let slot = line.split(' ').next().unwrap_or_default().to_owned();
+    assert!(slot.contains(':'), "no device {ids}: {line}");
+    format!("0000:{slot}")
+}
+
+/// Lets a device decode, and gives the first address of a window.
+#[track_caller]
+fn window(guest: &mut Guest, slot: &str, bar: usize) -> u64 {
+    let device = format!("/sys/bus/pci/devices/{slot}");
+    guest.shell(&format!("[ $(cat {device}/enable) = 1 ] || echo 1 >{device}/enable"));
+    let line = guest.shell(&format!("sed -n {}p {device}/resource", bar + 1));
+    let first = line.split(' ').next().unwrap_or_default();
+    u64::from_str_radix(first.trim_start_matches("0x"), 16).unwrap()
+}
+
+#[track_caller]
+fn peek(guest: &mut Guest, address: u64, bits: u32) -> u64 {
+    let text = guest.shell(&format!("devmem {address:#x} {bits}"));
+    u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap()
+}
+
+#[track_caller]
+fn poke(guest: &mut Guest, address: u64, bits: u32, value: u64) {
+    guest.shell(&format!("devmem {address:#x} {bits} {value:#x}"));
+}
+
+#[test]
+fn one_hart_meets_its_devices_and_powers_off() {
+    if !have_guest("one_hart_meets_its_devices_and_powers_off") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let shared = dir.path().join("shared");
+    let memory = format!(
+        "memory-backend-file,id=mem,mem-path={},size=1M,share=on",
+        shared.display()
+    );
+    let mut guest = Guest::boot(&[
+        "-object",
+        &memory,
+        "-device",
+        "ivshmem-plain,memdev=mem",
+        "-device",
+        "edu,dma_mask=0xffffffffffffffff",
+    ]);
+    guest.wait_for_shell();
+    assert_eq!(guest.shell("nproc"), "1");
+    sees_all_by_lspci(&mut guest);
+    edu_computes_moves_and_interrupts(&mut guest);
+    shares_memory(&mut guest, &shared);
+    tells_the_date(&mut guest);
+    guest.type_line("poweroff -f");
+    assert_eq!(guest.ended(), Some(0));
+}
+
+fn sees_all_by_lspci(guest: &mut Guest) {
+    let all = guest.shell("lspci -vv");
+    for part in [
+        "00:00.0 Host bridge",
+        "QEMU PCIe Host bridge",
+        "Inter-VM shared memory",
+        "1234:11e8",
+    ] {
+        assert!(all.contains(part), "no '{part}' in\n{all}");
+    }
+    assert!(all.contains("size=1M"), "{all}");
+}
+
+/// The registers of `edu` (QEMU's specification of it): liveness at 4, factorial at 8, status at 0x20, interrupts at 0x24, 0x60 and 0x64,
+/// DMA from 0x80 on, its buffer at device address 0x40000.
+fn edu_computes_moves_and_interrupts(guest: &mut Guest) {
+    let slot = slot_of(guest, "1234:11e8");
+    let edu = window(guest, &slot, 0);
+    poke(guest, edu + 4, 32, 0x1234_5678);
+    assert_eq!(peek(guest, edu + 4, 32), 0xedcb_a987);
+    poke(guest, edu + 8, 32, 10);
+    while peek(guest, edu + 0x20, 32) & 1 != 0 {}
+    assert_eq!(peek(guest, edu + 8, 32), 3_628_800);
+    // DMA between its buffer and memory that is certainly nobody else's: the window of ivshmem.
+    guest.shell(&format!(
+        "printf '\\006' | dd of=/sys/bus/pci/devices/{slot}/config bs=1 seek=4 conv=notrunc 2>/dev/null"
+    ));
+    let ivshmem = slot_of(guest, "1af4:1110");
+    let memory = window(guest, &ivshmem, 2);
+    poke(guest, memory + 0x1000, 64, 0x1122_3344_5566_7788);
+    for (from, to, direction) in [(memory + 0x1000, 0x40000, 0), (0x40000, memory + 0x2000, 2)] {
+        poke(guest, edu + 0x80, 64, from);
+        poke(guest, edu + 0x88, 64, to);
+        poke(guest, edu + 0x90, 64, 8);
+        poke(guest, edu + 0x98, 64, 1 | direction);
+        while peek(guest, edu + 0x98, 64) & 1 != 0 {}
+    }
+    assert_eq!(peek(guest, memory + 0x2000, 64), 0x1122_3344_5566_7788);
+    // An interrupt, through UIO.
+    guest.shell("load uio_pci_generic && echo 1234 11e8 >/sys/bus/pci/drivers/uio_pci_generic/new_id");
+    poke(guest, edu + 0x60, 32, 4);
+    assert_eq!(
+        guest.shell("dd if=/dev/uio0 bs=4 count=1 2>/dev/null | hexdump -e '1/4 \"%u\"'"),
+        "1"
+    );
+    assert_eq!(peek(guest, edu + 0x24, 32), 4);
+    poke(guest, edu + 0x64, 32, 4);
+    assert_eq!(peek(guest, edu + 0x24, 32), 0);
+}
+
+fn shares_memory(guest: &mut Guest, shared: &std::path::Path) {
+    use std::os::unix::fs::FileExt;
+    let slot = slot_of(guest, "1af4:1110");
+    let memory = window(guest, &slot, 2);
+    let file = std::fs::File::options().read(true).write(true).open(shared).unwrap();
+    poke(guest, memory + 0x100, 32, 0xcafe_f00d);
+    let mut word = [0; 4];
+    file.read_exact_at(&mut word, 0x100).unwrap();
+    assert_eq!(
+        u32::from_le_bytes(word),
+        0xcafe_f00d,
+        "the host sees what the guest wrote"
+    );
+    file.write_all_at(&0x600d_beef_u32.to_le_bytes(), 0x104).unwrap();
+    assert_eq!(
+        peek(guest, memory + 0x104, 32),
+        0x600d_beef,
+        "the guest sees what the host wrote"
+    );
+}
+
+fn tells_the_date(guest: &mut Guest) {
+    let now = || {
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
+    };
+    let before = now();
+    let rtc: u64 = guest.shell("cat /sys/class/rtc/rtc0/since_epoch").parse().unwrap();
+    assert!(
+        (before.saturating_sub(2)..=now() + 2).contains(&rtc),
+        "{rtc} at {before}"
+    );
+}
+
+#[test]
+fn four_harts_with_message_interrupts_and_a_reboot() {
+    if !have_guest("four_harts_with_message_interrupts_and_a_reboot") {
+        return;
+    }
+    let mut command = machine();
+    command
+        .args([
+            "-M",
+            "virt,aia=aplic-imsic",
+            "-smp",
+            "4",
+            "-m",
+            "512M",
+            "-nographic",
+            "-kernel",
+        ])
+        .arg(guest_file("vmlinux"))
+        .arg("-initrd")
+        .arg(guest_file("initramfs.cpio.gz"))
+        .args(["-append", "console=ttyS0"]);
+    let mut guest = Guest::start(&mut command);
+    guest.wait_for_shell();
+    assert_eq!(guest.shell("nproc"), "4");
+    let interrupts = guest.shell("cat /proc/interrupts");
+    assert!(interrupts.contains("APLIC"), "{interrupts}");
+    guest.shell("for cpu in 0 1 2 3; do taskset -c $cpu true || exit 1; done");
+    guest.type_line("reboot -f");
+    guest.wait_for_shell();
+    assert_eq!(guest.shell("nproc"), "4");
+    guest.type_line("poweroff -f");
+    assert_eq!(guest.ended(), Some(0));
+}
