@@ -21,13 +21,15 @@ use crate::system::{Requests, System};
 use crate::tape::Input;
 
 mod history;
+mod pages;
 mod turns;
 mod whole;
 
 use history::History;
 pub use history::{NoPast, Reached};
+pub use pages::Draft;
 use turns::{SavedTurns, Turns};
-pub use whole::{MAX_RUN, RamImage, RestoreError, SavedDevice, Whole};
+pub use whole::{MAX_RUN, RamImage, RestoreError, Run, SavedDevice, Whole};
 
 /// How virtual time and the wall clock go together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

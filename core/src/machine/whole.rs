@@ -3,14 +3,13 @@
 //! Whoever writes it decides how; here is what belongs to it, how it is checked against the machine that shall take it, and that a
 //! machine which does not take it stays as it was. What it is not: a format.
 
-use rustix::fs::{SeekFrom, seek};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::pages::{Draft, put_runs, runs_of};
 use super::{History, Machine, PAGE, SAVE_VERSION, SavedMachine, SavedTurns};
 use crate::clock::{Clock, Timebase, TimerIndex, VirtualTime};
 use crate::device::DeviceId;
-use crate::memory::RamBlock;
 use crate::saved::{LoadError, SavedState};
 
 /// A machine's state in its parts.
@@ -49,8 +48,11 @@ pub struct RamImage {
     /// Bytes of the block.
     pub len: u64,
     /// Stretches that are not all zero, ascending, in whole pages: byte offset and contents.
-    pub runs: Vec<(u64, Vec<u8>)>,
+    pub runs: Vec<Run>,
 }
+
+/// A stretch of RAM: byte offset and contents.
+pub type Run = (u64, Vec<u8>);
 
 /// Longest stretch in one piece, in bytes.
 pub const MAX_RUN: usize = 256 * PAGE;
@@ -91,10 +93,19 @@ impl Machine {
     /// # Errors
     /// The reason of the first part that cannot be saved now.
     pub fn save_whole(&mut self) -> Result<Whole, String> {
+        self.save_whole_from(Draft::default())
+    }
+
+    /// Everything, RAM included; of RAM only what changed since the draft is copied. The result is that of [`Machine::save_whole`].
+    ///
+    /// # Errors
+    /// As [`Machine::save_whole`].
+    pub fn save_whole_from(&mut self, draft: Draft) -> Result<Whole, String> {
         let mut whole = self.outline()?;
+        let mut drafts = draft.0.into_iter();
         let blocks = whole.ram.iter_mut().zip(&self.ram);
         for (image, (_, block)) in blocks {
-            image.runs = runs_of(block);
+            image.runs = runs_of(block, drafts.next().unwrap_or_default());
         }
         Ok(whole)
     }
@@ -274,80 +285,4 @@ fn check_ram(whole: &Whole) -> Result<(), RestoreError> {
         }
     }
     Ok(())
-}
-
-/// Stretches of a block that the host has memory for; the rest was never touched and is zero. Reading it would only fill it.
-fn touched(block: &RamBlock) -> Vec<(u64, u64)> {
-    let len = block.len();
-    let mut out = Vec::new();
-    let mut at = 0;
-    while at < len {
-        let start = match seek(block.fd(), SeekFrom::Data(at)) {
-            Ok(start) => start,
-            Err(rustix::io::Errno::NXIO) => break,
-            // A file system that knows no holes.
-            Err(_) => return vec![(0, len)],
-        };
-        let end = seek(block.fd(), SeekFrom::Hole(start)).unwrap_or(len).min(len);
-        if start >= end {
-            break;
-        }
-        let first = start - start % PAGE as u64;
-        out.push((first, end));
-        at = end;
-    }
-    out
-}
-
-static ZERO: [u8; PAGE] = [0; PAGE];
-
-fn runs_of(block: &RamBlock) -> Vec<(u64, Vec<u8>)> {
-    let mut runs: Vec<(u64, Vec<u8>)> = Vec::new();
-    let mut buffer = vec![0; MAX_RUN];
-    for (start, end) in touched(block) {
-        let mut at = start;
-        while at < end {
-            let n = (end - at).min(MAX_RUN as u64) as usize;
-            if !block.read(at, &mut buffer[..n]) {
-                break;
-            }
-            for (i, page) in buffer[..n].chunks(PAGE).enumerate() {
-                if page != &ZERO[..page.len()] {
-                    append(&mut runs, at + (i * PAGE) as u64, page);
-                }
-            }
-            at += n as u64;
-        }
-    }
-    runs
-}
-
-fn append(runs: &mut Vec<(u64, Vec<u8>)>, offset: u64, page: &[u8]) {
-    match runs.last_mut() {
-        Some((start, data)) if *start + data.len() as u64 == offset && data.len() + page.len() <= MAX_RUN => {
-            data.extend_from_slice(page);
-        }
-        _ => runs.push((offset, page.to_vec())),
-    }
-}
-
-/// The runs, and zero wherever there is none. They have been checked.
-fn put_runs(image: &RamImage, block: &RamBlock) {
-    let covers = |at: u64| {
-        let i = image.runs.partition_point(|(offset, _)| *offset <= at);
-        let run = i.checked_sub(1).and_then(|i| image.runs.get(i));
-        run.is_some_and(|(offset, data)| at < offset + data.len() as u64)
-    };
-    let mut now = [0; PAGE];
-    for (start, end) in touched(block) {
-        for at in (start..end).step_by(PAGE) {
-            let n = (end - at).min(PAGE as u64) as usize;
-            if !covers(at) && block.read(at, &mut now[..n]) && now[..n] != ZERO[..n] {
-                let _ = block.write(at, &ZERO[..n]);
-            }
-        }
-    }
-    for (offset, data) in &image.runs {
-        let _ = block.write(*offset, data);
-    }
 }

@@ -18,6 +18,8 @@ use super::guard;
 pub const CODE_GRANULE: u64 = 256;
 const CODE_SHIFT: u32 = CODE_GRANULE.trailing_zeros();
 
+const WORD: usize = 8;
+
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 struct Mapping {
@@ -141,6 +143,63 @@ impl RamBlock {
         // SAFETY: `check` proved the source range; the destination is a Rust buffer elsewhere. A racing writer can at worst tear.
         unsafe { std::ptr::copy_nonoverlapping(p, out.as_mut_ptr(), out.len()) };
         true
+    }
+
+    /// A copy of `len` bytes; `None` if they are not all inside.
+    pub fn copy(&self, offset: u64, len: usize) -> Option<Vec<u8>> {
+        let p = self.check(offset, len)?;
+        let mut out = Vec::with_capacity(len);
+        // SAFETY: as in `read`; `len` bytes are reserved and all of them written before they count as there.
+        unsafe {
+            std::ptr::copy_nonoverlapping(p, out.as_mut_ptr(), len);
+            out.set_len(len);
+        }
+        Some(out)
+    }
+
+    /// Whether `offset..offset+len` is all zero; `false` if it is not all inside.
+    pub fn is_zero(&self, offset: u64, len: usize) -> bool {
+        self.all(offset, len, |_, word| word == 0)
+    }
+
+    /// Whether these bytes stand at `offset`; `false` if they are not all inside.
+    pub fn equals(&self, offset: u64, data: &[u8]) -> bool {
+        let (words, _) = data.as_chunks::<WORD>();
+        self.all(offset, data.len(), |i, word| match words.get(i) {
+            Some(expected) => word == u64::from_ne_bytes(*expected),
+            None => {
+                let mut last = [0; WORD];
+                let rest = &data[i * WORD..];
+                last[..rest.len()].copy_from_slice(rest);
+                word == u64::from_ne_bytes(last)
+            }
+        })
+    }
+
+    /// Whether `ok` holds for each word; the last one is filled up with zeros.
+    #[inline(always)]
+    fn all(&self, offset: u64, len: usize, mut ok: impl FnMut(usize, u64) -> bool) -> bool {
+        let Some(p) = self.check(offset, len) else {
+            return false;
+        };
+        let words = len / WORD;
+        let mut i = 0;
+        while i < words {
+            // Without a branch for each word: memory is faster than that.
+            let end = words.min(i + 32);
+            let mut good = true;
+            while i < end {
+                // SAFETY: `check` proved the range. Rust memory is not involved, and a racing writer can at worst tear.
+                good &= ok(i, unsafe { p.add(i * WORD).cast::<u64>().read_unaligned() });
+                i += 1;
+            }
+            if !good {
+                return false;
+            }
+        }
+        let mut last = [0; WORD];
+        let rest = &mut last[..len % WORD];
+        rest.is_empty() || self.read(offset + (words * WORD) as u64, rest) && ok(words, u64::from_ne_bytes(last))
     }
 
     /// Copies in; `false` (and nothing written) if not inside. Code marks are not looked at: see [`RamBlock::code_hit`].
