@@ -107,9 +107,13 @@ impl Ivshmem {
     /// Whether a saved state can be this device's.
     fn check(&self, saved: &Saved) -> Result<(), LoadError> {
         self.pci.check(&saved.pci)?;
-        let known = self.link.is_none() || (self.size != 0 && saved.size != 0);
-        let possible = saved.size == 0 || (saved.size.is_power_of_two() && saved.size <= MAX_MEMORY);
-        if if known { saved.size != self.size } else { !possible } {
+        let both_know = self.link.is_none() || (self.size != 0 && saved.size != 0);
+        let fits = if both_know {
+            saved.size == self.size
+        } else {
+            saved.size == 0 || (saved.size.is_power_of_two() && saved.size <= MAX_MEMORY)
+        };
+        if !fits {
             return Err(LoadError::Impossible("shared memory of another size"));
         }
         match &saved.contents {
@@ -339,7 +343,9 @@ impl Device for Ivshmem {
             (Part::Peer, _) if self.master == Master::On => Some(format!(
                 "{peer_mode} ('master=on' is for id 0, the first at its server)"
             )),
-            (Part::Peer, _) => Some(format!("{peer_mode} ('master=on' on one of its users makes it so)")),
+            (Part::Peer, _) => Some(format!(
+                "{peer_mode}; 'master=on' makes it so, for one device of a group"
+            )),
             (Part::Unknown, _) => Some("the ivshmem server has not told this device's id".into()),
             (Part::Master, Some(memory)) if Contents::exceed(memory) => {
                 let mib = contents::LIMIT >> 20;
