@@ -9,6 +9,8 @@ use southbridge_device_ivshmem::flat::TYPE;
 use southbridge_device_ivshmem::pci::DOORBELL as DOORBELL_TYPE;
 use southbridge_device_pci::gpex;
 use southbridge_testing::Bench;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 const STATUS: u64 = 0x4;
@@ -234,5 +236,125 @@ fn two_pci_machines_on_one_server() {
         });
         assert_eq!(to.read(WINDOW + 8), round);
         id ^= 1;
+    }
+}
+
+/// QEMU with an `ivshmem-doorbell` in slot 1, driven by its qtest protocol.
+struct Qemu {
+    process: std::process::Child,
+    talk: BufReader<UnixStream>,
+}
+
+impl Qemu {
+    /// `None` where it is not installed.
+    fn start(dir: &Path, server: &Path) -> Option<Self> {
+        let socket = dir.join("qtest");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let mut process = std::process::Command::new("qemu-system-riscv64")
+            .args([
+                "-M", "virt", "-S", "-display", "none", "-serial", "none", "-monitor", "none",
+            ])
+            .args([
+                "-qtest-log",
+                "/dev/null",
+                "-qtest",
+                &format!("unix:{}", socket.display()),
+            ])
+            .args(["-chardev", &format!("socket,id=c,path={}", server.display())])
+            .args(["-device", "ivshmem-doorbell,chardev=c,vectors=2"])
+            .spawn()
+            .ok()?;
+        listener.set_nonblocking(true).unwrap();
+        loop {
+            match listener.accept() {
+                Ok((talk, _)) => {
+                    talk.set_nonblocking(false).unwrap();
+                    let talk = BufReader::new(talk);
+                    return Some(Self { process, talk });
+                }
+                // It ended instead.
+                Err(_) if process.try_wait().unwrap().is_some() => return None,
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(5)),
+            }
+        }
+    }
+
+    fn ask(&mut self, line: &str) -> u64 {
+        writeln!(self.talk.get_mut(), "{line}").unwrap();
+        let mut answer = String::new();
+        self.talk.read_line(&mut answer).unwrap();
+        let mut words = answer.split_whitespace();
+        assert_eq!(words.next(), Some("OK"), "{line}: {answer}");
+        let value = words.next().and_then(|w| w.strip_prefix("0x"));
+        value.map_or(0, |v| u64::from_str_radix(v, 16).unwrap())
+    }
+
+    fn read(&mut self, at: u64) -> u64 {
+        self.ask(&format!("readl {at:#x}"))
+    }
+
+    fn write(&mut self, at: u64, value: u64) {
+        self.ask(&format!("writel {at:#x} {value:#x}"));
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_pci_machine_and_qemu_on_one_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ivsh");
+    let _server = server(&path, 2);
+    let mut pc = Pc::new(&path);
+    let Some(mut qemu) = Qemu::start(dir.path(), &path) else {
+        return println!("skipped: there is no qemu-system-riscv64 that runs");
+    };
+    // Configuration space of both is the same, before any driver.
+    for offset in (0..0x100)
+        .step_by(4)
+        .filter(|o| !(0x10..0x20).contains(o) && *o != 4 && *o != 0x40)
+    {
+        let at = ECAM + 0x8000 + offset;
+        assert_eq!(pc.read(at), qemu.read(at), "{offset:#x}");
+    }
+    let cfg = ECAM + 0x8000;
+    for (offset, value) in [
+        (0x10, MMIO),
+        (0x14, TABLE),
+        (0x18, 0),
+        (0x1c, 4),
+        (4, 6),
+        (0x40, 0x8000_0000),
+    ] {
+        qemu.write(cfg + offset, value);
+    }
+    for (word, value) in [(0, RAM), (4, 0), (8, 1), (12, 0)] {
+        qemu.write(TABLE + 16 + word, value);
+    }
+    assert_eq!((pc.read(MMIO + 8), qemu.read(MMIO + 8)), (0, 1));
+    // Our machine hears of QEMU some time after QEMU is there; a guest asks again.
+    pc.write(WINDOW, 1);
+    pc.wait(|pc| {
+        pc.write(MMIO + 12, 1 << 16 | 1);
+        qemu.read(RAM) == 1
+    });
+    for round in 2..=100 {
+        qemu.write(RAM, 0);
+        qemu.write(WINDOW + 4, round);
+        qemu.write(MMIO + 12, 1);
+        pc.wait(Pc::rung);
+        assert_eq!(pc.read(WINDOW + 4), round);
+        pc.write(WINDOW, round);
+        pc.write(MMIO + 12, 1 << 16 | 1);
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while qemu.read(RAM) != 1 {
+            assert!(std::time::Instant::now() < end, "QEMU was not rung");
+        }
+        assert_eq!(qemu.read(WINDOW), round);
     }
 }
