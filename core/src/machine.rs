@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, ClockRate, Timebase, TimerIndex, VirtualTime};
@@ -22,12 +22,14 @@ use crate::tape::Input;
 
 mod history;
 mod pages;
+mod power;
 mod turns;
 mod whole;
 
 use history::History;
 pub use history::{NoPast, Reached};
 pub use pages::Draft;
+pub use power::{Cause, PanicAction, PanicPolicy};
 use turns::{SavedTurns, Turns};
 pub use whole::{MAX_RUN, RamImage, RestoreError, Run, SavedDevice, Whole};
 
@@ -44,12 +46,14 @@ pub enum Pacing {
 }
 
 /// What to do when the guest asks for something or cannot go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Policy {
     /// A reset request ends the run instead (`-no-reboot`).
     pub reset_ends: bool,
     /// A shutdown request stops the CPUs and keeps the process (`-no-shutdown`).
     pub shutdown_pauses: bool,
+    /// What is done about a guest that cannot go on (`-action panic=`).
+    pub panic: PanicPolicy,
 }
 
 /// Why a run ended.
@@ -73,13 +77,14 @@ pub enum Outcome {
 #[derive(Clone)]
 pub struct StopHandle {
     kick: Kick,
-    stop: Arc<AtomicBool>,
+    /// The cause in numbers; 0 is none.
+    stop: Arc<AtomicU8>,
 }
 
 impl StopHandle {
-    /// Ends the run between two instructions.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
+    /// Ends the run between two instructions, whatever the policy.
+    pub fn stop(&self, cause: Cause) {
+        self.stop.store(cause as u8, Ordering::Release);
         self.kick.kick();
     }
 }
@@ -138,20 +143,23 @@ pub enum MachineEvent {
     Stop,
     /// CPUs go on.
     Resume,
-    /// A reset happened; `guest` if the guest asked for it.
+    /// A reset happened.
     Reset {
         /// Whose wish it was.
-        guest: bool,
+        cause: Cause,
     },
-    /// The machine powers off; `guest` if the guest asked for it.
+    /// The machine powers off.
     Shutdown {
         /// Whose wish it was.
-        guest: bool,
+        cause: Cause,
     },
     /// Somebody pressed the power button.
     Powerdown,
-    /// The CPU cannot go on.
-    Panicked(String),
+    /// The guest cannot go on.
+    Panicked {
+        /// What comes of it.
+        action: PanicAction,
+    },
     /// A device was unplugged.
     DeviceDeleted {
         /// Its id, if it had one.
@@ -235,7 +243,9 @@ pub struct Machine {
     state: RunState,
     attendants: Vec<Option<Box<dyn Attendant>>>,
     call: Arc<AtomicBool>,
-    stop: Arc<AtomicBool>,
+    stop: Arc<AtomicU8>,
+    /// To be switched off at the next turn.
+    off: Option<Cause>,
     started: bool,
     launched: bool,
     look: Look,
@@ -294,10 +304,7 @@ impl Machine {
             start_at: None,
             ram: Vec::new(),
             pacing: Pacing::default(),
-            policy: Policy {
-                reset_ends: false,
-                shutdown_pauses: false,
-            },
+            policy: Policy::default(),
             start_paused: false,
             semihosting: None,
             executes: true,
@@ -309,6 +316,7 @@ impl Machine {
             attendants: Vec::new(),
             call: Arc::default(),
             stop: Arc::default(),
+            off: None,
             started: false,
             launched: false,
             look: Look::default(),
@@ -521,7 +529,7 @@ impl Machine {
     /// with everything plugged in. A peer that is too slow is waited for no longer.
     fn wait_for_start(&mut self) {
         let end = Instant::now() + START_PATIENCE;
-        while self.sys.start_holds > 0 && !self.stop.load(Ordering::Acquire) {
+        while self.sys.start_holds > 0 && self.stop.load(Ordering::Acquire) == 0 {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() || self.sys.host.wait(Some(left)).is_err() {
                 break;
@@ -546,7 +554,7 @@ impl Machine {
             return Some(Outcome::Deadline);
         }
         if !self.is_running() || !self.executes {
-            if !self.call.load(Ordering::Acquire) && !self.stop.load(Ordering::Acquire) {
+            if !self.call.load(Ordering::Acquire) && self.stop.load(Ordering::Acquire) == 0 {
                 let _ = self.sys.host.wait(None);
             }
             return None;
@@ -605,12 +613,14 @@ impl Machine {
     }
 
     fn requests(&mut self) -> Option<Outcome> {
-        if self.stop.swap(false, Ordering::AcqRel) {
-            self.emit(&MachineEvent::Shutdown { guest: false });
+        if let Some(cause) = Cause::of_number(self.stop.swap(0, Ordering::AcqRel)) {
+            self.emit(&MachineEvent::Shutdown { cause });
             return Some(Outcome::Stopped);
         }
+        if let Some(cause) = self.off.take() {
+            return self.power_off(cause);
+        }
         if self.sys.requests.contains(Requests::SHUTDOWN) {
-            self.sys.requests.remove(Requests::SHUTDOWN);
             return self.guest_shutdown();
         }
         if self.sys.requests.contains(Requests::PAUSE) {
@@ -619,9 +629,7 @@ impl Machine {
         }
         if self.sys.requests.contains(Requests::PANIC) {
             self.sys.requests.remove(Requests::PANIC);
-            let text = "the guest's kernel says that it has crashed";
-            self.emit(&MachineEvent::Panicked(text.into()));
-            return Some(Outcome::Lockup(text.into()));
+            return self.guest_panicked();
         }
         if self.sys.has_unplugs() {
             self.let_devices_go();
@@ -653,27 +661,6 @@ impl Machine {
         }
     }
 
-    fn guest_shutdown(&mut self) -> Option<Outcome> {
-        self.emit(&MachineEvent::Shutdown { guest: true });
-        if !self.policy.shutdown_pauses {
-            return Some(match std::mem::take(&mut self.sys.exit_code) {
-                0 => Outcome::Shutdown,
-                code => Outcome::GuestExit(code.into()),
-            });
-        }
-        self.pause(RunState::Shutdown);
-        None
-    }
-
-    fn guest_reset(&mut self) -> Option<Outcome> {
-        if self.policy.reset_ends {
-            return self.guest_shutdown();
-        }
-        self.reset();
-        self.emit(&MachineEvent::Reset { guest: true });
-        None
-    }
-
     fn after(&mut self, chosen: usize, exit: Exit, deadline: VirtualTime) -> Option<Outcome> {
         match exit {
             Exit::Budget => {
@@ -694,10 +681,7 @@ impl Machine {
                 None
             }
             Exit::Reset => self.guest_reset(),
-            Exit::Lockup(text) => {
-                self.emit(&MachineEvent::Panicked(text.clone()));
-                Some(Outcome::Lockup(text))
-            }
+            Exit::Lockup(text) => self.locked_up(&text),
             Exit::Debug => Some(Outcome::Debug),
             Exit::Semihosting { op, arg } => {
                 let cpu = self.current_cpu();
@@ -739,7 +723,12 @@ impl Machine {
         };
         self.sys.tape.begin_call();
         match host.call(call, &mut self.sys) {
-            SemihostingDone::Exit(status) => Some(Outcome::GuestExit(status)),
+            SemihostingDone::Exit(status) => {
+                self.emit(&MachineEvent::Shutdown {
+                    cause: Cause::GuestShutdown,
+                });
+                Some(Outcome::GuestExit(status))
+            }
             SemihostingDone::Result(result) => {
                 self.sys.tape.end_call(self.sys.moment(), result);
                 if let Some(cpu) = self.cpu_mut(call.cpu) {

@@ -5,7 +5,7 @@
 //! peer that does not read stalls nobody. On the way in such a thread reads and checks everything before the machine is touched.
 
 use southbridge_core::Machine;
-use southbridge_core::machine::{Attendant, Caller, RunState, StopHandle};
+use southbridge_core::machine::{Attendant, Caller, Cause, RunState, StopHandle};
 use std::collections::VecDeque;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::fd::OwnedFd;
@@ -549,7 +549,7 @@ impl Mover {
                 let mut state = lock(&self.migration.0.state);
                 if state.exit_on_error {
                     state.fatal = Some(why);
-                    self.migration.0.stop.stop();
+                    self.migration.0.stop.stop(Cause::HostError);
                 }
             }
         }

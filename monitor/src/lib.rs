@@ -11,13 +11,13 @@ pub mod schema;
 mod tree;
 mod world;
 
-use southbridge_core::{Attendant, Machine, MachineEvent, Outcome};
+use southbridge_core::{Attendant, Machine, MachineEvent};
 use southbridge_protocol_qmp::Error;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use qmp::Connections;
-pub use world::{Action, Facts, World};
+pub use world::{Facts, World};
 
 /// What a command works with.
 pub struct Cx<'a> {
@@ -95,12 +95,6 @@ impl Attendant for Monitor {
     fn on_event(&mut self, event: &MachineEvent, machine: &mut Machine) {
         self.world.hear(event);
         self.connections.tell_events(machine, &mut self.world);
-    }
-
-    fn hold(&mut self, outcome: &Outcome, machine: &mut Machine) -> bool {
-        let held = self.world.hold(outcome, machine);
-        self.connections.tell_events(machine, &mut self.world);
-        held
     }
 }
 

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 use southbridge_backend_chardev::Chardevs;
-use southbridge_core::{Machine, MachineEvent, Outcome, PropValue, Registry, RunState};
+use southbridge_core::machine::{self, Cause, PanicPolicy};
+use southbridge_core::{Machine, MachineEvent, PropValue, Registry, RunState};
 use southbridge_machine::{Layout, objects::Objects, qom};
 use southbridge_migration::{Capability, Migration, Snapshots, Status};
 use std::cell::OnceCell;
@@ -13,8 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::commands::fds::FdSets;
 use crate::schema::{
     DeviceDeletedEvent, DumpQueryResult, DumpStatus, Event, GuestPanicAction, GuestPanickedEvent, MigrationEvent,
-    PanicAction, PowerdownEvent, RebootAction, ResetEvent, ResumeEvent, ShutdownAction, ShutdownCause, ShutdownEvent,
-    StopEvent, SysEmuTarget, check_event, schema,
+    PanicAction, PowerdownEvent, RebootAction, ResetEvent, ResumeEvent, SetActionArgs, ShutdownAction, ShutdownCause,
+    ShutdownEvent, StopEvent, SysEmuTarget, check_event, schema,
 };
 use crate::{Cx, HumanMonitor};
 
@@ -35,13 +36,6 @@ pub struct Facts {
     pub append: String,
 }
 
-/// What to do on such occasions.
-#[derive(Debug, Clone, Copy)]
-pub struct Action {
-    /// Where the guest cannot go on.
-    pub panic: PanicAction,
-}
-
 /// What belongs to a machine.
 pub struct World {
     /// What the command line said.
@@ -60,8 +54,6 @@ pub struct World {
     pub chardevs: Chardevs,
     /// Objects.
     pub objects: Objects,
-    /// What to do on certain occasions.
-    pub action: Action,
     /// Saved states by name. In memory unless whoever makes the world says otherwise.
     pub snapshots: Snapshots,
     /// The human monitor, where there is one.
@@ -73,8 +65,6 @@ pub struct World {
     pub(crate) named_fds: BTreeMap<String, OwnedFd>,
     pub(crate) fd_sets: FdSets,
     pub(crate) last_dump: DumpQueryResult,
-    /// The process is about to end.
-    pub(crate) ending: bool,
     pub(crate) events: VecDeque<(&'static str, Map<String, Value>)>,
 }
 
@@ -112,13 +102,11 @@ impl World {
             globals: Vec::new(),
             chardevs,
             objects,
-            action: Action {
-                panic: PanicAction::Shutdown,
-            },
             snapshots,
             human: Some(crate::hmp::execute_for_qmp),
             hmp: crate::hmp::Memory::default(),
             migration: None,
+            settings: crate::commands::migration::Settings::default(),
             moved: Arc::default(),
             named_fds: BTreeMap::new(),
             fd_sets: FdSets::default(),
@@ -127,7 +115,6 @@ impl World {
                 completed: 0,
                 total: 0,
             },
-            ending: false,
             events: VecDeque::new(),
         }
     }
@@ -177,70 +164,38 @@ impl World {
 
     /// Turns what happened to the machine into events.
     pub(crate) fn hear(&mut self, event: &MachineEvent) {
+        // What a migration came to before comes before.
+        self.hear_migration();
         match event {
             MachineEvent::Stop => self.emit(&StopEvent {}),
             MachineEvent::Resume => self.emit(&ResumeEvent {}),
-            MachineEvent::Reset { guest } => self.emit(&ResetEvent {
-                guest: *guest,
-                reason: if *guest {
-                    ShutdownCause::GuestReset
-                } else {
-                    ShutdownCause::HostQmpSystemReset
-                },
+            MachineEvent::Reset { cause } => self.emit(&ResetEvent {
+                guest: cause.is_guest(),
+                reason: reason(*cause),
             }),
-            // The monitor has told of its own wishes already.
-            MachineEvent::Shutdown { guest: false } if self.ending => {}
-            MachineEvent::Shutdown { guest } => self.emit(&ShutdownEvent {
-                guest: *guest,
-                reason: if *guest {
-                    ShutdownCause::GuestShutdown
-                } else {
-                    ShutdownCause::HostSignal
-                },
+            MachineEvent::Shutdown { cause } => self.emit(&ShutdownEvent {
+                guest: cause.is_guest(),
+                reason: reason(*cause),
             }),
             MachineEvent::Powerdown => self.emit(&PowerdownEvent {}),
-            MachineEvent::Panicked(_) => {
-                let action = match self.action.panic {
-                    PanicAction::Pause => GuestPanicAction::Pause,
-                    PanicAction::None => GuestPanicAction::Run,
-                    PanicAction::Shutdown | PanicAction::ExitFailure => GuestPanicAction::Poweroff,
-                };
-                self.emit(&GuestPanickedEvent { action });
-            }
+            MachineEvent::Panicked { action } => self.emit(&GuestPanickedEvent {
+                action: match action {
+                    machine::PanicAction::Pause => GuestPanicAction::Pause,
+                    machine::PanicAction::Run => GuestPanicAction::Run,
+                    machine::PanicAction::Poweroff => GuestPanicAction::Poweroff,
+                },
+            }),
             MachineEvent::DeviceDeleted { id, path } => self.emit(&DeviceDeletedEvent {
                 device: id.clone(),
                 path: path.clone(),
             }),
         }
     }
+}
 
-    /// Whether the machine stays although its run would end.
-    pub(crate) fn hold(&mut self, outcome: &Outcome, machine: &mut Machine) -> bool {
-        match outcome {
-            // The processor stands for good: staying means to stay paused.
-            Outcome::Lockup(text) if matches!(self.action.panic, PanicAction::Pause | PanicAction::None) => {
-                let log = &mut machine.sys.log;
-                log.warning(format_args!(
-                    "the guest's processor is locked up, the machine pauses: {text}"
-                ));
-                machine.pause(RunState::GuestPanicked);
-                self.emit(&StopEvent {});
-                true
-            }
-            Outcome::Lockup(_) => {
-                self.emit(&ShutdownEvent {
-                    guest: true,
-                    reason: ShutdownCause::GuestPanic,
-                });
-                false
-            }
-            Outcome::GuestExit(_) => {
-                self.hear(&MachineEvent::Shutdown { guest: true });
-                false
-            }
-            _ => false,
-        }
-    }
+fn reason(cause: Cause) -> ShutdownCause {
+    let all = ShutdownCause::ALL.iter().copied();
+    all.into_iter().find(|c| c.name() == cause.name()).unwrap_or(ShutdownCause::None)
 }
 
 /// What happens to the machine through the monitor: the attendant is out of its place then, so it tells itself.
@@ -264,30 +219,33 @@ impl Cx<'_> {
     /// Presses the reset button. A machine that stood stands before its first instruction then.
     pub fn reset(&mut self) {
         if self.machine.policy.reset_ends {
-            return self.end(ShutdownCause::HostQmpSystemReset);
+            return self.machine.request_power_off(Cause::HostReset);
         }
         // Recorded, so that a replay resets here too; other attendants hear of it from the machine, this one is out of its place.
         self.machine.reset_from_outside();
-        self.world.hear(&MachineEvent::Reset { guest: false });
+        self.world.hear(&MachineEvent::Reset {
+            cause: Cause::HostReset,
+        });
         if !self.machine.is_running() {
             self.machine.pause(RunState::Prelaunch);
         }
     }
 
-    /// Ends the process in order.
-    pub fn end(&mut self, reason: ShutdownCause) {
-        self.world.emit(&ShutdownEvent { guest: false, reason });
-        self.world.ending = true;
-        self.machine.stop_handle().stop();
-    }
-
-    /// The reset and shutdown policies in the words of the protocol.
-    pub(crate) fn set_policy(&mut self, reboot: Option<RebootAction>, shutdown: Option<ShutdownAction>) {
-        if let Some(reboot) = reboot {
-            self.machine.policy.reset_ends = reboot == RebootAction::Shutdown;
+    /// The policies in the words of the protocol; what is missing stays.
+    pub(crate) fn set_policy(&mut self, args: &SetActionArgs) {
+        let policy = &mut self.machine.policy;
+        if let Some(reboot) = args.reboot {
+            policy.reset_ends = reboot == RebootAction::Shutdown;
         }
-        if let Some(shutdown) = shutdown {
-            self.machine.policy.shutdown_pauses = shutdown == ShutdownAction::Pause;
+        if let Some(shutdown) = args.shutdown {
+            policy.shutdown_pauses = shutdown == ShutdownAction::Pause;
         }
+        policy.panic = match args.panic {
+            Some(PanicAction::Pause) => PanicPolicy::Pause,
+            Some(PanicAction::Shutdown) => PanicPolicy::Shutdown,
+            Some(PanicAction::ExitFailure) => PanicPolicy::ExitFailure,
+            Some(PanicAction::None) => PanicPolicy::None,
+            None => policy.panic,
+        };
     }
 }

@@ -5,6 +5,7 @@
 
 mod common;
 
+use common::qmp::Client;
 use common::{Guard, firmware, program, wait};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -13,81 +14,6 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
-
-struct Client {
-    out: UnixStream,
-    lines: BufReader<UnixStream>,
-}
-
-impl Client {
-    /// Connects, as soon as there is somebody who listens.
-    fn connect(path: &Path) -> Self {
-        let mut stream = None;
-        wait("the monitor's socket", || {
-            stream = UnixStream::connect(path).ok();
-            stream.is_some()
-        });
-        let out = stream.unwrap();
-        out.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let lines = BufReader::new(out.try_clone().unwrap());
-        Self { out, lines }
-    }
-
-    /// Connects and negotiates.
-    fn ready(path: &Path) -> Self {
-        let mut c = Self::connect(path);
-        assert!(c.receive()["QMP"]["version"]["qemu"]["major"] == 10);
-        assert_eq!(c.ask(&json!({"execute": "qmp_capabilities"})), json!({"return": {}}));
-        c
-    }
-
-    fn send(&mut self, text: &str) {
-        self.out.write_all(text.as_bytes()).unwrap();
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        assert!(self.lines.read_line(&mut line).unwrap() > 0, "the connection ended");
-        assert!(line.ends_with("\r\n"), "{line:?}");
-        line
-    }
-
-    fn receive(&mut self) -> Value {
-        serde_json::from_str(&self.line()).unwrap()
-    }
-
-    /// The answer to a command; events before it are passed over.
-    fn ask(&mut self, command: &Value) -> Value {
-        self.send(&command.to_string());
-        loop {
-            let v = self.receive();
-            if v.get("event").is_none() {
-                return v;
-            }
-        }
-    }
-
-    fn run(&mut self, name: &str, arguments: Value) -> Value {
-        self.ask(&json!({"execute": name, "arguments": arguments}))
-    }
-
-    fn ok(&mut self, name: &str, arguments: Value) -> Value {
-        let answer = self.run(name, arguments);
-        answer
-            .get("return")
-            .unwrap_or_else(|| panic!("{name}: {answer}"))
-            .clone()
-    }
-
-    fn event(&mut self, name: &str) -> Value {
-        loop {
-            let v = self.receive();
-            if v["event"] == name {
-                return v;
-            }
-        }
-    }
-}
 
 /// A machine with a monitor.
 struct Run {
@@ -155,6 +81,10 @@ fn transcript(name: &str, run: &Run) {
             if !event {
                 break;
             }
+        }
+        if sent.contains("\"quit\"") {
+            // As in QEMU the answer comes first.
+            writeln!(out, "{}", normal(client.receive(), run)).unwrap();
         }
     }
     if std::env::var_os("SOUTHBRIDGE_BLESS").is_some() {

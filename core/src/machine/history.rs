@@ -227,7 +227,9 @@ impl Machine {
     pub fn reset_from_outside(&mut self) {
         self.outside_did(Input::Reset);
         self.reset();
-        self.emit(&super::MachineEvent::Reset { guest: false });
+        self.emit(&super::MachineEvent::Reset {
+            cause: super::Cause::HostReset,
+        });
     }
 
     /// What is done now was not done then: snapshots of what then was the future are of no use any more.

@@ -248,6 +248,12 @@ impl Ctx<'_> {
         self.request_shutdown();
     }
 
+    /// The same, as a failure of the guest.
+    pub fn request_failure(&mut self, code: u16) {
+        self.sys.requests |= Requests::FAILURE;
+        self.request_exit(code);
+    }
+
     /// The guest says that it has crashed.
     pub fn guest_panicked(&mut self) {
         self.sys.requests |= Requests::PANIC;

@@ -115,6 +115,8 @@ bitflags::bitflags! {
         const PAUSE = 4;
         /// The guest says that it has crashed.
         const PANIC = 8;
+        /// With `SHUTDOWN`: the guest calls it a failure.
+        const FAILURE = 16;
     }
 }
 

@@ -1,5 +1,6 @@
 //! `monitor …`: commands that gdb passes on.
 
+use southbridge_core::machine::Cause;
 use southbridge_core::{Machine, Outcome};
 use std::fmt::Write;
 
@@ -26,7 +27,7 @@ impl Monitor for Minimal {
             ["info", "registers"] => registers(machine),
             ["info", "status"] => format!("VM status: {}\n", status(machine)),
             ["quit" | "q"] => {
-                machine.stop_handle().stop();
+                machine.stop_handle().stop(Cause::HostQuit);
                 String::new()
             }
             ["system_reset"] => {

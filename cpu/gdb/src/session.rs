@@ -1,6 +1,6 @@
 //! One client: packets in, packets out, and what it has set.
 
-use southbridge_core::machine::NoPast;
+use southbridge_core::machine::{Cause, NoPast};
 use southbridge_core::{CpuId, Machine, Outcome, RunState, WatchKind, Watchpoint};
 use southbridge_protocol_gdb::{
     Action, Command, Input, MAX_PACKET, Receiver, Signal, StopKind, StopReply, Thread, WhichThread, frame, parse,
@@ -226,7 +226,7 @@ impl Session {
                     self.send("OK");
                 }
                 self.waiting = false;
-                machine.stop_handle().stop();
+                machine.stop_handle().stop(Cause::GuestShutdown);
             }
             Command::Detach => {
                 self.let_go(machine);

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use southbridge_backend_chardev::testing::Loop;
-use southbridge_core::machine::Pacing;
+use southbridge_core::machine::{Cause, Pacing};
 use southbridge_core::memory::{Mapping, Target};
 use southbridge_core::{Attendant, Caller, ClockRate, Machine, MachineEvent, Outcome, VirtualTime};
 use southbridge_cpu_armv7m as armv7m;
@@ -72,7 +72,7 @@ impl Attendant for Client {
                 return;
             }
             let Some(say) = self.script.pop_front() else {
-                return machine.stop_handle().stop();
+                return machine.stop_handle().stop(Cause::HostQuit);
             };
             self.log.lock().unwrap().push_str(&format!("-> {say}\n"));
             self.waits = true;
@@ -442,7 +442,7 @@ fn run_a_while(machine: &mut Machine) {
     let stop = machine.stop_handle();
     let alarm = std::thread::spawn(move || {
         std::thread::sleep(std::time::Duration::from_millis(10));
-        stop.stop();
+        stop.stop(Cause::HostSignal);
     });
     let outcome = machine.run_until(end);
     assert!(matches!(outcome, Outcome::Deadline | Outcome::Stopped), "{outcome:?}");

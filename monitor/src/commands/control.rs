@@ -2,12 +2,13 @@
 
 use southbridge_cli::options;
 use southbridge_cli::personality::{QEMU_VERSION, VERSION};
+use southbridge_core::machine::Cause;
 
 use super::{Result, read, refuse};
 use crate::Cx;
 use crate::schema::{
     CommandInfo, CommandLineOptionInfo, CommandLineParameterInfo, CommandLineParameterType, HumanMonitorCommandArgs,
-    Kind, QueryCommandLineOptionsArgs, SchemaInfo, ShutdownCause, VersionInfo, VersionTriple, introspect, schema,
+    Kind, QueryCommandLineOptionsArgs, SchemaInfo, VersionInfo, VersionTriple, introspect, schema,
 };
 
 /// Which program this is.
@@ -38,7 +39,7 @@ pub(super) fn query_qmp_schema(_cx: &mut Cx<'_>) -> Result<Vec<SchemaInfo>> {
 }
 
 pub(super) fn quit(cx: &mut Cx<'_>) -> Result<()> {
-    cx.end(ShutdownCause::HostQmpQuit);
+    cx.machine.stop_handle().stop(Cause::HostQuit);
     Ok(())
 }
 

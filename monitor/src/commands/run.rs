@@ -30,7 +30,7 @@ pub(super) fn stop(cx: &mut Cx<'_>) -> Result<()> {
 
 pub(super) fn cont(cx: &mut Cx<'_>) -> Result<()> {
     match cx.machine.run_state() {
-        State::Shutdown | State::InternalError | State::GuestPanicked => {
+        State::Shutdown | State::InternalError => {
             refuse("the machine cannot go on from here: reset it first (system_reset)")
         }
         State::Inmigrate => refuse("the machine waits for its state and will go on by itself"),
@@ -62,9 +62,7 @@ pub(super) fn inject_nmi(cx: &mut Cx<'_>) -> Result<()> {
 }
 
 pub(super) fn set_action(cx: &mut Cx<'_>, args: SetActionArgs) -> Result<()> {
-    cx.set_policy(args.reboot, args.shutdown);
-    let action = &mut cx.world.action;
-    action.panic = args.panic.unwrap_or(action.panic);
+    cx.set_policy(&args);
     if let Some(watchdog) = args.watchdog {
         cx.machine.sys.watchdog = watchdog_policy(watchdog, &cx.world.layout);
     }

@@ -6,6 +6,7 @@ use southbridge_cli::config::{ChardevOpt, SerialBackend, SerialOpt};
 use southbridge_cli::error::ErrorKind;
 use southbridge_cli::keyval::Entry;
 use southbridge_cli::{Config, Located, Location, OptError};
+use southbridge_core::machine::Cause;
 use southbridge_core::{BackendId, Machine};
 use southbridge_machine::Board;
 
@@ -34,7 +35,7 @@ pub(crate) fn open(
         serial: Vec::new(),
     };
     let stop = signals.stop_handle();
-    this.all.quit_request().on_quit(move || stop.stop());
+    this.all.quit_request().on_quit(move || stop.stop(Cause::HostQuit));
     this.all.messages().on_message(say);
     for option in in_order(&config.chardevs) {
         this.open_one(option, machine)?;

@@ -17,9 +17,9 @@ mod signals;
 mod time;
 pub(crate) mod trace;
 
-use southbridge_cli::config::{RebootAction, ShutdownAction, WatchdogAction};
+use southbridge_cli::config::{PanicAction, RebootAction, ShutdownAction, WatchdogAction};
 use southbridge_cli::{Config, OptError, Personality};
-use southbridge_core::machine::Policy;
+use southbridge_core::machine::{PanicPolicy, Policy};
 use southbridge_core::system::WatchdogPolicy;
 use southbridge_core::{ClockRate, Machine, Outcome};
 use southbridge_machine::board::Irq;
@@ -86,6 +86,12 @@ fn apply_policy(config: &Config, machine: &mut Machine, layout: &Layout) {
     machine.policy = Policy {
         reset_ends: config.action.reboot == RebootAction::Shutdown,
         shutdown_pauses: config.action.shutdown == ShutdownAction::Pause,
+        panic: match config.action.panic {
+            PanicAction::Pause => PanicPolicy::Pause,
+            PanicAction::Shutdown => PanicPolicy::Shutdown,
+            PanicAction::ExitFailure => PanicPolicy::ExitFailure,
+            PanicAction::None => PanicPolicy::None,
+        },
     };
     machine.sys.watchdog = match config.action.watchdog {
         WatchdogAction::Reset => WatchdogPolicy::Reset,

@@ -1,12 +1,12 @@
 //! `-monitor`, `-qmp`, `-mon`, and what a monitor has to know.
 
-use southbridge_cli::config::{PanicAction, SerialBackend};
+use southbridge_cli::config::SerialBackend;
 use southbridge_cli::error::ErrorKind;
 use southbridge_cli::personality::Role;
 use southbridge_cli::{Config, OptError, Personality};
 use southbridge_core::Machine;
 use southbridge_machine::{Layout, Objects, registry};
-use southbridge_monitor::schema::{PanicAction as Panic, SysEmuTarget};
+use southbridge_monitor::schema::SysEmuTarget;
 use southbridge_monitor::{Facts, Monitor, World};
 
 use super::chardevs::Chardevs;
@@ -44,12 +44,6 @@ pub(crate) fn attach(
     world.snapshots = saved.snapshots.clone();
     world.set_migration(machine, saved.migration.clone());
     world.globals = devices::globals(config)?;
-    world.action.panic = match config.action.panic {
-        PanicAction::Pause => Panic::Pause,
-        PanicAction::Shutdown => Panic::Shutdown,
-        PanicAction::ExitFailure => Panic::ExitFailure,
-        PanicAction::None => Panic::None,
-    };
     let mut monitor = Monitor::new(world);
     for (id, human, pretty) in channels {
         let attached = match human {

@@ -3,7 +3,7 @@
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Iterator;
 use southbridge_core::Machine;
-use southbridge_core::machine::StopHandle;
+use southbridge_core::machine::{Cause, StopHandle};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +33,7 @@ impl Signals {
                         southbridge_backend_chardev::restore_terminal();
                         std::process::exit(128 + signal);
                     }
-                    stop.stop();
+                    stop.stop(Cause::HostSignal);
                 }
             })?;
         Ok(this)

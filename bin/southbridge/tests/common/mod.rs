@@ -1,6 +1,8 @@
 //! What tests of the program share.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod qmp;
+
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};

@@ -44,7 +44,7 @@ impl Mmio for Finisher {
         let code = (value >> 16 & 0xffff) as u16;
         match (access.offset, value & 0xffff) {
             // A failure without a number is one all the same.
-            (0, FAIL) => cx.request_exit(code.max(1)),
+            (0, FAIL) => cx.request_failure(code.max(1)),
             (0, PASS) => cx.request_exit(code),
             (0, RESET) => cx.request_reset(),
             _ => cx.guest_error(format_args!(

@@ -25,8 +25,9 @@ fn generic() {
 fn words() {
     assert_eq!(after(0, 0x5555), (Requests::SHUTDOWN, 0));
     assert_eq!(after(0, 0x2a_5555), (Requests::SHUTDOWN, 42));
-    assert_eq!(after(0, 0x7_3333), (Requests::SHUTDOWN, 7));
-    assert_eq!(after(0, 0x3333), (Requests::SHUTDOWN, 1));
+    let failure = Requests::SHUTDOWN | Requests::FAILURE;
+    assert_eq!(after(0, 0x7_3333), (failure, 7));
+    assert_eq!(after(0, 0x3333), (failure, 1));
     assert_eq!(after(0, 0x7777), (Requests::RESET, 0));
     assert_eq!(after(0, 0x1234), (Requests::empty(), 0));
     assert_eq!(after(4, 0x5555), (Requests::empty(), 0));
