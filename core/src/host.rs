@@ -14,7 +14,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -140,6 +140,36 @@ struct Shared {
     attention: AtomicBool,
     woken: Mutex<Vec<BackendId>>,
     wake_fd: OwnedFd,
+    /// Which thread waits, as [`this_thread`] names it; 0 before the first wait.
+    waits: AtomicUsize,
+    /// That thread has woken itself: the next wait does not block.
+    awake: AtomicBool,
+}
+
+/// A number that no other living thread has.
+fn this_thread() -> usize {
+    thread_local!(static HERE: u8 = const { 0 });
+    HERE.with(|here| std::ptr::from_ref(here).addr())
+}
+
+impl Shared {
+    /// Makes the machine's thread look. Who is on that thread is awake, and needs no system call for it.
+    fn wake(&self) {
+        self.attention.store(true, Ordering::Release);
+        if self.is_ours() {
+            self.awake.store(true, Ordering::SeqCst);
+            // Asked again: if the machine came to another thread meanwhile, that one saw the note or is woken.
+            if self.is_ours() {
+                return;
+            }
+        }
+        // The counter cannot overflow in practice, and a full counter is readable all the same.
+        let _ = rustix::io::write(&self.wake_fd, &1u64.to_ne_bytes());
+    }
+
+    fn is_ours(&self) -> bool {
+        self.waits.load(Ordering::SeqCst) == this_thread()
+    }
 }
 
 const WAKE_DATA: u64 = u64::MAX;
@@ -159,9 +189,7 @@ impl Waker {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(self.backend);
-        self.shared.attention.store(true, Ordering::Release);
-        // The counter cannot overflow in practice, and a full counter is readable all the same.
-        let _ = rustix::io::write(&self.shared.wake_fd, &1u64.to_ne_bytes());
+        self.shared.wake();
     }
 }
 
@@ -172,8 +200,7 @@ pub struct Kick(Arc<Shared>);
 impl Kick {
     /// Makes the machine look.
     pub fn kick(&self) {
-        self.0.attention.store(true, Ordering::Release);
-        let _ = rustix::io::write(&self.0.wake_fd, &1u64.to_ne_bytes());
+        self.0.wake();
     }
 }
 
@@ -188,6 +215,8 @@ impl Reactor {
             attention: AtomicBool::new(false),
             woken: Mutex::default(),
             wake_fd,
+            waits: AtomicUsize::new(0),
+            awake: AtomicBool::new(false),
         });
         Ok(Self {
             epoll,
@@ -307,6 +336,11 @@ impl Reactor {
     /// Waits until something happens or `timeout` has passed (forever if `None`), and queues what happened.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>, out: &mut Happened) -> io::Result<()> {
         self.shared.attention.store(false, Ordering::Release);
+        self.shared.waits.store(this_thread(), Ordering::SeqCst);
+        let timeout = match self.shared.awake.swap(false, Ordering::SeqCst) {
+            true => Some(Duration::ZERO),
+            false => timeout,
+        };
         let until_wakeup = self
             .wakeups
             .first_key_value()

@@ -109,7 +109,10 @@ pub(super) fn put_runs(image: &RamImage, block: &RamBlock) {
         let mut at = start;
         while at < end {
             let stop = (at + PAGE as u64).min(end);
-            while runs.next_if(|(offset, data)| offset + data.len() as u64 <= at).is_some() {}
+            while runs
+                .next_if(|(offset, data)| offset + data.len() as u64 <= at)
+                .is_some()
+            {}
             let covered = runs.peek().is_some_and(|(offset, _)| *offset <= at);
             if !covered && !block.is_zero(at, (stop - at) as usize) {
                 let _ = block.write(at, &ZERO[..(stop - at) as usize]);
@@ -121,7 +124,6 @@ pub(super) fn put_runs(image: &RamImage, block: &RamBlock) {
         let _ = block.write(*offset, data);
     }
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -17,13 +17,20 @@ fn check(block: &RamBlock, runs: &[Run]) {
     let mut end = 0;
     for (offset, data) in runs {
         assert!(*offset >= end && offset.is_multiple_of(P) && !data.is_empty());
-        assert_eq!(offset / PIECE, (offset + data.len() as u64 - 1) / PIECE, "inside one piece");
+        assert_eq!(
+            offset / PIECE,
+            (offset + data.len() as u64 - 1) / PIECE,
+            "inside one piece"
+        );
         end = offset + data.len() as u64;
         expected[*offset as usize..end as usize].copy_from_slice(data);
     }
     assert!(block.equals(0, &expected));
     let pages = runs.iter().flat_map(|(_, data)| data.chunks(PAGE));
-    assert!(pages.into_iter().all(|p| p.iter().any(|b| *b != 0)), "no page that is zero");
+    assert!(
+        pages.into_iter().all(|p| p.iter().any(|b| *b != 0)),
+        "no page that is zero"
+    );
 }
 
 #[test]
@@ -92,7 +99,10 @@ fn stretches_put_back_are_all_there_is() {
     put(&block, 30 * P, &[9]);
     put_runs(&image, &block);
     assert_eq!(runs_of(&block, Vec::new()), image.runs);
-    let empty = RamImage { runs: Vec::new(), ..image };
+    let empty = RamImage {
+        runs: Vec::new(),
+        ..image
+    };
     put_runs(&empty, &block);
     assert!(block.is_zero(0, block.len() as usize));
 }
