@@ -239,11 +239,12 @@ fn edu_computes_moves_and_interrupts(guest: &mut Guest) {
     assert_eq!(peek(guest, memory + 0x2000, 64), 0x1122_3344_5566_7788);
     // An interrupt, through UIO.
     guest.shell("load uio_pci_generic && echo 1234 11e8 >/sys/bus/pci/drivers/uio_pci_generic/new_id");
-    poke(guest, edu + 0x60, 32, 4);
-    assert_eq!(
-        guest.shell("dd if=/dev/uio0 bs=4 count=1 2>/dev/null | hexdump -e '1/4 \"%u\"'"),
-        "1"
-    );
+    // It tells of what comes after it was opened.
+    let raise = format!("(sleep 1; devmem {:#x} 32 4) &", edu + 0x60);
+    let count = guest.shell(&format!(
+        "{raise} dd if=/dev/uio0 bs=4 count=1 2>/dev/null | hexdump -e '1/4 \"%u\"'"
+    ));
+    assert_eq!(count, "1");
     assert_eq!(peek(guest, edu + 0x24, 32), 4);
     poke(guest, edu + 0x64, 32, 4);
     assert_eq!(peek(guest, edu + 0x24, 32), 0);
