@@ -19,6 +19,24 @@ fn the_demo_runs_to_its_end() {
     }
 }
 
+#[test]
+fn linux_and_a_board_lose_nothing() {
+    let guest = root().join("target/guest/initramfs.cpio.gz");
+    if !guest.exists() {
+        let why = "there is no Linux guest: make it with guest/build (Debian, network)";
+        return southbridge_testing::skip("linux_and_a_board_lose_nothing", why);
+    }
+    let demo = root().join("demos/linux-and-board.toml");
+    let result = program().arg("up").arg(demo).output().unwrap();
+    let text = out(&result);
+    assert!(result.status.success(), "{text}{}", err(&result));
+    for machine in ["linux", "mps2"] {
+        let line = format!("[{machine}]");
+        let says = |l: &&str| l.contains(&line) && l.contains("50000 received, 0 lost, 0 doubled");
+        assert!(text.lines().any(|l| says(&l)), "{text}");
+    }
+}
+
 fn ping(board: &str, socket: &str, words: &str) -> Guard {
     let chardev = format!("socket,id=ivsh,path={socket}");
     let kernel = firmware(&format!("ping-{board}.elf"));
