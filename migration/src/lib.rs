@@ -15,6 +15,6 @@ mod snapshots;
 pub mod stream;
 mod uri;
 
-pub use migrate::{Capability, Info, MigrateError, Migration, RamInfo, Status};
+pub use migrate::{Capability, Info, MigrateError, Migration, RamInfo, Status, Step};
 pub use snapshots::{SnapshotError, SnapshotInfo, Snapshots};
 pub use uri::{Uri, UriError};

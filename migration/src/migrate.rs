@@ -1,11 +1,13 @@
 //! A machine moves to another process, or comes from one.
 //!
-//! The machine stands while its state goes out: what these boards are made of is small, and a copy that chases a running guest would
-//! stand still for as long. Its picture is taken in one go between two instructions; a thread of its own then writes it, so that a
-//! peer that does not read stalls nobody. On the way in such a thread reads and checks everything before the machine is touched.
+//! While the guest still runs, a thread of its own copies what is in RAM. Then the machine stands, and its picture is taken in one go
+//! between two instructions: of RAM only what has changed meanwhile. The thread then writes it, so that a peer that does not read stalls
+//! nobody. One such copy and no more: what these boards are made of is small, and nothing is sent that would have to be sent again.
+//! On the way in such a thread reads and checks everything before the machine is touched.
 
 use southbridge_core::Machine;
-use southbridge_core::machine::{Attendant, Caller, Cause, RunState, StopHandle};
+use southbridge_core::machine::{Attendant, Caller, Cause, Draft, RunState, StopHandle};
+use southbridge_core::memory::RamBlock;
 use std::collections::VecDeque;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::fd::OwnedFd;
@@ -26,8 +28,10 @@ pub enum Status {
     None,
     /// The way is being opened, or a peer awaited.
     Setup,
-    /// The state is on its way.
+    /// RAM is being copied while the guest runs; or the state comes in.
     Active,
+    /// The machine stands and its state is on its way.
+    Device,
     /// It was taken back and is not over yet.
     Cancelling,
     /// It was taken back.
@@ -45,6 +49,7 @@ impl Status {
             Self::None => "none",
             Self::Setup => "setup",
             Self::Active => "active",
+            Self::Device => "device",
             Self::Cancelling => "cancelling",
             Self::Cancelled => "cancelled",
             Self::Completed => "completed",
@@ -54,14 +59,23 @@ impl Status {
 
     /// Whether one is going on.
     pub const fn is_under_way(self) -> bool {
-        matches!(self, Self::Setup | Self::Active | Self::Cancelling)
+        matches!(self, Self::Setup | Self::Active | Self::Device | Self::Cancelling)
     }
+}
+
+/// A step of a migration, as events tell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// It is further than before.
+    Status(Status),
+    /// RAM is looked through, for the how manieth time.
+    Pass(u32),
 }
 
 /// What may be switched on for a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
-    /// Each change of [`Status`] is an event.
+    /// Each [`Step`] is an event.
     Events,
 }
 
@@ -80,6 +94,8 @@ pub struct RamInfo {
     pub normal: u64,
     /// Bytes of a page.
     pub page_size: u64,
+    /// How often it was looked through.
+    pub passes: u32,
 }
 
 /// What `query-migrate` shows.
@@ -133,7 +149,7 @@ pub enum MigrateError {
 #[derive(Clone)]
 pub struct Migration(Arc<Shared>);
 
-type Hook = Box<dyn Fn(Status) + Send + Sync>;
+type Hook = Box<dyn Fn(Step) + Send + Sync>;
 
 struct Shared {
     board: String,
@@ -160,8 +176,8 @@ struct State {
 
 /// From the thread of a transfer to the machine's.
 enum News {
-    /// The way is open: the picture, please.
-    Open(Sender<Picture>),
+    /// The way is open and RAM copied: the picture, please.
+    Ready(Sender<Picture>, Draft),
     Sent(io::Result<()>),
     Received(Box<Result<Picture, String>>),
 }
@@ -191,9 +207,9 @@ impl Migration {
         this
     }
 
-    /// Has `hook` called at each change of status, from any thread; for the event `MIGRATION`. It must not block and must not come back
-    /// to this migration other than through [`Migration::query`].
-    pub fn on_change(&self, hook: impl Fn(Status) + Send + Sync + 'static) {
+    /// Has `hook` called at each step, from any thread; for the events `MIGRATION` and `MIGRATION_PASS`. It must not block and must not
+    /// come back to this migration other than through [`Migration::query`].
+    pub fn on_step(&self, hook: impl Fn(Step) + Send + Sync + 'static) {
         lock(&self.0.hooks).push(Box::new(hook));
     }
 
@@ -216,8 +232,9 @@ impl Migration {
         let cancel = Cancel::new().map_err(io)?;
         self.begin(false, &cancel);
         let this = self.clone();
+        let ram: Vec<RamBlock> = machine.ram.iter().map(|(_, block)| block.clone()).collect();
         self.spawn(move || {
-            let done = this.send(&uri, given, &cancel);
+            let done = this.send(&uri, given, &cancel, &ram);
             this.tell(News::Sent(done));
         })
         .map_err(io)
@@ -350,7 +367,7 @@ impl Migration {
         {
             let mut state = lock(&self.0.state);
             // A migration that was taken back ends so, however far it comes meanwhile.
-            if state.info.status == status || state.info.status == Status::Cancelling && status == Status::Active {
+            if state.info.status == status || state.info.status == Status::Cancelling && status.is_under_way() {
                 return;
             }
             state.info.status = status;
@@ -363,9 +380,25 @@ impl Migration {
                 state.info.downtime = state.stood.map_or(0, |s| ms(s.elapsed()));
             }
         }
+        self.step(Step::Status(status));
+    }
+
+    fn step(&self, step: Step) {
         for hook in &*lock(&self.0.hooks) {
-            hook(status);
+            hook(step);
         }
+    }
+
+    /// RAM is looked through once more.
+    fn pass(&self) {
+        let passes = match &mut lock(&self.0.state).info.ram {
+            None => return,
+            Some(ram) => {
+                ram.passes += 1;
+                ram.passes
+            }
+        };
+        self.step(Step::Pass(passes));
     }
 
     fn fail(&self, why: String) {
@@ -379,10 +412,20 @@ impl Migration {
     }
 
     /// On a thread of its own.
-    fn send(&self, uri: &Uri, given: Option<OwnedFd>, cancel: &Cancel) -> io::Result<()> {
+    fn send(&self, uri: &Uri, given: Option<OwnedFd>, cancel: &Cancel, ram: &[RamBlock]) -> io::Result<()> {
         let out = channel::open(uri, given, cancel)?;
+        let total = ram.iter().map(RamBlock::len).sum();
+        lock(&self.0.state).info.ram = Some(RamInfo {
+            remaining: total,
+            total,
+            page_size: PAGE,
+            ..RamInfo::default()
+        });
+        self.pass();
+        self.set_status(Status::Active);
+        let draft = Draft::of(ram);
         let (answer, picture): (_, Receiver<Picture>) = channel();
-        self.tell(News::Open(answer));
+        self.tell(News::Ready(answer, draft));
         // A machine that cannot be saved after all has said why, and drops the sender.
         let Ok(picture) = picture.recv() else { return Ok(()) };
         self.count(&picture);
@@ -404,14 +447,12 @@ impl Migration {
         let pages = |bytes: u64| bytes.div_ceil(PAGE);
         let runs = picture.whole.ram.iter().flat_map(|r| &r.runs);
         let normal = runs.map(|(_, data)| pages(data.len() as u64)).sum();
-        lock(&self.0.state).info.ram = Some(RamInfo {
-            transferred: 0,
-            remaining: stream::encoded_len(picture),
-            total,
-            duplicate: pages(total).saturating_sub(normal),
-            normal,
-            page_size: PAGE,
-        });
+        let remaining = stream::encoded_len(picture);
+        if let Some(ram) = &mut lock(&self.0.state).info.ram {
+            ram.remaining = remaining;
+            ram.duplicate = pages(total).saturating_sub(normal);
+            ram.normal = normal;
+        }
     }
 
     /// On a thread of its own.
@@ -468,7 +509,7 @@ impl Attendant for Mover {
             let news = lock(&self.migration.0.state).news.pop_front();
             match news {
                 None => return,
-                Some(News::Open(answer)) => self.take_picture(machine, &answer),
+                Some(News::Ready(answer, draft)) => self.take_picture(machine, &answer, draft),
                 Some(News::Sent(done)) => self.sent(machine, done),
                 Some(News::Received(picture)) => self.received(machine, *picture),
             }
@@ -486,22 +527,23 @@ impl Drop for Mover {
 }
 
 impl Mover {
-    fn take_picture(&mut self, machine: &mut Machine, answer: &Sender<Picture>) {
-        if self.migration.query().status != Status::Setup {
+    fn take_picture(&mut self, machine: &mut Machine, answer: &Sender<Picture>, draft: Draft) {
+        if self.migration.query().status != Status::Active {
             return;
         }
         self.before = machine.run_state();
         lock(&self.migration.0.state).stood = Some(Instant::now());
         machine.pause(RunState::FinishMigrate);
-        self.migration.set_status(Status::Active);
-        match Picture::take(machine, &self.migration.0.board) {
+        self.migration.set_status(Status::Device);
+        self.migration.pass();
+        match Picture::take_from(machine, &self.migration.0.board, draft) {
             Ok(mut picture) => {
                 picture.about.run_state = self.before.name().to_owned();
                 let _ = answer.send(picture);
             }
             Err(why) => {
-                self.go_on(machine);
                 self.migration.fail(why);
+                self.go_on(machine);
             }
         }
     }
@@ -520,8 +562,8 @@ impl Mover {
                 self.migration.set_status(Status::Completed);
             }
             (_, Err(e)) => {
-                self.go_on(machine);
                 self.migration.fail(e.to_string());
+                self.go_on(machine);
             }
         }
     }
@@ -567,11 +609,12 @@ impl Mover {
             RunState::GuestPanicked,
         ];
         let stood = stood.into_iter().find(|s| s.name() == state);
-        self.migration.set_status(Status::Completed);
         match stood {
             Some(stood) => machine.pause(stood),
             None if autostart => machine.resume(),
             None => machine.pause(RunState::Paused),
         }
+        // Last: who hears of it may ask at once what the machine does.
+        self.migration.set_status(Status::Completed);
     }
 }

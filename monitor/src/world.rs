@@ -5,7 +5,7 @@ use southbridge_backend_chardev::Chardevs;
 use southbridge_core::machine::{self, Cause, PanicPolicy};
 use southbridge_core::{Machine, MachineEvent, PropValue, Registry, RunState};
 use southbridge_machine::{Layout, objects::Objects, qom};
-use southbridge_migration::{Capability, Migration, Snapshots, Status};
+use southbridge_migration::{Capability, Migration, Snapshots, Status, Step};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::commands::fds::FdSets;
 use crate::schema::{
     DeviceDeletedEvent, DumpQueryResult, DumpStatus, Event, GuestPanicAction, GuestPanickedEvent, MigrationEvent,
-    PanicAction, PowerdownEvent, RebootAction, ResetEvent, ResumeEvent, SetActionArgs, ShutdownAction, ShutdownCause,
-    ShutdownEvent, StopEvent, SysEmuTarget, check_event, schema,
+    MigrationPassEvent, PanicAction, PowerdownEvent, RebootAction, ResetEvent, ResumeEvent, SetActionArgs,
+    ShutdownAction, ShutdownCause, ShutdownEvent, StopEvent, SysEmuTarget, check_event, schema,
 };
 use crate::{Cx, HumanMonitor};
 
@@ -61,7 +61,9 @@ pub struct World {
     /// What it remembers.
     pub hmp: crate::hmp::Memory,
     pub(crate) migration: Option<Migration>,
-    moved: Arc<Mutex<VecDeque<Status>>>,
+    /// What is set for migrations.
+    pub(crate) settings: crate::commands::migration::Settings,
+    moved: Arc<Mutex<VecDeque<Step>>>,
     pub(crate) named_fds: BTreeMap<String, OwnedFd>,
     pub(crate) fd_sets: FdSets,
     pub(crate) last_dump: DumpQueryResult,
@@ -127,8 +129,8 @@ impl World {
     /// Lets clients send the machine away, and tells them how far it is.
     pub fn set_migration(&mut self, machine: &Machine, migration: Migration) {
         let (moved, caller) = (self.moved.clone(), machine.caller());
-        migration.on_change(move |status| {
-            moved.lock().unwrap_or_else(PoisonError::into_inner).push_back(status);
+        migration.on_step(move |step| {
+            moved.lock().unwrap_or_else(PoisonError::into_inner).push_back(step);
             caller.call();
         });
         self.migration = Some(migration);
@@ -136,19 +138,33 @@ impl World {
 
     /// Turns what the migration has come to into events, where somebody asked for them.
     pub(crate) fn hear_migration(&mut self) {
-        let moved: Vec<_> = self
-            .moved
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-            .collect();
+        self.hear_steps(None);
+    }
+
+    /// That it has begun, and no more: its own thread may be further already, but that comes after the answer of the command.
+    pub(crate) fn hear_begin(&mut self) {
+        self.hear_steps(Some(Step::Status(Status::Setup)));
+    }
+
+    fn hear_steps(&mut self, last: Option<Step>) {
+        let queue = self.moved.clone();
+        let mut moved = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = moved.iter().position(|step| Some(*step) == last);
+        let end = end.map_or(moved.len(), |i| i + 1);
+        let heard: Vec<_> = moved.drain(..end).collect();
+        drop(moved);
         let wanted = self
             .migration
             .as_ref()
             .is_some_and(|m| m.has_capability(Capability::Events));
-        for status in moved.into_iter().filter(|_| wanted) {
-            let status = crate::commands::migration::status(status);
-            self.emit(&MigrationEvent { status });
+        for step in heard.into_iter().filter(|_| wanted) {
+            match step {
+                Step::Status(status) => {
+                    let status = crate::commands::migration::status(status);
+                    self.emit(&MigrationEvent { status });
+                }
+                Step::Pass(pass) => self.emit(&MigrationPassEvent { pass: pass.into() }),
+            }
         }
     }
 
@@ -195,7 +211,9 @@ impl World {
 
 fn reason(cause: Cause) -> ShutdownCause {
     let all = ShutdownCause::ALL.iter().copied();
-    all.into_iter().find(|c| c.name() == cause.name()).unwrap_or(ShutdownCause::None)
+    all.into_iter()
+        .find(|c| c.name() == cause.name())
+        .unwrap_or(ShutdownCause::None)
 }
 
 /// What happens to the machine through the monitor: the attendant is out of its place then, so it tells itself.

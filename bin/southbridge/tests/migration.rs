@@ -156,6 +156,96 @@ fn over_commands() {
     moves("exec:gzip -c > DIR/state.gz", "exec:gzip -cd DIR/state.gz", false);
 }
 
+/// Each event in a word or two, until the migration is over.
+fn events(monitor: &mut Qmp) -> Vec<String> {
+    let mut out = Vec::new();
+    loop {
+        let v = monitor.receive();
+        out.push(match v["event"].as_str().unwrap() {
+            "MIGRATION" => v["data"]["status"].as_str().unwrap().to_owned(),
+            "MIGRATION_PASS" => format!("pass {}", v["data"]["pass"]),
+            other => other.to_owned(),
+        });
+        if ["completed", "failed", "cancelled"].contains(&out.last().unwrap().as_str()) {
+            return out;
+        }
+    }
+}
+
+/// The order is QEMU 10's, recorded from it.
+#[test]
+fn events_come_in_their_order_on_both_sides() {
+    let wanted = json!({"capabilities": [{"capability": "events", "state": true}]});
+    for runs in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let way = format!("unix:{}/way", folder.path().display());
+        let _source = Guard(board(folder.path(), "a", &[]).spawn().unwrap());
+        let _destination = Guard(board(folder.path(), "b", &["-incoming", "defer"]).spawn().unwrap());
+        let mut source = Qmp::connect(&folder.path().join("a"));
+        let mut destination = Qmp::connect(&folder.path().join("b"));
+        source.ok("migrate-set-capabilities", wanted.clone());
+        destination.ok("migrate-set-capabilities", wanted.clone());
+        if !runs {
+            source.ok("stop", json!({}));
+        }
+        let said = |monitor: &mut Qmp, name: &str| {
+            let command = json!({"execute": name, "arguments": {"uri": way}}).to_string();
+            monitor.0.get_mut().write_all(command.as_bytes()).unwrap();
+            let setup = monitor.receive();
+            assert_eq!(setup["data"], json!({"status": "setup"}), "before the answer: {setup}");
+            assert_eq!(monitor.receive(), json!({"return": {}}));
+        };
+        said(&mut destination, "migrate-incoming");
+        said(&mut source, "migrate");
+        let both = |more: &[&str], start: &[&str], end: &[&str]| {
+            let more = if runs { more } else { &[] };
+            [start, more, end]
+                .concat()
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            events(&mut source),
+            both(&["STOP"], &["pass 1", "active"], &["device", "pass 2", "completed"])
+        );
+        assert_eq!(events(&mut destination), both(&["RESUME"], &["active"], &["completed"]));
+        assert_eq!(destination.status(), if runs { "running" } else { "paused" });
+    }
+}
+
+#[test]
+fn a_migration_that_fails_or_is_taken_back_says_so_and_the_guest_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let _source = Guard(board(folder.path(), "a", &[]).spawn().unwrap());
+    let mut source = Qmp::connect(&folder.path().join("a"));
+    source.ok(
+        "migrate-set-capabilities",
+        json!({"capabilities": [{"capability": "events", "state": true}]}),
+    );
+    source.ok("migrate", json!({"uri": "exec:cat > /dev/null; exit 3"}));
+    assert_eq!(
+        events(&mut source),
+        ["pass 1", "active", "STOP", "device", "pass 2", "failed"]
+    );
+    assert_eq!(source.receive()["event"], "RESUME");
+    source.ok("migrate", json!({"uri": "exec:sleep 1000"}));
+    for expected in ["MIGRATION_PASS", "MIGRATION", "STOP", "MIGRATION", "MIGRATION_PASS"] {
+        assert_eq!(source.receive()["event"], expected);
+    }
+    let command = json!({"execute": "migrate_cancel"}).to_string();
+    source.0.get_mut().write_all(command.as_bytes()).unwrap();
+    let mut rest = Vec::new();
+    while rest.last().is_none_or(|last| last != "cancelled") {
+        let v = source.receive();
+        match v.get("return") {
+            Some(_) => assert_eq!(rest, ["cancelling"], "before the answer"),
+            None => rest.push(v["data"]["status"].as_str().unwrap_or("RESUME").to_owned()),
+        }
+    }
+    assert_eq!(rest, ["cancelling", "RESUME", "cancelled"]);
+}
+
 #[test]
 fn a_failure_lets_the_source_go_on() {
     let folder = tempfile::tempdir().unwrap();
@@ -183,7 +273,7 @@ fn a_peer_that_does_not_read_stalls_nobody_and_can_be_left() {
         json!({"capabilities": [{"capability": "events", "state": true}]}),
     );
     source.ok("migrate", json!({"uri": "exec:sleep 1000"}));
-    let info = source.wait_for("active");
+    let info = source.wait_for("device");
     assert!(info["total-time"].is_number(), "{info}");
     assert_eq!(source.status(), "finish-migrate");
     assert!(

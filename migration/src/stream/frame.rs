@@ -10,6 +10,9 @@ pub(crate) type Kind = [u8; 4];
 /// Closes every stream.
 pub(crate) const END: Kind = *b"END_";
 
+/// Bytes that are reserved for a section because it says so: no stretch of memory that is written is longer.
+const AT_ONCE: usize = (64 << 10) + 16;
+
 /// Writes sections.
 pub(crate) struct FrameWriter<W> {
     out: W,
@@ -111,7 +114,7 @@ impl<R: Read> FrameReader<R> {
             return Err(StreamError::Damaged(text));
         }
         // Memory grows with what really comes, not with what was announced.
-        let mut data = Vec::new();
+        let mut data = Vec::with_capacity((len as usize).min(AT_ONCE));
         let read = (&mut self.input).take(len.into()).read_to_end(&mut data)?;
         if read < len as usize {
             return Err(StreamError::Truncated);

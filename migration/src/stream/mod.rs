@@ -1,9 +1,18 @@
 //! The stream of a saved machine.
 //!
 //! Sixteen bytes of head: a magic that does not survive transfer as text, the version of the format (`u32`), zero (`u32`). Then
-//! sections: kind (four letters), length (`u32`), contents, CRC-32 over all of these. All numbers are little-endian, structures are
-//! CBOR (RFC 8949). The order is fixed: `DESC` says what machine it is and what follows; `BORD` clock, timers and wires; `CPU_` once for each
-//! processor; `FIRM` firmware that the host executes; `SEMI`; `DEVC` once for each device; `RAM_` for each stretch that is not zero; `END_` counts the sections and closes with the CRC of their CRCs.
+//! sections: kind (four letters), length of the contents (`u32`), contents, CRC-32 over all of these. All numbers are little-endian,
+//! structures are CBOR (RFC 8949). These sections there are, written in this order:
+//!
+//! - `DESC`, [`About`]: what machine it is and what follows.
+//! - Parts, each the layout version of its state (`u32`) and the state: `BORD` clock, timers and wires; `CPU_` once for each processor;
+//!   `FIRM` if the host executes firmware; `SEMI` if semihosting has a state.
+//! - `DEVC` once for each device: its index in `DESC` (`u32`), then as a part.
+//! - `RAM_` for each stretch that is not zero: index of its block in `DESC` (`u32`), byte offset (`u64`), up to [`MAX_RUN`] bytes in whole
+//!   pages of 4096, ascending.
+//! - `END_`: how many sections came before (`u32`), and the CRC-32 of their CRCs.
+//!
+//! Version 1 had one processor without a count and no firmware; it is no longer read.
 //!
 //! A reader is told what the machine is that shall take the state, so that every length has a bound before memory is taken for it.
 //! What is read is not yet applied: that is [`Machine::load_whole`](southbridge_core::Machine::load_whole), all or nothing.
@@ -19,7 +28,9 @@ pub use read::{StreamError, read, read_about};
 pub use write::{encoded_len, write};
 
 use southbridge_core::Machine;
-use southbridge_core::machine::Whole;
+#[cfg(doc)]
+use southbridge_core::machine::MAX_RUN;
+use southbridge_core::machine::{Draft, Whole};
 
 /// Begins every stream of a machine.
 pub const MAGIC: [u8; 8] = *b"\x89SBVM\r\n\x1a";
@@ -41,7 +52,15 @@ impl Picture {
     /// # Errors
     /// The reason why it cannot be saved now.
     pub fn take(machine: &mut Machine, board: &str) -> Result<Self, String> {
-        let whole = machine.save_whole()?;
+        Self::take_from(machine, board, Draft::default())
+    }
+
+    /// The same; of RAM only what changed since the draft is copied.
+    ///
+    /// # Errors
+    /// As [`Picture::take`].
+    pub fn take_from(machine: &mut Machine, board: &str, draft: Draft) -> Result<Self, String> {
+        let whole = machine.save_whole_from(draft)?;
         let about = About::of(machine, board, &whole);
         Ok(Self { about, whole })
     }

@@ -1,12 +1,17 @@
 //! The machine goes to another process. What happens is in `southbridge_migration`; here are its words.
 
-use southbridge_migration::{Capability, Migration, Status};
+mod settings;
+
+use southbridge_migration::{Migration, Status};
 
 use super::{Result, refuse};
 use crate::Cx;
 use crate::schema::{
-    MigrateArgs, MigrateIncomingArgs, MigrateRecoverArgs, MigrateSetCapabilitiesArgs, MigrationCapability,
-    MigrationCapabilityStatus, MigrationInfo, MigrationStats, MigrationStatus,
+    MigrateArgs, MigrateIncomingArgs, MigrateRecoverArgs, MigrationInfo, MigrationStats, MigrationStatus,
+};
+pub(crate) use settings::Settings;
+pub(super) use settings::{
+    migrate_set_capabilities, migrate_set_parameters, query_migrate_capabilities, query_migrate_parameters,
 };
 
 fn of(cx: &Cx<'_>) -> Result<Migration> {
@@ -42,7 +47,7 @@ pub(super) fn query_migrate(cx: &mut Cx<'_>) -> Result<MigrationInfo> {
             normal_bytes: int(r.normal * r.page_size),
             dirty_pages_rate: 0,
             mbps: r.transferred as f64 * 8.0 / 1e6 / seconds,
-            dirty_sync_count: 1,
+            dirty_sync_count: r.passes.into(),
             postcopy_requests: 0,
             page_size: int(r.page_size),
             multifd_bytes: 0,
@@ -66,11 +71,14 @@ pub(super) fn query_migrate(cx: &mut Cx<'_>) -> Result<MigrationInfo> {
 pub(super) fn migrate(cx: &mut Cx<'_>, args: MigrateArgs) -> Result<()> {
     let migration = of(cx)?;
     let fd = given(cx, &args.uri);
-    migration.migrate(cx.machine, &args.uri, fd).or_else(refuse)
+    migration.migrate(cx.machine, &args.uri, fd).or_else(refuse)?;
+    cx.world.hear_begin();
+    Ok(())
 }
 
 pub(super) fn migrate_cancel(cx: &mut Cx<'_>) -> Result<()> {
     of(cx)?.cancel();
+    cx.world.hear_migration();
     Ok(())
 }
 
@@ -78,26 +86,12 @@ pub(super) fn migrate_incoming(cx: &mut Cx<'_>, args: MigrateIncomingArgs) -> Re
     let migration = of(cx)?;
     let fd = given(cx, &args.uri);
     let exit = args.exit_on_error.unwrap_or(true);
-    migration.incoming(cx.machine, &args.uri, fd, exit).or_else(refuse)
-}
-
-pub(super) fn migrate_set_capabilities(cx: &mut Cx<'_>, args: MigrateSetCapabilitiesArgs) -> Result<()> {
-    let migration = of(cx)?;
-    for c in args.capabilities {
-        match c.capability {
-            MigrationCapability::Events => migration.set_capability(Capability::Events, c.state),
-        }
-    }
+    migration.incoming(cx.machine, &args.uri, fd, exit).or_else(refuse)?;
+    cx.world.hear_begin();
     Ok(())
 }
 
-pub(super) fn query_migrate_capabilities(cx: &mut Cx<'_>) -> Result<Vec<MigrationCapabilityStatus>> {
-    let state = of(cx)?.has_capability(Capability::Events);
-    let capability = MigrationCapability::Events;
-    Ok(vec![MigrationCapabilityStatus { capability, state }])
-}
-
-/// Machines stand while they move, so there is never anything to interrupt.
+/// No guest runs on the other side before all of its state is there, so there is never anything to interrupt.
 pub(super) fn migrate_pause(_cx: &mut Cx<'_>) -> Result<()> {
     refuse("migrate-pause needs a migration that is in its postcopy phase, and there is none")
 }

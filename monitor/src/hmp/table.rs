@@ -235,6 +235,18 @@ pub(super) static COMMANDS: &[Command] = &[
         "say from where the state comes for which this machine waits",
         snapshot::migrate_incoming,
     ),
+    command(
+        &["migrate_set_capability"],
+        &[must("capability", Word(S::Nothing)), must("state", Switch)],
+        "switch a capability for migrations on or off",
+        snapshot::migrate_set_capability,
+    ),
+    command(
+        &["migrate_set_parameter"],
+        &[must("parameter", Word(S::Nothing)), must("value", Word(S::Nothing))],
+        "set a parameter for migrations",
+        snapshot::migrate_set_parameter,
+    ),
     command(&["nmi"], &[], "raise a non-maskable interrupt", run::nmi),
     command(
         &["o"],
@@ -386,6 +398,18 @@ pub(super) static INFOS: &[Command] = &[
         more::memory_size,
     ),
     command(&["migrate"], &[], "how far a migration is", snapshot::info_migrate),
+    command(
+        &["migrate_capabilities"],
+        &[],
+        "what is switched on for migrations",
+        snapshot::info_migrate_capabilities,
+    ),
+    command(
+        &["migrate_parameters"],
+        &[],
+        "parameters for migrations",
+        snapshot::info_migrate_parameters,
+    ),
     command(
         &["mtree"],
         &[may("-f", Flag('f'))],

@@ -228,7 +228,7 @@ fn completion_is_from_the_tables() {
         Some("-qompath=")
     );
     assert_eq!(complete("device_add ivshmem-flat,chardev=").1, Vec::<String>::new());
-    assert!(complete("device_add ivshmem-").0.is_some_and(|a| a.starts_with("flat")));
+    assert!(complete("device_add ivshmem-f").0.is_some_and(|a| a.starts_with("lat")));
     assert_eq!(complete("device_add ivshmem-flat,chard").0.as_deref(), Some("ev="));
     assert_eq!(complete("chardev-add null,i").0.as_deref(), Some("d="));
     assert_eq!(complete("nothing at all").1, Vec::<String>::new());
@@ -375,6 +375,70 @@ fn running_and_snapshots() {
     assert_eq!(b.run("info snapshots").lines().count(), 4);
     b.run("quit");
     assert_eq!(b.machine.run(), Outcome::Stopped);
+}
+
+#[test]
+fn migrations_have_settings() {
+    let mut b = bench("mps2-an385", false);
+    let migration = southbridge_migration::Migration::attach(&mut b.machine, "mps2-an385");
+    b.monitor
+        .with(&mut b.machine, |cx| cx.world.set_migration(cx.machine, migration));
+    let mut set = |text: &str| b.run(&format!("migrate_set_{text}"));
+    for good in [
+        "parameter max-bandwidth 1g",
+        "parameter avail-switchover-bandwidth 3",
+        "parameter downtime-limit 0x10",
+        "parameter cpu-throttle-tailslow on",
+        "parameter multifd-compression zstd",
+        "parameter tls-creds \"\"",
+        "capability xbzrle on",
+        "capability events on",
+        "capability multifd off",
+    ] {
+        assert_eq!(set(good), "", "{good}");
+    }
+    for (bad, why) in [
+        ("parameter nothing 1", "there is no parameter 'nothing'"),
+        (
+            "parameter downtime-limit 2000001",
+            "'downtime-limit' expects a number from 0 to 2000000",
+        ),
+        ("parameter downtime-limit x", "is a number, not 'x'"),
+        ("parameter max-bandwidth 99999999999999999999", "is a number"),
+        ("parameter max-bandwidth 99999999999999g", "is a number"),
+        ("parameter xbzrle-cache-size 5000", "expects a power of two"),
+        (
+            "parameter max-cpu-throttle 19",
+            "from that of cpu-throttle-initial to 99",
+        ),
+        ("parameter multifd-channels 256", "multifd-channels"),
+        ("parameter mode cpr-reboot", "is not there"),
+        ("parameter mode other", "mode"),
+        ("parameter tls-creds c", "not encrypted"),
+        ("parameter direct-io maybe", "on or off"),
+        ("capability multifd on", "capability 'multifd' is not there"),
+        ("capability nothing on", "nothing"),
+    ] {
+        let said = set(bad);
+        assert!(said.contains(why), "{bad}: {said}");
+    }
+    let all = b.run("info migrate_parameters");
+    for line in [
+        "max-bandwidth: 1073741824 bytes/second",
+        "avail-switchover-bandwidth: 3145728 bytes/second",
+        "downtime-limit: 16 ms",
+        "cpu-throttle-tailslow: on",
+        "multifd-compression: zstd",
+        "mode: normal",
+        "tls-creds: ''",
+    ] {
+        assert!(all.lines().any(|l| l == line), "{line}: {all}");
+    }
+    assert_eq!(all.lines().count(), 25);
+    let all = b.run("info migrate_capabilities");
+    let on: Vec<_> = all.lines().filter(|l| l.ends_with(": on")).collect();
+    assert_eq!(on, ["xbzrle: on", "events: on"]);
+    assert_eq!(all.lines().count(), 22);
 }
 
 #[test]

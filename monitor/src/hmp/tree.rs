@@ -50,7 +50,11 @@ fn device(machine: &Machine, id: DeviceId, indent: usize, brief: bool, pci: &Pci
     let pad = " ".repeat(indent + 2);
     if !brief {
         // The wires of a PCI function are its bus's affair.
-        let lines = if pci.contains_key(&id) { &[] } else { slot.device_type.lines };
+        let lines = if pci.contains_key(&id) {
+            &[]
+        } else {
+            slot.device_type.lines
+        };
         for line in lines {
             let way = if line.direction == LineDirection::In {
                 "in"
