@@ -52,11 +52,7 @@ pub(super) fn machine(props: Props, config: &mut Config) -> Result<(), OptError>
         for name in entry.value.split(':') {
             let at = entry.value_at.part(start..start + name.len());
             start += name.len() + 1;
-            let props = Props::empty("-machine");
-            config.accels.push(AccelOpt {
-                name: accel_name(name, at)?,
-                props,
-            });
+            add_accel(name, at, Props::empty("-machine"), config)?;
         }
     }
     config.bios = props.text("firmware");
@@ -115,14 +111,31 @@ impl AccelOpt {
 /// Engines of QEMU that are not here.
 const LATER_ACCELS: &[&str] = &["kvm", "xen", "hvf", "nvmm", "whpx"];
 
-fn accel_name(name: &str, at: Location) -> Result<Located<String>, OptError> {
+fn add_accel(name: &str, at: Location, props: Props, config: &mut Config) -> Result<(), OptError> {
+    let located = Located::new(name.to_owned(), at.clone());
     if LATER_ACCELS.contains(&name) {
-        return Err(OptError::not_yet(format!("the accelerator '{name}'"), at).with_help("'tcg' executes in software"));
+        config.other_accels.push(located);
+    } else if AccelOpt::NAMES.contains(&name) {
+        config.accels.push(AccelOpt { name: located, props });
+    } else {
+        let error = OptError::no_such("accelerator", name, AccelOpt::NAMES, at);
+        return Err(match name.contains(':') {
+            true => error.with_help("give -accel once for each, or write -machine accel=A:B"),
+            false => error,
+        });
     }
-    if !AccelOpt::NAMES.contains(&name) {
-        return Err(OptError::no_such("accelerator", name, AccelOpt::NAMES, at));
+    Ok(())
+}
+
+/// The first engine that is here is taken, as in QEMU; one must be.
+pub(super) fn check_accels(config: &Config) -> Result<(), OptError> {
+    match config.other_accels.first() {
+        Some(other) if config.accels.is_empty() => {
+            let error = OptError::not_yet(format!("the accelerator '{}'", other.value), other.at.clone());
+            Err(error.with_help("'tcg' executes in software, also as a second choice: -accel kvm -accel tcg"))
+        }
+        _ => Ok(()),
     }
-    Ok(Located::new(name.to_owned(), at))
 }
 
 pub(super) fn accel(props: Props, config: &mut Config) -> Result<(), OptError> {
@@ -131,12 +144,8 @@ pub(super) fn accel(props: Props, config: &mut Config) -> Result<(), OptError> {
         return Ok(());
     }
     let name = props.required("-accel", "accel")?;
-    let name = accel_name(&name.value, name.at)?;
-    config.accels.push(AccelOpt {
-        name,
-        props: props.without(&["accel"]),
-    });
-    Ok(())
+    let props = props.without(&["accel"]);
+    add_accel(&name.value, name.at, props, config)
 }
 
 /// `-smp`: numbers as given; what is not given is for the machine to work out.

@@ -6,6 +6,7 @@
 pub mod boot;
 pub mod chardev;
 pub mod device;
+pub mod habit;
 pub mod log;
 pub mod machine;
 pub mod monitor;
@@ -29,6 +30,7 @@ use crate::options::Handler;
 pub use boot::{BlockNode, FlashOpt};
 pub use chardev::ChardevOpt;
 pub use device::{DeviceOpt, GlobalOpt, LoaderOpt, LoaderWhat, ObjectOpt};
+pub use habit::MessageOpt;
 pub use log::{LogItem, LogOpt};
 pub use machine::{AccelOpt, CpuOpt, MachineOpt, MemoryOpt, SmpOpt};
 pub use monitor::MonitorOpt;
@@ -56,6 +58,8 @@ pub struct Config {
     pub cpu: Option<CpuOpt>,
     /// `-accel`, in order of preference.
     pub accels: Vec<AccelOpt>,
+    /// Engines of QEMU that are asked for and not here. They are passed over where another one is asked for too.
+    pub(crate) other_accels: Vec<Located<String>>,
     /// `-smp`.
     pub smp: SmpOpt,
     /// `-m`.
@@ -132,6 +136,8 @@ pub struct Config {
     pub write_config: Option<Located<String>>,
     /// `-action`, `-no-reboot`, `-no-shutdown`, `-watchdog-action`.
     pub action: ActionOpt,
+    /// `-msg`.
+    pub messages: MessageOpt,
     /// `-seed`.
     pub seed: Option<u64>,
     /// The first help or version text that was asked for.
@@ -256,6 +262,10 @@ impl Config {
             Handler::Rtc => merge(&mut lists.rtc, props),
             Handler::Name => merge(&mut lists.name, props),
             Handler::Action => self.action.apply(&props)?,
+            Handler::Boot => habit::boot(&props)?,
+            Handler::Overcommit => habit::overcommit(&props)?,
+            Handler::Sandbox => habit::sandbox(&props)?,
+            Handler::Msg => self.messages.apply(&props)?,
             Handler::SemihostingConfig => self.semihosting.apply(&props)?,
             other => debug_assert!(false, "no parser for {other:?}"),
         }
@@ -269,6 +279,7 @@ impl Config {
 
     /// What can only be seen when all options are known.
     fn check(&self) -> Result<(), OptError> {
+        machine::check_accels(self)?;
         chardev::check_references(self)?;
         time::check(self)?;
         serial::check(self)

@@ -192,6 +192,17 @@ fn the_rest_is_read() {
 }
 
 #[test]
+fn habits_of_other_programs() {
+    let c = config(
+        "-M x -boot cd -boot menu=on,strict=off -boot once=n -sandbox off -overcommit mem-lock=off,cpu-pm=off \
+         -msg timestamp=on -accel kvm -accel tcg -M accel=hvf:qtest",
+    );
+    assert!(c.messages.timestamp && !c.messages.guest_name);
+    assert_eq!(c.accels[0].name.value, "tcg");
+    assert!(!c.only_tests());
+}
+
+#[test]
 fn help_may_be_asked_for_nearly_everything() {
     use HelpTopic as T;
     for (line, topic) in [
@@ -283,6 +294,15 @@ fn errors_on_one_line() {
         "-numa nod",
         "-numa node,cpus=3-1",
         "-M x,accel=kvm",
+        "-accel kvm -accel hvf",
+        "-accel kvm:tcg",
+        "-boot order=cc",
+        "-boot menu=maybe",
+        "-boot jump=on",
+        "-sandbox on",
+        "-sandbox off,spawn=deny,more=x",
+        "-overcommit mem-lock=on",
+        "-msg time=on",
         "-accel warp",
         "-smp 0",
         "-smp cpus=2,core=2",

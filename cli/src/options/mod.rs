@@ -155,6 +155,10 @@ pub enum Handler {
     Incoming,
     Loadvm,
     SnapshotDir,
+    Boot,
+    Overcommit,
+    Sandbox,
+    Msg,
 }
 
 /// Where completion finds the values of an option.

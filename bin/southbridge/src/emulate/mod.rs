@@ -30,6 +30,7 @@ use southbridge_machine::{Built, Layout, build};
 /// # Errors
 /// When something in the configuration is wrong. Whatever was opened or made by then is closed and removed again.
 pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptError> {
+    crate::say::begin_as(config);
     if let Some(path) = &config.write_config {
         daemon::write_config(path, &config.to_ini()?)?;
     }

@@ -281,6 +281,30 @@ pub(super) const TABLE: &[OptionDef] = &[
             "DATETIME is like 2006-06-17T16:01:21 or 2006-06-17. The date follows virtual time on these boards, \
              whatever clock= and driftfix= say.",
         ),
+    opt("boot", Boot, H::Boot, "order of boot devices")
+        .arg("[order=LETTERS][,once=LETTERS][,menu=on|off]...")
+        .list(Grammar::list("order"), "boot-opts")
+        .merges()
+        .detail("Checked, and without effect: the machines here start what -kernel, -bios or their flash memory holds."),
+    opt(
+        "overcommit",
+        Run,
+        H::Overcommit,
+        "lock memory, leave power states to the guest",
+    )
+    .arg("[mem-lock=off][,cpu-pm=off]")
+    .list(Grammar::plain(), "overcommit")
+    .merges()
+    .detail("Only off is here, which asks for nothing."),
+    opt("sandbox", Run, H::Sandbox, "system call filter")
+        .arg("off")
+        .list(Grammar::list("enable"), "sandbox")
+        .merges()
+        .detail("Only off is here, which asks for nothing."),
+    opt("msg", Program, H::Msg, "time and guest name before messages")
+        .arg("[timestamp=on|off][,guest-name=on|off]")
+        .list(Grammar::plain(), "msg")
+        .merges(),
     opt(
         "no-reboot",
         Run,

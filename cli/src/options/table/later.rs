@@ -68,7 +68,6 @@ pub(super) const TABLE: &[OptionDef] = &[
         SNAPSHOT,
     ),
     // Boot
-    later("boot", Boot, "order of boot devices", DISKS).arg("[order=LETTERS][,once=LETTERS][,menu=on|off]..."),
     later("shim", Boot, "UEFI shim that starts the kernel", LINUX).arg("FILE"),
     later("option-rom", Boot, "load an option ROM", PC).arg("FILE[,bootindex=N]"),
     later("fw_cfg", Boot, "add an entry to fw_cfg", LINUX).arg("[name=]NAME,file=FILE|string=TEXT"),
@@ -82,10 +81,12 @@ pub(super) const TABLE: &[OptionDef] = &[
     later("old-param", Boot, "old way of passing parameters to ARM kernels", LINUX),
     later("L", Boot, "folder of firmware files", LINUX).arg("PATH"),
     // Run
-    later("preconfig", Run, "stop before the machine is built", MONITOR),
-    later("overcommit", Run, "lock memory, leave power states to the guest", "KVM")
-        .arg("[mem-lock=on|off|on-fault][,cpu-pm=on|off]"),
-    later("sandbox", Run, "system call filter", "the sandbox").arg("on|off[,...]"),
+    later(
+        "preconfig",
+        Run,
+        "stop before the machine is built",
+        "a later version: start with -S",
+    ),
     later(
         "run-with",
         Run,
@@ -101,8 +102,6 @@ pub(super) const TABLE: &[OptionDef] = &[
     later("dump-vmstate", Debug, "write the layout of saved states", SNAPSHOT).arg("FILE"),
     later("enable-sync-profile", Debug, "profile locks", "a lock worth profiling"),
     // Program
-    later("msg", Program, "time and guest name before messages", "a later version")
-        .arg("[timestamp=on|off][,guest-name=on|off]"),
     later("compat", Program, "what happens with deprecated interfaces", MONITOR)
         .arg("[deprecated-input=accept|reject|crash][,deprecated-output=accept|hide]"),
     // Character
