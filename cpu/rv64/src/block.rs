@@ -24,8 +24,10 @@ const MAX_BLOCKS: usize = 1 << 16;
 /// Blocks noted for one granule before all of it is dropped.
 const MAX_PER_GRANULE: usize = 1024;
 const QUICK: usize = 1 << 13;
-/// The key of no block. No instruction begins at an odd address.
+/// The key of no block. No instruction begins at an odd address; odd is also the key of what crosses into another page, which
+/// nobody may follow unseen.
 const DEAD: u64 = u64::MAX;
+const ACROSS: u64 = 1;
 /// Where the block is kept that must not be found again: code that is in no RAM.
 const ONCE: u32 = 1;
 
@@ -61,6 +63,17 @@ impl Block {
             second: None,
             next: [Cell::new(0), Cell::new(0)],
         }
+    }
+
+    /// Whether this is an instruction across two pages.
+    fn is_across_at(&self, key: u64) -> bool {
+        self.second.is_some() && self.key == key | ACROSS
+    }
+
+    /// The key of what begins at `pc`, for a block that began at `start`: known without the translation if both are on one page.
+    #[inline(always)]
+    pub(crate) fn key_near(&self, start: u64, pc: u64) -> Option<u64> {
+        ((start ^ pc) >> 12 == 0 && self.key & 1 == 0).then(|| self.key.wrapping_add(pc.wrapping_sub(start)))
     }
 
     /// Where instruction `i` is from the block's start, or what follows the block.
@@ -122,7 +135,7 @@ impl Cache {
         self.blocks.get(id as usize).unwrap_or(&self.blocks[0])
     }
 
-    /// The successor of `from` that begins at `key`, if it is known.
+    /// The successor of `from` that begins at `key`, if it is known and on one page. `key` is even.
     #[inline(always)]
     pub(crate) fn follow(&self, from: &Block, key: u64) -> Option<u32> {
         let a = from.next[0].get();
@@ -143,10 +156,11 @@ impl Cache {
     /// The block at `key`, if there is one.
     pub(crate) fn find(&mut self, key: u64) -> Option<u32> {
         let quick = &mut self.quick[quick_slot(key)];
-        if self.blocks.get(*quick as usize).is_some_and(|b| b.key == key) {
+        let is_it = |b: &Block| b.key == key || b.is_across_at(key);
+        if self.blocks.get(*quick as usize).is_some_and(is_it) {
             return Some(*quick);
         }
-        let id = *self.index.get(&key)?;
+        let id = *self.index.get(&key).or_else(|| self.index.get(&(key | ACROSS)))?;
         *quick = id;
         Some(id)
     }
@@ -212,8 +226,8 @@ impl Cache {
             }
             self.granules.entry(place).or_default().push(id);
         }
+        self.index.insert(block.key, id);
         self.blocks[id as usize] = block;
-        self.index.insert(key, id);
         Ok(id)
     }
 }
@@ -269,7 +283,7 @@ impl Reader {
             }
         }
         Ok(Block {
-            key: self.key,
+            key: self.key | if self.second.is_some() { ACROSS } else { 0 },
             count: places.len() as u32,
             ops: ops.into(),
             places: places.into(),

@@ -209,6 +209,8 @@ impl Engine {
         // A load that touches watched data must be the last of its run.
         let watching = !self.hart.watch.points.is_empty();
         let single = told || watching || !stops.is_empty();
+        // Where blocks may run on without a look at what is to be stopped at.
+        let free = if single { 0 } else { stop };
         let mut from = 0;
         while self.hart.s.retired < stop {
             if single && self.hart.triggers_at(self.hart.s.pc) {
@@ -239,14 +241,15 @@ impl Engine {
             }
             let flow = loop {
                 let block = cache.get(id);
-                let mut budget = stop - h.s.retired;
-                if single {
-                    budget = match watching {
-                        true => 1,
-                        false => budget.min(before_stop(&stops, h.s.pc, block)),
-                    };
-                }
-                if budget < u64::from(block.count) {
+                let start = h.s.pc;
+                if free.saturating_sub(h.s.retired) < block.count.into()
+                    && let budget = match (single, watching) {
+                        (_, true) => 1,
+                        (true, _) => (stop - h.s.retired).min(before_stop(&stops, start, block)),
+                        _ => stop - h.s.retired,
+                    }
+                    && budget < block.count.into()
+                {
                     let ops = &block.ops[..block.ops.partition_point(|op| u64::from(op.idx) < budget)];
                     let (flow, idx) = execute(h, sys, ops);
                     if flow != Flow::NEXT {
@@ -258,24 +261,19 @@ impl Engine {
                 }
                 let (flow, idx) = execute(h, sys, &block.ops);
                 match flow {
-                    Flow::NEXT => h.s.pc = h.s.pc.wrapping_add(block.len.into()),
+                    Flow::NEXT => h.s.pc = start.wrapping_add(block.len.into()),
                     Flow::BRANCH => {}
                     _ => break Some((flow, idx)),
                 }
                 h.s.retired += u64::from(block.count);
-                if single || sys.attention() || h.look_up {
+                if h.s.retired >= free || h.look_up || sys.attention() {
                     return None;
                 }
-                if h.s.retired >= stop {
-                    return None;
-                }
-                let next = h
-                    .tlb
-                    .fetch(h.s.pc, h.fetch_context)
-                    .and_then(|key| cache.follow(block, key));
-                match next {
-                    Some(next) if cache.get(next).second.is_none() => id = next,
-                    _ => break None,
+                let pc = h.s.pc;
+                let key = block.key_near(start, pc).or_else(|| h.tlb.fetch(pc, h.fetch_context));
+                match key.and_then(|key| cache.follow(block, key)) {
+                    Some(next) => id = next,
+                    None => break None,
                 }
             };
             from = id;
@@ -288,7 +286,10 @@ impl Engine {
 
     /// Where the run may have to stop before an instruction.
     fn stops(&self) -> BTreeSet<u64> {
-        let triggers = self.hart.execute_triggers();
+        let mut triggers = self.hart.execute_triggers().peekable();
+        if self.breakpoints.is_empty() && triggers.peek().is_none() {
+            return BTreeSet::new();
+        }
         self.breakpoints.iter().copied().chain(triggers).collect()
     }
 

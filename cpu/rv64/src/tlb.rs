@@ -15,23 +15,41 @@ const MAX_SPACES: usize = 200;
 const NONE: u64 = u64::MAX;
 const CONTEXT_SHIFT: u32 = 52;
 
-/// One translation.
+/// One translation, in as few bytes as it goes: all that are in use should stay in the host's first cache.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
     tag: u64,
-    /// Virtual address to offset in the window; for fetches to physical address. Wrapping.
-    addend: u64,
-    window: u32,
-    /// log2 of the page's size as the page table has it.
-    shift: u32,
+    /// From bit 12: virtual page to page of the window; for fetches to physical page. Wrapping. Below: see [`Entry::new`].
+    rest: u64,
 }
 
-const EMPTY: Entry = Entry {
-    tag: NONE,
-    addend: 0,
-    window: 0,
-    shift: 12,
-};
+const EMPTY: Entry = Entry::new(NONE, 0, 0, 12);
+const WINDOW: u64 = MAX_WINDOWS as u64 - 1;
+const SHIFT_AT: u32 = 6;
+const _: () = assert!(MAX_WINDOWS == 1 << SHIFT_AT);
+
+impl Entry {
+    /// `addend` is of whole pages; `shift` is log2 of the page's size as the page table has it.
+    const fn new(tag: u64, addend: u64, window: u32, shift: u32) -> Self {
+        let below = (shift as u64 & 63) << SHIFT_AT | window as u64 & WINDOW;
+        let rest = addend & !0xfff | below;
+        Self { tag, rest }
+    }
+
+    #[inline(always)]
+    fn to(&self, addr: u64) -> u64 {
+        addr.wrapping_add(self.rest & !0xfff)
+    }
+
+    #[inline(always)]
+    fn window(&self) -> usize {
+        (self.rest & WINDOW) as usize
+    }
+
+    fn shift(&self) -> u32 {
+        (self.rest >> SHIFT_AT & 63) as u32
+    }
+}
 
 /// A kind of access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,11 +108,17 @@ pub(crate) struct Tlb {
     spaces: Vec<u64>,
     /// The last one that was looked for, and its number.
     last: (u64, u64),
+    /// Whether there may be translations of pages above 4 KiB, in the lower and the upper half of the addresses.
+    large: [bool; 2],
 }
 
 #[inline(always)]
 fn slot(addr: u64) -> usize {
     (addr >> 12) as usize & (SIZE - 1)
+}
+
+fn half(addr: u64) -> usize {
+    usize::from(addr >> 63 != 0)
 }
 
 impl Tlb {
@@ -106,6 +130,7 @@ impl Tlb {
             windows: Vec::new(),
             spaces: Vec::new(),
             last: (0, 0),
+            large: [false; 2],
         }
     }
 
@@ -114,6 +139,7 @@ impl Tlb {
         self.read.fill(EMPTY);
         self.write.fill(EMPTY);
         self.fetch.fill(EMPTY);
+        self.large = [false; 2];
     }
 
     /// Drops everything: addresses may mean something else now.
@@ -129,7 +155,7 @@ impl Tlb {
             let is_meant = |e: &Entry| {
                 // The tag has 52 bits of page number and the context above: compare below the context.
                 let same =
-                    |a: u64| (e.tag ^ a >> 12) << (64 - CONTEXT_SHIFT) >> (64 - CONTEXT_SHIFT) >> (e.shift - 12) == 0;
+                    |a: u64| (e.tag ^ a >> 12) << (64 - CONTEXT_SHIFT) >> (64 - CONTEXT_SHIFT) >> (e.shift() - 12) == 0;
                 let number = (e.tag >> (CONTEXT_SHIFT + 4)) as usize;
                 let of = |a: u16| {
                     number
@@ -139,13 +165,13 @@ impl Tlb {
                 };
                 addr.is_none_or(same) && asid.is_none_or(of)
             };
-            for e in self
-                .read
-                .iter_mut()
-                .chain(self.write.iter_mut())
-                .chain(self.fetch.iter_mut())
-            {
-                if is_meant(e) {
+            // A page of 4 KiB can be in one place only.
+            let places = match addr.filter(|a| !self.large[half(*a)]) {
+                Some(a) => slot(a)..slot(a) + 1,
+                None => 0..SIZE,
+            };
+            for all in [&mut self.read, &mut self.write, &mut self.fetch] {
+                for e in all[places.clone()].iter_mut().filter(|e| is_meant(e)) {
                     *e = EMPTY;
                 }
             }
@@ -190,7 +216,7 @@ impl Tlb {
         if e.tag != addr >> 12 | context || addr & 0xfff > 0x1000 - T::N {
             return None;
         }
-        T::get(self.windows.get(e.window as usize)?, addr.wrapping_add(e.addend))
+        T::get(self.windows.get(e.window())?, e.to(addr))
     }
 
     /// Stores there; `Some(true)` if it may have hit decoded code.
@@ -207,14 +233,14 @@ impl Tlb {
         if e.tag != addr >> 12 | context || addr & 0xfff > 0x1000 - n {
             return None;
         }
-        Some((self.windows.get(e.window as usize)?, addr.wrapping_add(e.addend)))
+        Some((self.windows.get(e.window())?, e.to(addr)))
     }
 
     /// The physical address of an instruction, if its page is known.
     #[inline(always)]
     pub(crate) fn fetch(&self, addr: u64, context: u64) -> Option<u64> {
         let e = &self.fetch[slot(addr)];
-        (e.tag == addr >> 12 | context).then(|| addr.wrapping_add(e.addend))
+        (e.tag == addr >> 12 | context).then(|| e.to(addr))
     }
 
     /// The RAM at a physical address.
@@ -237,25 +263,22 @@ impl Tlb {
     /// Remembers a page. `shift` is the size that the page table gives it. What is not RAM from end to end is not kept, but for fetches.
     pub(crate) fn keep(&mut self, sys: &mut System, access: Access, addr: u64, paddr: u64, shift: u32, context: u64) {
         let page = paddr & !0xfff;
-        let mut e = Entry {
-            tag: addr >> 12 | context,
-            addend: paddr.wrapping_sub(addr),
-            window: 0,
-            shift: shift.clamp(12, 63),
-        };
+        let tag = addr >> 12 | context;
+        let shift = shift.clamp(12, 63);
+        self.large[half(addr)] |= shift > 12;
         if access == Access::Fetch {
-            self.fetch[slot(addr)] = e;
+            self.fetch[slot(addr)] = Entry::new(tag, paddr.wrapping_sub(addr), 0, shift);
             return;
         }
         let Some((i, w)) = self.window(sys, paddr) else {
             return;
         };
         let whole = page >= w.start && page - w.start <= w.len.saturating_sub(0x1000) && w.len >= 0x1000;
-        if !whole || (access == Access::Write && w.readonly) {
+        let addend = paddr.wrapping_sub(w.start).wrapping_sub(addr);
+        if !whole || addend & 0xfff != 0 || (access == Access::Write && w.readonly) {
             return;
         }
-        e.window = i;
-        e.addend = paddr.wrapping_sub(w.start).wrapping_sub(addr);
+        let e = Entry::new(tag, addend, i, shift);
         match access {
             Access::Read => self.read[slot(addr)] = e,
             _ => self.write[slot(addr)] = e,

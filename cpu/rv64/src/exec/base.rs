@@ -152,13 +152,25 @@ branches! {
 macro_rules! loads {
     ($($name:ident: $t:ty, $v:ident => $wide:expr;)+) => { $(
         fn $name(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
+            // The way that is mostly gone saves no registers: the other one is a function that is jumped to.
+            #[cold]
+            #[inline(never)]
+            fn slow(h: &mut Hart, sys: &mut System, op: &Op, addr: u64) -> Flow {
+                match h.load::<$t>(sys, addr, op.idx) {
+                    Ok($v) => {
+                        h.set_x(op.rd, $wide);
+                        Flow::NEXT
+                    }
+                    Err(flow) => flow,
+                }
+            }
             let addr = h.x(op.rs1).wrapping_add(op.imm as i64 as u64);
-            match h.load::<$t>(sys, addr, op.idx) {
-                Ok($v) => {
+            match h.tlb.load::<$t>(addr, h.data_context) {
+                Some($v) => {
                     h.set_x(op.rd, $wide);
                     Flow::NEXT
                 }
-                Err(flow) => flow,
+                None => slow(h, sys, op, addr),
             }
         }
     )+ };
