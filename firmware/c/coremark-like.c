@@ -268,9 +268,9 @@ int main(void)
     uint32_t dwt_taken = dwt ? DWT_CYCCNT - dwt_before : 0;
     say("checksum 0x%04x, %u of %u iterations right\n", checksum, iterations - wrong, iterations);
     if (taken >> 32 == 0)
-        say("cycles %u by SysTick", (unsigned)taken);
+        say("cycles %u by " CYCLES_BY, (unsigned)taken);
     else
-        say("cycles 0x%x%08x by SysTick", (unsigned)(taken >> 32), (unsigned)taken);
+        say("cycles 0x%x%08x by " CYCLES_BY, (unsigned)(taken >> 32), (unsigned)taken);
     if (dwt)
         say(", %u by DWT (32 bits)\n", (unsigned)dwt_taken);
     else

@@ -2,7 +2,15 @@
 #include "lib.h"
 
 #include <stdarg.h>
+#ifdef BOARD_VIRT
+/* There is no C library: virt.c has these. */
+void *memcpy(void *to, const void *from, size_t n);
+int strncmp(const char *a, const char *b, size_t n);
+size_t strlen(const char *s);
+size_t strcspn(const char *s, const char *reject);
+#else
 #include <string.h>
+#endif
 
 /* --- words --- */
 
@@ -54,6 +62,7 @@ void say(const char *format, ...)
     va_end(args);
 }
 
+#ifndef BOARD_VIRT
 /* --- exceptions nobody expects, for programs without handlers of their own --- */
 
 __attribute__((weak)) void fault(unsigned n, uint32_t *frame)
@@ -67,6 +76,7 @@ __attribute__((weak)) void irq(unsigned n)
     say("unexpected interrupt %u\n", n);
     quit(5);
 }
+#endif
 
 /* --- options --- */
 
@@ -114,6 +124,7 @@ bool option_text(const char *key, char *text, size_t size)
     return true;
 }
 
+#ifndef BOARD_VIRT
 /* --- cycles --- */
 
 enum { SYSTICK_TURN = 0x1000000 };
@@ -153,6 +164,7 @@ bool dwt_start(void)
     for (volatile int i = 0; i < 100; i++) {}
     return DWT_CYCCNT != first;
 }
+#endif
 
 /* --- checks --- */
 

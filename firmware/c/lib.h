@@ -13,11 +13,21 @@
 #elif defined(BOARD_MPS2_AN385)
 #define BOARD_NAME "mps2-an385"
 #define CPU_HZ 25000000u
+#elif defined(BOARD_VIRT)
+/* RISC-V, without an operating system; virt.c has the part of this header that such programs need. */
+#define BOARD_NAME "virt"
 #else
 #error "define a board"
 #endif
 
 #define REG(address) (*(volatile uint32_t *)(uintptr_t)(address))
+
+#ifdef BOARD_VIRT
+#define wfi() __asm volatile("wfi" ::: "memory")
+#define CYCLES_BY "minstret"
+#define DWT_CYCCNT 0u
+#else
+#define CYCLES_BY "SysTick"
 
 /* ARMv7-M Architecture Reference Manual, B3.2 to B3.5 and C1.8. */
 #define SYST_CSR REG(0xe000e010)
@@ -57,6 +67,7 @@
 
 static inline void irq_enable(unsigned n) { NVIC_ISER(n / 32) = 1u << n % 32; }
 static inline void irq_disable(unsigned n) { NVIC_ICER(n / 32) = 1u << n % 32; }
+#endif
 
 /* Console: the board's first UART, polled. */
 void console_init(void);
@@ -72,10 +83,10 @@ unsigned option(const char *key, unsigned otherwise);
 /* Copies the word behind `key=`; false if there is none, or it is longer than `size` - 1. */
 bool option_text(const char *key, char *text, size_t size);
 
-/* CPU cycles since cycles_start(), from SysTick and its interrupt: both boards and every emulator have that one. */
+/* CPU cycles since cycles_start(), from SysTick and its interrupt: both boards and every emulator have that one. On virt, executed instructions. */
 void cycles_start(void);
 uint64_t cycles(void);
-/* Whether DWT's cycle counter is there and counts; switches it on. */
+/* Whether DWT's cycle counter is there and counts; switches it on. Never on virt. */
 bool dwt_start(void);
 
 /* A test: one line per check, a summary, and the exit status. */
