@@ -18,4 +18,5 @@ pub mod qemu;
 pub mod record;
 pub mod report;
 pub mod rng;
+pub mod rv64;
 pub mod stream;

@@ -21,7 +21,12 @@ fn program() -> OsString {
 
 /// The first line that QEMU says about its version; an error where there is none.
 pub fn version() -> io::Result<String> {
-    let out = Command::new(program()).arg("--version").stdin(Stdio::null()).output()?;
+    version_of(program())
+}
+
+/// The same of another of QEMU's programs.
+pub(crate) fn version_of(program: OsString) -> io::Result<String> {
+    let out = Command::new(program).arg("--version").stdin(Stdio::null()).output()?;
     let text = String::from_utf8_lossy(&out.stdout);
     match text.lines().next() {
         Some(line) if line.contains("QEMU") => Ok(line.to_owned()),
@@ -106,7 +111,8 @@ impl Qemu {
     }
 }
 
-fn command() -> Command {
+/// The program, so that it ends when its owner is killed.
+pub(crate) fn guarded(program: OsString) -> Command {
     let guard = Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "true"])
         .stdin(Stdio::null())
@@ -114,13 +120,16 @@ fn command() -> Command {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|s| s.success());
-    let mut c = if guard {
-        let mut c = Command::new("setpriv");
-        c.args(["--pdeathsig", "KILL", "--"]).arg(program());
-        c
-    } else {
-        Command::new(program())
-    };
+    if !guard {
+        return Command::new(program);
+    }
+    let mut c = Command::new("setpriv");
+    c.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    c
+}
+
+fn command() -> Command {
+    let mut c = guarded(program());
     c.args([
         "-M",
         "mps2-an385",
