@@ -16,6 +16,7 @@ mod outside;
 mod parts;
 mod pci;
 mod program;
+mod virt;
 
 pub use board::{board, board_state, firmware};
 pub use command_line::{command_line, demo_file, option_lists};
@@ -28,6 +29,7 @@ pub use outside::{qmp, qtest, stream};
 pub use parts::keys;
 pub use pci::pci_config;
 pub use program::{chardev, ivshmem_client, ivshmem_server, program};
+pub use virt::{device_tree, kernel, rv64_code, sbi};
 
 /// A target.
 pub struct Target {
@@ -62,6 +64,10 @@ pub static TARGETS: &[Target] = &[
     target("device-state", device_state, 512, "altered states loaded into each type of device"),
     target("pci-config", pci_config, 2048, "configuration space, bridges, BARs, messages and hot-plug of PCI"),
     target("ivshmem-pci", ivshmem_pci, 1024, "ivshmem on PCI between a guest and a server that do what they like"),
+    target("kernel", kernel, 4096, "kernel images for virt, plain and compressed"),
+    target("device-tree", device_tree, 4096, "device trees of the user"),
+    target("rv64-code", rv64_code, 1024, "any bytes as RV64 code, cut into slices in two ways that must agree"),
+    target("sbi", sbi, 1024, "calls of the built-in firmware from two harts"),
     target("board", board, 1024, "both boards through their address space"),
     target("board-state", board_state, 256, "altered states loaded into whole boards"),
     target("firmware", firmware, 2048, "any bytes as the firmware of a whole board"),

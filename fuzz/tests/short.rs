@@ -125,6 +125,10 @@ short! {
     device_state "device-state" 3000;
     pci_config "pci-config" 600;
     ivshmem_pci "ivshmem-pci" 1500;
+    kernel "kernel" 4000;
+    device_tree "device-tree" 4000;
+    rv64_code "rv64-code" 300;
+    sbi "sbi" 1000;
     board "board" 150;
     board_state "board-state" 60;
     firmware "firmware" 200;
