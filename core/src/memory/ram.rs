@@ -18,7 +18,9 @@ use super::guard;
 pub const CODE_GRANULE: u64 = 256;
 const CODE_SHIFT: u32 = CODE_GRANULE.trailing_zeros();
 
-const WORD: usize = 8;
+/// Bytes that are looked at in one go.
+const PIECE: usize = 1024;
+const ZERO: [u8; PIECE] = [0; PIECE];
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -159,47 +161,22 @@ impl RamBlock {
 
     /// Whether `offset..offset+len` is all zero; `false` if it is not all inside.
     pub fn is_zero(&self, offset: u64, len: usize) -> bool {
-        self.all(offset, len, |_, word| word == 0)
+        self.all(offset, len, |_, piece| *piece == ZERO[..piece.len()])
     }
 
     /// Whether these bytes stand at `offset`; `false` if they are not all inside.
     pub fn equals(&self, offset: u64, data: &[u8]) -> bool {
-        let (words, _) = data.as_chunks::<WORD>();
-        self.all(offset, data.len(), |i, word| match words.get(i) {
-            Some(expected) => word == u64::from_ne_bytes(*expected),
-            None => {
-                let mut last = [0; WORD];
-                let rest = &data[i * WORD..];
-                last[..rest.len()].copy_from_slice(rest);
-                word == u64::from_ne_bytes(last)
-            }
-        })
+        self.all(offset, data.len(), |at, piece| *piece == data[at..at + piece.len()])
     }
 
-    /// Whether `ok` holds for each word; the last one is filled up with zeros.
+    /// Whether `ok` holds for each piece, by where it begins. Pieces are copied, as no reference to RAM may be; they stay in the cache.
     #[inline(always)]
-    fn all(&self, offset: u64, len: usize, mut ok: impl FnMut(usize, u64) -> bool) -> bool {
-        let Some(p) = self.check(offset, len) else {
-            return false;
-        };
-        let words = len / WORD;
-        let mut i = 0;
-        while i < words {
-            // Without a branch for each word: memory is faster than that.
-            let end = words.min(i + 32);
-            let mut good = true;
-            while i < end {
-                // SAFETY: `check` proved the range. Rust memory is not involved, and a racing writer can at worst tear.
-                good &= ok(i, unsafe { p.add(i * WORD).cast::<u64>().read_unaligned() });
-                i += 1;
-            }
-            if !good {
-                return false;
-            }
-        }
-        let mut last = [0; WORD];
-        let rest = &mut last[..len % WORD];
-        rest.is_empty() || self.read(offset + (words * WORD) as u64, rest) && ok(words, u64::from_ne_bytes(last))
+    fn all(&self, offset: u64, len: usize, mut ok: impl FnMut(usize, &[u8]) -> bool) -> bool {
+        let mut buffer = ZERO;
+        (0..len).step_by(PIECE).all(|at| {
+            let piece = &mut buffer[..PIECE.min(len - at)];
+            self.read(offset.saturating_add(at as u64), piece) && ok(at, piece)
+        })
     }
 
     /// Copies in; `false` (and nothing written) if not inside. Code marks are not looked at: see [`RamBlock::code_hit`].
