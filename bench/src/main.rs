@@ -7,6 +7,7 @@ mod board;
 mod client;
 mod doorbell;
 mod echo;
+mod linux;
 mod memory;
 mod mips;
 mod mmio;
@@ -37,6 +38,7 @@ const ALL: &[(&str, Benchmark)] = &[
     ("qtest", qtest::measure),
     ("qmp", qmp::measure),
     ("saved", saved::measure),
+    ("linux", linux::measure),
 ];
 
 fn main() -> ExitCode {

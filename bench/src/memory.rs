@@ -60,7 +60,8 @@ fn idle(c: std::process::Command) -> Result<(f64, f64)> {
     Ok((rss, pss))
 }
 
-fn field(path: &str, name: &str) -> Result<f64> {
+/// A field in KiB of a file of `/proc`, in MiB.
+pub(crate) fn field(path: &str, name: &str) -> Result<f64> {
     let text = std::fs::read_to_string(path)?;
     let line = text.lines().find_map(|l| l.strip_prefix(name));
     let kib = line.and_then(|l| l.split_whitespace().next()).ok_or("no such field")?;

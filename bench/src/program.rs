@@ -9,6 +9,8 @@ use crate::Result;
 
 /// The QEMU to compare with.
 pub(crate) const QEMU: &str = "qemu-system-arm";
+/// The same for RISC-V.
+pub(crate) const QEMU_RISCV: &str = "qemu-system-riscv64";
 
 /// A prebuilt program for a board.
 pub(crate) fn firmware(name: &str, board: &str) -> Result<PathBuf> {
@@ -33,11 +35,16 @@ pub(crate) fn southbridge() -> Result<PathBuf> {
 
 /// Whether there is a QEMU.
 pub(crate) fn has_qemu() -> bool {
-    let mut probe = Command::new(QEMU);
+    is_installed(QEMU)
+}
+
+/// Whether that QEMU is there.
+pub(crate) fn is_installed(qemu: &str) -> bool {
+    let mut probe = Command::new(qemu);
     probe.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
     let found = probe.status().is_ok_and(|s| s.success());
     if !found {
-        eprintln!("  {QEMU} is not installed: no numbers beside ours");
+        eprintln!("  {qemu} is not installed: no numbers beside ours");
     }
     found
 }

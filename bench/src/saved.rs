@@ -56,13 +56,14 @@ fn inside(name: &str, filled: u64) -> Result<Vec<Row>> {
     machine.pacing = Pacing::SkipIdle;
     fill(machine, filled);
     machine.run_until(VirtualTime(100_000));
-    let (mut pause, mut save, mut restore) = (Series::default(), Series::default(), Series::default());
+    let [mut copy, mut pause, mut save, mut restore] = std::array::from_fn(|_| Series::default());
     let mut size = 0;
     for _ in 0..RUNS {
         // As a migration does it: memory is copied while the guest still runs.
         let begin = Instant::now();
         let draft = Draft::of(machine.ram.iter().map(|(_, block)| block));
         let copying = begin.elapsed();
+        copy.push(ms(copying));
         machine.run_until(machine.sys.clock.now().after_ns(100_000));
         let begin = Instant::now();
         let picture = Picture::take_from(machine, name, draft)?;
@@ -84,6 +85,7 @@ fn inside(name: &str, filled: u64) -> Result<Vec<Row>> {
     };
     let row = |what: &str, series, goal| Row::new(format!("{whose}: {what}"), "ms", series).goal(Goal::Below(goal));
     Ok(vec![
+        Row::new(format!("{whose}: copying memory, guest runs"), "ms", copy),
         row("taking the picture, guest stands", pause, 5.0),
         row(&format!("saving, stream of {} KiB", size >> 10), save, 20.0),
         row("restoring", restore, 20.0),

@@ -1,0 +1,196 @@
+//! Debian's kernel on `virt`, beside QEMU with the same kernel and initramfs: time to the shell, memory there, a doorbell round trip to
+//! a microcontroller; and instructions per second of compiled C on the bare machine.
+//!
+//! The interpreter stands beside QEMU's JIT. Processor time is told beside the wall's: on a machine that others use it is the steadier of the two.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use southbridge_backend_ivshmem::{Server, ServerConfig};
+
+use crate::Result;
+use crate::memory::field;
+use crate::program::{QEMU_RISCV, Running, command, firmware, is_installed, southbridge};
+use crate::report::{Goal, Row};
+use crate::stats::Series;
+
+const RUNS: usize = 3;
+const ROUNDS: u32 = 10_000;
+/// Iterations of the bare program: some hundred million instructions.
+const ITERATIONS: u32 = 1200;
+/// Of `/proc/PID/stat`: the same on every Linux.
+const CLOCK_TICKS: f64 = 100.0;
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// All rows.
+pub(crate) fn measure() -> Result<Vec<Row>> {
+    let guest = Guest::find()?;
+    let programs = programs()?;
+    let mut rows = Vec::new();
+    for harts in [1, 4] {
+        rows.extend(to_the_shell(&guest, &programs, harts)?);
+    }
+    rows.push(bare(&programs)?);
+    rows.push(doorbell(&guest, &programs)?);
+    Ok(rows)
+}
+
+/// Ours, and QEMU where it is installed.
+fn programs() -> Result<Vec<PathBuf>> {
+    let mut all = vec![southbridge()?];
+    if is_installed(QEMU_RISCV) {
+        all.push(QEMU_RISCV.into());
+    }
+    Ok(all)
+}
+
+/// One row of both, from the series of each program.
+fn row(what: String, unit: &'static str, mut series: Vec<Series>) -> Row {
+    let peer = series.split_off(1).pop().unwrap_or_default();
+    Row::new(what, unit, series.pop().unwrap_or_default()).beside("QEMU (JIT)", peer)
+}
+
+fn empty(programs: &[PathBuf]) -> Vec<Series> {
+    programs.iter().map(|_| Series::default()).collect()
+}
+
+/// Kernel and initramfs, as `guest/build` makes them.
+struct Guest {
+    kernel: PathBuf,
+    initramfs: PathBuf,
+}
+
+impl Guest {
+    fn find() -> Result<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/guest");
+        let found = |name: &str| {
+            let path = folder.join(name);
+            path.canonicalize()
+                .map_err(|e| format!("{}: {e}; guest/build makes it", path.display()))
+        };
+        Ok(Self {
+            kernel: found("vmlinux")?,
+            initramfs: found("initramfs.cpio.gz")?,
+        })
+    }
+
+    fn on(&self, program: &Path, words: &str, append: &str) -> Command {
+        let mut c = command(program, &format!("-M virt -m 512M -nographic {words}"), &self.kernel);
+        c.arg("-initrd").arg(&self.initramfs);
+        c.arg("-append").arg(format!("console=ttyS0 {append}"));
+        c
+    }
+}
+
+/// Wall and processor time to the shell, and what is resident there.
+fn to_the_shell(guest: &Guest, programs: &[PathBuf], harts: u32) -> Result<[Row; 3]> {
+    let (mut wall, mut busy, mut resident) = (empty(programs), empty(programs), empty(programs));
+    for _ in 0..RUNS {
+        for (i, program) in programs.iter().enumerate() {
+            let begin = Instant::now();
+            let mut running = Running::start(guest.on(program, &format!("-smp {harts}"), ""))?;
+            running.line("guest: shell after")?;
+            wall[i].push(begin.elapsed().as_secs_f64());
+            busy[i].push(processor_seconds(running.pid())?);
+            std::thread::sleep(SETTLE);
+            resident[i].push(field(&format!("/proc/{}/status", running.pid()), "VmRSS:")?);
+        }
+    }
+    let name = |what: &str| format!("virt, Debian's kernel, -smp {harts}: {what}");
+    Ok([
+        row(name("start to the shell"), "s", wall).goal(Goal::TimesPeer(3.0)),
+        row(name("processor time to the shell"), "s", busy),
+        row(name("resident at the shell, -m 512M"), "MiB", resident),
+    ])
+}
+
+/// User and system time of all threads of a process so far.
+fn processor_seconds(pid: u32) -> Result<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The second field is the name in parentheses, which may have anything in it; user and system time are the 14th and 15th.
+    let (_, fields) = text.rsplit_once(')').ok_or("no such file as /proc has")?;
+    let mut times = fields.split_whitespace().skip(11).map(str::parse::<f64>);
+    let (Some(user), Some(system)) = (times.next(), times.next()) else {
+        return Err("no times in /proc".into());
+    };
+    Ok((user? + system?) / CLOCK_TICKS)
+}
+
+/// Millions of instructions a second on the bare machine.
+fn bare(programs: &[PathBuf]) -> Result<Row> {
+    let file = firmware("coremark-like-bare", "virt")?;
+    let run = |program: &Path, iterations: u32| -> Result<(f64, f64)> {
+        let mut c = command(program, "-M virt -nographic -bios none -semihosting", &file);
+        c.arg("-append").arg(format!("iterations={iterations}"));
+        let begin = Instant::now();
+        let out = c.output()?;
+        let text = String::from_utf8_lossy(&out.stdout);
+        if !out.status.success() {
+            return Err(format!("{c:?} ended with {}: {text}", out.status).into());
+        }
+        Ok((begin.elapsed().as_secs_f64(), instructions(&text)?))
+    };
+    let mut speed = empty(programs);
+    for _ in 0..RUNS {
+        let mut count = None;
+        for (i, program) in programs.iter().enumerate() {
+            let (seconds, minstret) = run(program, ITERATIONS)?;
+            let start = run(program, 0)?.0;
+            // Ours comes first, and counts; QEMU's counter without -icount is a clock.
+            let count = *count.get_or_insert(minstret);
+            speed[i].push(count / (seconds - start).max(1e-3) / 1e6);
+        }
+    }
+    Ok(row(
+        "virt, bare: coremark-like, million instructions/s".to_owned(),
+        "MIPS",
+        speed,
+    ))
+}
+
+/// What the program counted: `cycles 123 by minstret`, or from 2^32 on `cycles 0x…`.
+fn instructions(text: &str) -> Result<f64> {
+    let word = text.split("cycles ").nth(1).and_then(|t| t.split_whitespace().next());
+    let word = word.ok_or("the program tells no count")?;
+    Ok(match word.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16)? as f64,
+        None => word.parse()?,
+    })
+}
+
+/// Microseconds a round between a program in Linux and a microcontroller, which is ours on both sides.
+fn doorbell(guest: &Guest, programs: &[PathBuf]) -> Result<Row> {
+    let mut rounds = empty(programs);
+    for _ in 0..RUNS {
+        for (i, program) in programs.iter().enumerate() {
+            rounds[i].push(play(guest, program)?);
+        }
+    }
+    Ok(row(
+        "doorbell, round trip between Linux on virt and mps2-an385, free".to_owned(),
+        "us",
+        rounds,
+    ))
+}
+
+fn play(guest: &Guest, program: &Path) -> Result<f64> {
+    let folder = tempfile::tempdir()?;
+    let socket = folder.path().join("ivshmem.sock");
+    let _server = Server::bind(&ServerConfig::new(&socket))?.spawn(drop)?;
+    let chardev = format!("-chardev socket,id=i,path={}", socket.display());
+    let append = format!("quiet guest.load=uio_pci_generic guest.run=ivshmem-doorbell-bench,rounds={ROUNDS},leader");
+    let mut linux = Running::start(guest.on(
+        program,
+        &format!("{chardev} -device ivshmem-doorbell,chardev=i -device edu"),
+        &append,
+    ))?;
+    let words = format!("-M mps2-an385 -nographic -semihosting {chardev} -device ivshmem-flat,chardev=i");
+    let board = command(southbridge()?, &words, &firmware("doorbell-bench", "mps2-an385")?);
+    let mut board = Running::start(board)?;
+    board.line("ready")?;
+    linux.line("ready")?;
+    let begin = Instant::now();
+    linux.line("done:")?;
+    Ok(begin.elapsed().as_secs_f64() * 1e6 / f64::from(ROUNDS))
+}
