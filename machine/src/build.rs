@@ -369,14 +369,13 @@ impl Built {
     /// Lets the guest call the host.
     pub fn enable_semihosting(&mut self, host: Box<dyn SemihostingHost>) {
         self.machine.semihosting = Some(host);
-        let cpu = self
-            .machine
-            .cpus
-            .first_mut()
-            .map(|c| &mut **c)
-            .map(|c| c as &mut dyn Any);
-        if let Some(cpu) = cpu.and_then(|c| c.downcast_mut::<armv7m::CortexM>()) {
-            cpu.set_semihosting(true);
+        for cpu in &mut self.machine.cpus {
+            let cpu = &mut **cpu as &mut dyn Any;
+            if let Some(cpu) = cpu.downcast_mut::<armv7m::CortexM>() {
+                cpu.set_semihosting(true);
+            } else if let Some(cpu) = cpu.downcast_mut::<southbridge_cpu_rv64::Rv64>() {
+                cpu.set_semihosting(true);
+            }
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn attach(config: &Config, built: &mut Built, chardevs: &Chardevs) ->
         }
     };
     let semi = Semi {
-        word: 4,
+        word: word(built),
         command_line: command_line(config),
         heap: heap(built),
         epoch: epoch(config),
@@ -53,6 +53,11 @@ impl Write for Channel {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Bytes of a word of the guest.
+fn word(built: &Built) -> u8 {
+    built.machine.cpus.first().map_or(4, |cpu| cpu.arch().bits / 8)
 }
 
 fn command_line(config: &Config) -> String {
