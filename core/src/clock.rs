@@ -223,10 +223,11 @@ impl Timebase {
     /// The first moment at which it shows `value` or more, by unsigned comparison; `now` if it does already, the end of time if that
     /// is further away than time reaches.
     pub fn reaches(&self, value: u64, now: VirtualTime) -> VirtualTime {
-        if self.at(now) >= value {
+        let Some(left) = value.checked_sub(self.at(now)).filter(|left| *left > 0) else {
             return now;
-        }
-        let counts = u128::from(value.wrapping_sub(self.offset));
+        };
+        // From where it stands: the distance from zero would wrap for a counter that was set back and a value near the end.
+        let counts = u128::from(scale(now.0, self.hz, NS as u64)) + u128::from(left);
         let ns = (counts * NS).div_ceil(u128::from(self.hz.max(1)));
         VirtualTime(u64::try_from(ns).unwrap_or(u64::MAX))
     }
@@ -392,6 +393,10 @@ mod tests {
         t.set(now, 1000);
         assert_eq!(t.at(now), 1000);
         assert_eq!(t.at(t.reaches(1001, now)), 1001);
+        // A counter set back, as by a reset, reaches a value near its end no earlier for that.
+        t.set(now, 0);
+        assert_eq!(t.reaches(u64::MAX, now), VirtualTime(u64::MAX));
+        assert_eq!(t.at(t.reaches(1, now)), 1);
     }
 
     #[test]
