@@ -171,6 +171,7 @@ impl Config {
             config.take(option, &mut lists)?;
         }
         lists.finish(&mut config)?;
+        monitor::on_terminal(&mut config)?;
         config.options = line.options().to_vec();
         if config.info.is_none() {
             config.check()?;

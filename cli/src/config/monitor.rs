@@ -3,6 +3,7 @@
 use crate::argv::RawOption;
 use crate::error::OptError;
 use crate::keyval::Props;
+use crate::location::Source;
 
 use super::Config;
 use super::serial::{self, SerialBackend, SerialOpt};
@@ -43,6 +44,30 @@ pub(super) fn human(option: &RawOption, config: &mut Config) -> Result<(), OptEr
             pretty: false,
         });
     }
+    Ok(())
+}
+
+/// `-nographic` has the monitor on the terminal also where the serial port is elsewhere, if nobody else uses the terminal.
+pub(super) fn on_terminal(config: &mut Config) -> Result<(), OptError> {
+    if config.nographic.is_none() || config.nodefaults || config.no_monitor || config.daemonize.is_some() {
+        return Ok(());
+    }
+    let own = |c: &SerialOpt| match &c.backend {
+        SerialBackend::Own(option) => Some(option.backend.value.clone()),
+        _ => None,
+    };
+    let channels = config.serials.iter().chain(&config.gdb).chain(&config.qtest);
+    let named = config.chardevs.iter().map(|c| c.backend.value.clone());
+    let is_used = channels.filter_map(own).chain(named).any(|kind| kind == "stdio");
+    if config.serials.is_empty() || config.serials.iter().any(|s| s.monitor) || is_used {
+        return Ok(());
+    }
+    let channel = serial::channel(&Source::implied("-nographic", "stdio"), "compat_monitor0")?;
+    config.monitors.push(MonitorOpt {
+        channel,
+        human: true,
+        pretty: false,
+    });
     Ok(())
 }
 

@@ -192,6 +192,30 @@ fn the_rest_is_read() {
 }
 
 #[test]
+fn the_monitor_on_the_terminal() {
+    let monitors = |line: &str| config(&format!("-M x {line}")).monitors.len();
+    for line in ["-nographic -serial null", "-serial file:x -nographic"] {
+        assert_eq!(monitors(line), 1, "{line}");
+        let first = config(&format!("-M x {line}")).monitors.remove(0);
+        assert!(
+            first.human && matches!(first.channel.backend, SerialBackend::Own(o) if o.id.value == "compat_monitor0")
+        );
+    }
+    for line in [
+        "-nographic",
+        "-serial null",
+        "-nographic -serial null -monitor none",
+        "-nographic -serial null -nodefaults",
+        "-nographic -serial stdio",
+        "-nographic -serial mon:null",
+        "-nographic -serial null -gdb stdio",
+        "-nographic -serial chardev:c -chardev stdio,id=c",
+    ] {
+        assert_eq!(monitors(line), 0, "{line}");
+    }
+}
+
+#[test]
 fn habits_of_other_programs() {
     let c = config(
         "-M x -boot cd -boot menu=on,strict=off -boot once=n -sandbox off -overcommit mem-lock=off,cpu-pm=off \
