@@ -3,6 +3,7 @@
 //! A board file says what stands where and what is wired to what, read top to bottom; it implements nothing. [`build`] turns it into a
 //! machine, [`add`] creates devices that the user adds and [`place`] finds a place for them, [`load`] puts programs into memory.
 
+mod acpi;
 pub mod add;
 pub mod board;
 pub mod boot;

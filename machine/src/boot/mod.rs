@@ -1,5 +1,6 @@
 //! How programs come into a machine before it starts: what the user gives, and what a board does with it.
 
+pub(crate) mod efi;
 pub mod image;
 #[cfg(test)]
 mod tests;
@@ -94,12 +95,12 @@ pub enum BootError {
         /// Why.
         why: String,
     },
-    /// Something that this program does not do yet.
-    #[error("there are no {0} yet")]
-    NotYet(&'static str),
     /// The board's own device tree cannot be expressed.
     #[error("the device tree: {0}")]
     Tree(String),
+    /// What firmware is to read cannot be given to it.
+    #[error("the firmware's configuration: {0}")]
+    Firmware(String),
 }
 
 impl BootError {

@@ -1,13 +1,18 @@
 //! What `virt` does with the files that the user gives: firmware at the start of memory, the kernel behind it, the initial RAM disk in the
 //! middle, the device tree at the end, and the first instructions in ROM. Places are those of QEMU 10.
 
+use std::ops::Range;
+
+use southbridge_core::PropValue;
 use southbridge_core::machine::Image;
 use southbridge_cpu_sbi as sbi;
 use southbridge_device_platform::fw_cfg::{FirmwareConfig, key};
 
 use super::firmware::{self as built_in, BuiltIn};
-use super::{Variant, map, tree};
-use crate::boot::{Bios, BootError, Booted, File, Files, Word, image};
+use super::{Variant, acpi, map, tree};
+use crate::acpi::Linked;
+use crate::board::cores::IsaText;
+use crate::boot::{Bios, BootError, Booted, File, Files, Word, efi, image};
 use crate::build::Built;
 use crate::fdt::{Node, wide};
 use crate::load::{self, Format, Program};
@@ -18,9 +23,6 @@ const TREE_ALIGN: u64 = 2 << 20;
 const INITRD_BEHIND: u64 = 512 << 20;
 
 pub(super) fn boot(built: &mut Built, files: &Files) -> Result<Booted, BootError> {
-    if built.layout.choices.properties.bool("acpi") {
-        return Err(BootError::NotYet("ACPI tables (acpi=on)"));
-    }
     let ram_end = map::DRAM + built.layout.choices.ram;
     let mut start = map::DRAM;
     let firmware_end = firmware(built, files, &mut start)?;
@@ -31,17 +33,22 @@ pub(super) fn boot(built: &mut Built, files: &Files) -> Result<Booted, BootError
             _ => booted.kernel_at = Some(map::FLASH.0),
         }
     }
-    let mut tree = device_tree(built, files)?;
-    let mut used = 0;
+    let isa = isa(built)?;
+    let acpi = acpi::tables(&built.layout.description, &built.layout.choices, &isa);
+    let mut tree = device_tree(built, files, &isa)?;
+    let mut free = map::DRAM..ram_end;
     if let (Some(file), None) = (&files.kernel, booted.kernel_at) {
         let at = firmware_end.next_multiple_of(KERNEL_ALIGN);
         let (low, high) = kernel(built, file, at)?;
         booted.kernel_at = Some(low);
-        used = high;
+        free.start = high;
         if let Some(initrd) = &files.initrd {
             let range = ramdisk(built, initrd, low, ram_end)?;
             booted.initrd = Some(range);
-            used = range.1;
+            free.start = range.1;
+        }
+        if built.layout.choices.properties.bool("acpi") {
+            free.end = hand_over(built, &acpi, low, &free, tree.child_mut("chosen"))?;
         }
     }
     complete(&mut tree, files, booted.initrd);
@@ -51,19 +58,49 @@ pub(super) fn boot(built: &mut Built, files: &Files) -> Result<Booted, BootError
         built_in::claim(&mut tree);
     }
     let blob = tree.to_blob().map_err(BootError::Tree)?;
-    booted.tree_at = put_tree(built, &blob, used, ram_end)?;
+    booted.tree_at = put_tree(built, &blob, &free)?;
     let kernel = booted.kernel_at.unwrap_or(0);
-    put(
-        built,
-        "mrom.reset",
-        map::MROM.0,
-        reset_vector(start, booted.tree_at, kernel),
-    );
-    configure(built, files)?;
+    let first = reset_vector(start, booted.tree_at, kernel);
+    put(built, "mrom.reset", map::MROM.0, first);
+    configure(built, files, &acpi)?;
     if built_in {
         built_in_firmware(built, &booted);
     }
     Ok(booted)
+}
+
+fn isa(built: &Built) -> Result<IsaText, BootError> {
+    let layout = &built.layout;
+    let isa = layout.board.cpu.as_ref().and_then(|c| c.isa_text(&layout.choices));
+    isa.ok_or_else(|| BootError::Tree("the processors have no description".into()))
+}
+
+/// Puts the ACPI tables where a kernel finds them without UEFI, and says where they begin. Firmware from a file keeps what is before the
+/// kernel.
+fn hand_over(
+    built: &mut Built,
+    tables: &Linked,
+    kernel: u64,
+    free: &Range<u64>,
+    chosen: &mut Node,
+) -> Result<u64, BootError> {
+    let kept = match built.layout.choices.built_in_firmware {
+        true => map::DRAM,
+        false => kernel,
+    };
+    let area = efi::area(tables, map::DRAM, kept, free.end).filter(|a| a.at >= free.start);
+    let area = area.ok_or_else(|| no_room("the ACPI tables", free))?;
+    area.tell(chosen);
+    let at = area.at;
+    put(built, "acpi", at, area.bytes);
+    Ok(at)
+}
+
+fn no_room(what: &str, free: &Range<u64>) -> BootError {
+    BootError::File {
+        word: Word::Memory,
+        why: format!("no memory is left for {what} behind {:#x}; a larger -m helps", free.start),
+    }
 }
 
 /// Loads firmware and says where it ends; `start` becomes where it starts.
@@ -136,15 +173,10 @@ fn ramdisk(built: &mut Built, file: &File, kernel: u64, ram_end: u64) -> Result<
     Ok((start, end))
 }
 
-fn device_tree(built: &Built, files: &Files) -> Result<Node, BootError> {
-    let choices = &built.layout.choices;
+fn device_tree(built: &Built, files: &Files, isa: &IsaText) -> Result<Node, BootError> {
     match &files.dtb {
         Some(file) => Node::from_blob(&file.contents).map_err(|e| BootError::at(Word::Dtb, file, e)),
-        None => {
-            let isa = built.layout.board.cpu.as_ref().and_then(|c| c.isa_text(choices));
-            let isa = isa.ok_or_else(|| BootError::Tree("the processors have no description".into()))?;
-            Ok(tree::tree(&built.layout.description, choices, &isa))
-        }
+        None => Ok(tree::tree(&built.layout.description, &built.layout.choices, isa)),
     }
 }
 
@@ -162,13 +194,10 @@ fn complete(tree: &mut Node, files: &Files, initrd: Option<(u64, u64)>) {
 }
 
 /// As far up as it goes, so that a kernel that unpacks itself does not meet it.
-fn put_tree(built: &mut Built, blob: &[u8], used: u64, ram_end: u64) -> Result<u64, BootError> {
-    let at = ram_end.saturating_sub(blob.len() as u64) / TREE_ALIGN * TREE_ALIGN;
-    if at < used.max(map::DRAM) {
-        return Err(BootError::File {
-            word: Word::Memory,
-            why: format!("no memory is left for the device tree behind {used:#x}; a larger -m helps"),
-        });
+fn put_tree(built: &mut Built, blob: &[u8], free: &Range<u64>) -> Result<u64, BootError> {
+    let at = free.end.saturating_sub(blob.len() as u64) / TREE_ALIGN * TREE_ALIGN;
+    if at < free.start.max(map::DRAM) {
+        return Err(no_room("the device tree", free));
     }
     put(built, "fdt", at, blob.to_vec());
     Ok(at)
@@ -224,7 +253,7 @@ fn built_in_firmware(built: &mut Built, booted: &Booted) {
 }
 
 /// What firmware of the user asks the board for. It loads a kernel by itself if it starts from flash.
-fn configure(built: &mut Built, files: &Files) -> Result<(), BootError> {
+fn configure(built: &mut Built, files: &Files, acpi: &Linked) -> Result<(), BootError> {
     let from_flash = files.flash && !matches!(files.bios, Bios::None);
     let kernel = files.kernel.as_ref().filter(|_| from_flash);
     let mut items = vec![(
@@ -247,10 +276,15 @@ fn configure(built: &mut Built, files: &Files) -> Result<(), BootError> {
     let Some(id) = built.layout.parts.get("fw_cfg").copied() else {
         return Ok(());
     };
-    built.machine.sys.with_role::<dyn FirmwareConfig, _>(id, |config, _| {
+    let off = built.layout.choices.properties.get("acpi") == Some(&PropValue::OnOffAuto(Some(false)));
+    let tables = if off { Vec::new() } else { acpi.files().to_vec() };
+    let set = built.machine.sys.with_role::<dyn FirmwareConfig, _>(id, |config, _| {
         for (key, bytes) in items {
             config.set(key, bytes);
         }
+        tables
+            .into_iter()
+            .try_for_each(|(name, bytes)| config.add_file(name, bytes))
     });
-    Ok(())
+    set.unwrap_or(Ok(())).map_err(|e| BootError::Firmware(e.to_string()))
 }

@@ -3,6 +3,7 @@
 //! Addresses, interrupts, options and defaults are those of QEMU 10. Differences: with `-numa` there is still one interrupt controller
 //! and one timer for all harts, where QEMU has one of each for every node.
 
+mod acpi;
 mod boot;
 mod firmware;
 pub(crate) mod map;
@@ -65,7 +66,12 @@ pub(super) static BOARD: Board = Board {
             Some("off"),
             "Timer and software interrupts as an ACLINT, with those for supervisor mode",
         ),
-        property("acpi", PropKind::OnOffAuto, Some("auto"), "ACPI tables for firmware"),
+        property(
+            "acpi",
+            PropKind::OnOffAuto,
+            Some("auto"),
+            "ACPI tables: for firmware (auto), and for a kernel that is started without UEFI (on)",
+        ),
     ],
     pacing: Pacing::Wall,
     unassigned: Unassigned::Fault,

@@ -10,9 +10,9 @@ use crate::fdt::{Node, ranges, wide};
 
 /// How a wire of the board is told: a level, active high.
 const LEVEL_HIGH: u32 = 4;
-const CACHE_BLOCK: u32 = 64;
-const TIMEBASE: u32 = 10_000_000;
-const SERIAL_CLOCK: u32 = 3_686_400;
+pub(super) const CACHE_BLOCK: u32 = 64;
+pub(super) const TIMEBASE: u32 = 10_000_000;
+pub(super) const SERIAL_CLOCK: u32 = 3_686_400;
 
 /// The tree for a description.
 pub(super) fn tree(d: &Description, choices: &Choices, isa: &IsaText) -> Node {
