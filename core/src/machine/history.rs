@@ -1,15 +1,16 @@
 //! The past of a machine: snapshots in memory and the tape between them, so that a debugger can run backwards.
 //!
 //! Going back loads the last snapshot before the wanted moment and executes forward to it. Pages of RAM that did not change between
-//! two snapshots are kept once. What it is not: a saved state for other processes; that is [`Machine::save`].
+//! two snapshots are kept once, pages that are zero not at all. So what history takes has a bound: [`MOST_RAM`] of pages (two snapshots
+//! at least, whatever they take), [`MOST_INPUT`] of input, and [`MOST`] times the states of the devices and processors.
+//! What it is not: a saved state for other processes; that is [`Machine::save`].
 
-use std::sync::Arc;
 use thiserror::Error;
 
-use super::{Machine, Outcome, PAGE, RunState, SavedMachine};
+use super::pages::{Kept, KeptPages};
+use super::{Machine, Outcome, RunState, SavedMachine};
 use crate::clock::VirtualTime;
 use crate::cpu::{CpuId, SemihostingCall};
-use crate::memory::RamBlock;
 use crate::saved::LoadError;
 use crate::tape::{Input, Moment, TapePlace};
 
@@ -19,8 +20,8 @@ const INTERVAL: u64 = 4_000_000;
 const MOST: usize = 48;
 /// Bytes of recorded input kept, about.
 const MOST_INPUT: usize = 64 << 20;
-
-type Page = Arc<[u8; PAGE]>;
+/// Bytes of pages kept, about.
+const MOST_RAM: usize = 512 << 20;
 
 /// Why a machine cannot go back.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -54,7 +55,7 @@ struct Snapshot {
     at: Moment,
     place: TapePlace,
     parts: SavedMachine,
-    ram: Vec<Vec<Page>>,
+    ram: Vec<KeptPages>,
 }
 
 pub(super) struct History {
@@ -64,6 +65,8 @@ pub(super) struct History {
     has_tape: bool,
     /// Executed instructions at which the next snapshot is due.
     due: u64,
+    /// Pages of all snapshots together.
+    kept: Kept,
 }
 
 impl Machine {
@@ -88,6 +91,7 @@ impl Machine {
             blocked: (!has_tape).then(|| "the run is being recorded or replayed already".to_owned()),
             has_tape,
             due: 0,
+            kept: Kept::default(),
         }));
         if has_tape {
             self.sys.tape.record();
@@ -133,7 +137,7 @@ impl Machine {
 
     fn load_snapshot(&mut self, s: &Snapshot, now: Moment) -> Result<(), NoPast> {
         for (pages, (_, block)) in s.ram.iter().zip(&self.ram) {
-            put_pages(pages, block);
+            pages.put(block);
         }
         self.sys.tape.rewind(s.place, now);
         self.sys.requests = crate::system::Requests::empty();
@@ -445,7 +449,7 @@ impl Machine {
         // Pages that did not change since the last one are shared with it.
         let ram = self.ram.iter().enumerate();
         let ram = ram
-            .map(|(i, (_, block))| pages_of(block, last.and_then(|s| s.ram.get(i))))
+            .map(|(i, (_, block))| history.kept.pages_of(block, last.and_then(|s| s.ram.get(i))))
             .collect();
         match self.save_parts() {
             Ok(parts) => history.snapshots.push(Snapshot {
@@ -457,7 +461,7 @@ impl Machine {
             Err(why) => history.blocked = Some(why),
         }
         history.due = self.sys.clock.executed() + INTERVAL;
-        history.thin_out(self.sys.clock.executed());
+        history.thin_out(self.sys.clock.executed(), MOST_RAM);
         while let Some(first) = history.snapshots.first()
             && self.sys.tape.forget_before(first.place) > MOST_INPUT
         {
@@ -468,11 +472,15 @@ impl Machine {
 }
 
 impl History {
-    /// Drops the snapshot that is missed least: where its neighbours stand closest, measured by how far back they are.
-    fn thin_out(&mut self, now: u64) {
-        if self.snapshots.len() <= MOST {
-            return;
+    /// Drops snapshots until the rest is within bounds.
+    fn thin_out(&mut self, now: u64, most_ram: usize) {
+        while self.snapshots.len() > MOST || self.snapshots.len() > 2 && self.kept.bytes() > most_ram {
+            self.drop_one(now);
         }
+    }
+
+    /// Drops the snapshot that is missed least: where its neighbours stand closest, measured by how far back they are.
+    fn drop_one(&mut self, now: u64) {
         let at = |i: usize| self.snapshots.get(i).map_or(now, |s| s.at.executed);
         let cost = |i: &usize| (at(i + 1) - at(i - 1)) as f64 / (now.saturating_sub(at(*i)) as f64 + 1.0);
         let least = (1..self.snapshots.len() - 1).min_by(|a, b| cost(a).total_cmp(&cost(b)));
@@ -496,36 +504,5 @@ impl Transfer<'_> {
     }
 }
 
-fn pages_of(block: &RamBlock, last: Option<&Vec<Page>>) -> Vec<Page> {
-    let zero: Page = Arc::new([0; PAGE]);
-    let mut now = [0; PAGE];
-    let count = block.len().div_ceil(PAGE as u64);
-    (0..count)
-        .map(|i| {
-            let len = page_len(block, i);
-            let _ = block.read(i * PAGE as u64, &mut now[..len]);
-            now[len..].fill(0);
-            match last.and_then(|pages| pages.get(i as usize)) {
-                Some(page) if **page == now => page.clone(),
-                _ if now == *zero => zero.clone(),
-                _ => Arc::new(now),
-            }
-        })
-        .collect()
-}
-
-fn put_pages(pages: &[Page], block: &RamBlock) {
-    let mut now = [0; PAGE];
-    for (i, page) in (0..).zip(pages) {
-        let len = page_len(block, i);
-        let at = i * PAGE as u64;
-        if block.read(at, &mut now[..len]) && now[..len] != page[..len] {
-            let _ = block.write(at, &page[..len]);
-        }
-    }
-}
-
-/// The last page may be a short one.
-fn page_len(block: &RamBlock, page: u64) -> usize {
-    (block.len() - page * PAGE as u64).min(PAGE as u64) as usize
-}
+#[cfg(test)]
+mod tests;

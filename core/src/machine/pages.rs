@@ -5,6 +5,8 @@
 //! contents of RAM alone. What it is not: a log of writes; the host's processors write without telling, and so do other processes.
 
 use rustix::fs::{SeekFrom, seek};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::PAGE;
 use super::whole::{MAX_RUN, RamImage, Run};
@@ -123,6 +125,84 @@ pub(super) fn put_runs(image: &RamImage, block: &RamBlock) {
     for (offset, data) in &image.runs {
         let _ = block.write(*offset, data);
     }
+}
+
+/// How many pages are kept in memory by [`KeptPages`] that came from this.
+#[derive(Default)]
+pub(super) struct Kept(Arc<AtomicUsize>);
+
+struct Page {
+    bytes: [u8; PAGE],
+    all: Arc<AtomicUsize>,
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        self.all.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The pages of a block that are not zero, by their number, ascending; shared with others where they are the same.
+pub(super) struct KeptPages(Vec<(u32, Arc<Page>)>);
+
+impl Kept {
+    /// Bytes of pages that live.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed) * PAGE
+    }
+
+    /// What is in a block now. Pages that are as they were in `last` are shared with it.
+    pub(super) fn pages_of(&self, block: &RamBlock, last: Option<&KeptPages>) -> KeptPages {
+        let mut last = last.map(|l| l.0.iter()).unwrap_or_default().peekable();
+        let mut pages = Vec::new();
+        for (number, at, len) in touched_pages(block) {
+            while last.next_if(|(n, _)| *n < number).is_some() {}
+            let before = last.next_if(|(n, _)| *n == number);
+            match before {
+                Some((_, page)) if block.equals(at, &page.bytes[..len]) => pages.push((number, page.clone())),
+                _ if block.is_zero(at, len) => {}
+                _ => {
+                    let mut bytes = ZERO;
+                    let _ = block.read(at, &mut bytes[..len]);
+                    self.0.fetch_add(1, Ordering::Relaxed);
+                    let all = self.0.clone();
+                    pages.push((number, Arc::new(Page { bytes, all })));
+                }
+            }
+        }
+        KeptPages(pages)
+    }
+}
+
+impl KeptPages {
+    /// Puts a block's contents back.
+    pub(super) fn put(&self, block: &RamBlock) {
+        let mut pages = self.0.iter().peekable();
+        for (number, at, len) in touched_pages(block) {
+            while pages.next_if(|(n, _)| *n < number).is_some() {}
+            if pages.next_if(|(n, _)| *n == number).is_none() && !block.is_zero(at, len) {
+                let _ = block.write(at, &ZERO[..len]);
+            }
+        }
+        for (number, page) in &self.0 {
+            let at = u64::from(*number) * PAGE as u64;
+            let bytes = &page.bytes[..block.len().saturating_sub(at).min(PAGE as u64) as usize];
+            if !block.equals(at, bytes) {
+                let _ = block.write(at, bytes);
+            }
+        }
+    }
+}
+
+/// Pages that the host has memory for: number, byte offset, and length, as the last one may be short.
+fn touched_pages(block: &RamBlock) -> impl Iterator<Item = (u32, u64, usize)> {
+    touched(block).into_iter().flat_map(|(start, end)| {
+        (start..end).step_by(PAGE).map(move |at| {
+            // A block has fewer than 2^32 pages: that would be 16 TiB.
+            let number = u32::try_from(at / PAGE as u64).unwrap_or(u32::MAX);
+            (number, at, (end - at).min(PAGE as u64) as usize)
+        })
+    })
 }
 
 #[cfg(test)]

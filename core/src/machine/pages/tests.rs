@@ -106,3 +106,48 @@ fn stretches_put_back_are_all_there_is() {
     put_runs(&empty, &block);
     assert!(block.is_zero(0, block.len() as usize));
 }
+
+#[test]
+fn kept_pages_are_shared_and_counted() {
+    let block = block();
+    put(&block, 0, &[1; 2 * PAGE]);
+    put(&block, 40 * P + 99, &[3]);
+    let kept = Kept::default();
+    let first = kept.pages_of(&block, None);
+    assert_eq!(kept.bytes(), 3 * PAGE);
+    put(&block, P, &[2]);
+    put(&block, 9 * P, &[4]);
+    put(&block, 40 * P + 99, &[0]);
+    let second = kept.pages_of(&block, Some(&first));
+    assert_eq!(kept.bytes(), 5 * PAGE, "one that changed, one that is new");
+    let then = runs_of(&block, Vec::new());
+    first.put(&block);
+    let runs = runs_of(&block, Vec::new());
+    assert_eq!(runs.len(), 2);
+    assert!(block.equals(0, &[1; 2 * PAGE]) && block.equals(40 * P + 99, &[3]) && block.is_zero(9 * P, PAGE));
+    second.put(&block);
+    assert_eq!(runs_of(&block, Vec::new()), then);
+    drop(first);
+    assert_eq!(kept.bytes(), 3 * PAGE);
+    drop(second);
+    assert_eq!(kept.bytes(), 0);
+}
+
+/// Reading shared memory that nobody wrote would have the host find pages for it.
+#[test]
+fn what_was_never_touched_stays_so() {
+    let block = RamBlock::new("test", 64 << 20).unwrap();
+    put(&block, 5 << 20, &[1]);
+    let used = || rustix::fs::fstat(block.fd()).unwrap().st_blocks;
+    let before = used();
+    let runs = runs_of(&block, Draft::of([&block]).0.pop().unwrap());
+    let pages = Kept::default().pages_of(&block, None);
+    pages.put(&block);
+    let image = RamImage {
+        name: "test".into(),
+        len: block.len(),
+        runs,
+    };
+    put_runs(&image, &block);
+    assert_eq!(used(), before);
+}
