@@ -68,7 +68,7 @@ fn inside(name: &str, filled: u64) -> Result<Vec<Row>> {
         let begin = Instant::now();
         let picture = Picture::take_from(machine, name, draft)?;
         pause.push(ms(begin.elapsed()));
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(usize::try_from(stream::encoded_len(&picture))?);
         stream::write(&picture, &mut out)?;
         save.push(ms(copying + begin.elapsed()));
         size = out.len();

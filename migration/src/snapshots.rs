@@ -112,7 +112,8 @@ impl Snapshots {
         match self.file(&name) {
             Some(path) => write_file(&path, &picture).map_err(|e| SnapshotError::Io(path, e))?,
             None => {
-                let mut bytes = Vec::new();
+                let len = stream::encoded_len(&picture);
+                let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
                 // Writing into memory cannot fail.
                 let _ = stream::write(&picture, &mut bytes);
                 self.memory().insert(name.clone(), bytes);
