@@ -6,6 +6,8 @@
 //! sleeps, or does not end is not compared ([`ours::Why`]).
 //!
 //! What the architecture leaves open, and where QEMU is known to differ, stands in one table with reasons: [`exclude`].
+//!
+//! The same for RV64, with page tables besides, is [`rv64`].
 
 pub mod campaign;
 pub mod exclude;

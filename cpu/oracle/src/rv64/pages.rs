@@ -47,6 +47,8 @@ struct Tables {
     code: Vec<u32>,
     constants: usize,
     results: u32,
+    /// Whether there was more than one address space.
+    switched: bool,
 }
 
 /// The case of a seed.
@@ -65,6 +67,7 @@ pub fn generate(seed: u64, slot: u32) -> Case {
         code: Vec::new(),
         constants: 0,
         results: 0,
+        switched: false,
     };
     t.set_up();
     // A program that has no room for another probe ends.
@@ -130,7 +133,14 @@ impl Tables {
             let r = &mut self.r;
             let at = base + u64::from(r.below(SLOT as u32 / 2)) * if r.chance(50) { 1 } else { 2 } + DATA as u64 / 2;
             let span = r.below(12);
-            cfg[i] = *r.pick(&[0, 1, 3, 4, 5]) | *r.pick(&[2, 3, 3, 3]) << 3;
+            // Over tables, what may be read may be written: QEMU asks only for reads.
+            let rights = if at + (16 << span) < base + TABLES as u64 {
+                r.below(8)
+            } else {
+                *r.pick(&[0, 3, 4, 7])
+            };
+            let rights = if rights & 3 == 2 { 0 } else { rights as u8 };
+            cfg[i] = rights | *r.pick(&[2, 3, 3, 3]) << 3;
             let addr = if cfg[i] >> 3 == 2 {
                 at >> 2
             } else {
@@ -152,7 +162,11 @@ impl Tables {
             1 => u64::from(r.below(16)),
             _ => u64::from(r.below(0x1000)),
         };
-        let fine = if r.chance(55) { at & !7 } else { at };
+        let fine = match r.below(10) {
+            0..3 => at & !15,
+            3..6 => at & !7,
+            _ => at,
+        };
         self.case.base() + DATA as u64 + (page + fine).min(0x3fff)
     }
 
@@ -178,7 +192,7 @@ impl Tables {
             if !down || level == 0 {
                 return Probed { addr, at, level };
             }
-            table = ((self.case.get(at) & (1 << 54) - 1) >> 10 << 12).wrapping_sub(self.case.base()) as usize;
+            table = ((self.case.get(at) & ((1 << 54) - 1)) >> 10 << 12).wrapping_sub(self.case.base()) as usize;
             level -= 1;
         }
     }
@@ -236,8 +250,12 @@ impl Tables {
                 pte ^= bits;
             }
         }
+        if pte & RWX == 0 {
+            // Without rights it would lead to a table, and data are none.
+            pte |= 1 << 3;
+        }
         if r.chance(10) {
-            pte |= r.u64() & 3 << PBMT;
+            pte |= *r.pick(&[1, 2]) << PBMT;
         }
         if r.chance(2) {
             pte |= 1 << (RESERVED + r.below(7));
@@ -253,6 +271,9 @@ impl Tables {
             pte |= N;
             if r.chance(80) {
                 pte = pte & !(15 << 10) | 8 << 10;
+            }
+            if level > 0 || pte >> 10 & 15 != 8 {
+                pte |= A | D;
             }
         }
         pte
@@ -288,6 +309,9 @@ impl Tables {
             self.address(target)
         };
         let probed = self.walk(addr, target);
+        if !self.stays(probed) {
+            return;
+        }
         self.probed.push(probed);
         let r = &mut self.r;
         let status = MPRV | (r.u64() & SUM_MXR) | u64::from(r.below(2)) << 11;
@@ -309,19 +333,29 @@ impl Tables {
             return;
         }
         self.emit(&[csr(3, 0, mstatus, 29), csr(2, 0, mstatus, T6)]);
-        self.access();
+        self.access(addr & 15 == 0);
         self.emit(&[csr(3, 0, mstatus, 29)]);
     }
 
-    fn access(&mut self) {
+    /// Whether what is behind an address is data of the case: not its tables, and not another case.
+    fn stays(&self, p: Probed) -> bool {
+        let napot = self.case.get(p.at) & N != 0;
+        let inside = (1u64 << (12 + 9 * p.level).max(if napot { 16 } else { 12 })) - 1;
+        let data = self.case.base() + DATA as u64;
+        let at = (p.addr & inside).wrapping_sub(data & inside);
+        inside == 0xfff || at < (TABLES - DATA) as u64 - 16
+    }
+
+    fn access(&mut self, aligned: bool) {
         let (rd, rs2) = (self.result(), self.result());
         let f5 = |n: u32| n << 27 | 0x2f | T5 << 15;
         let width = 2 + self.r.below(2);
         let raw = match self.r.below(20) {
             0..9 => i(0x03, self.r.below(7), rd, T5, 0),
             9..14 => s(0x23, self.r.below(4), rs2, T5, 0),
+            14..18 if !aligned => i(0x03, 3, rd, T5, 0),
             14 => f5(2) | width << 12 | rd << 7,
-            15 => f5(*self.r.pick(&[1, 8, 12, 3])) | width << 12 | rd << 7 | rs2 << 20,
+            15 => f5(*self.r.pick(&[1, 8, 12])) | width << 12 | rd << 7 | rs2 << 20,
             16 => f5(5) | width << 12 | rd << 7 | rs2 << 20,
             17 => f5(5) | 4 << 12 | (rd & !1) << 7 | (rs2 & !1) << 20,
             18 => i(0x0f, 2, 0, T5, *self.r.pick(&[0, 1, 2, 4])),
@@ -338,10 +372,15 @@ impl Tables {
         }
         let p = *self.r.pick(&self.probed);
         let old = self.case.get(p.at);
+        // What leads nowhere would lead to address 0.
+        if old == 0 {
+            return;
+        }
         let leaf = old & RWX != 0;
         let new = if leaf {
             let bits = *self.r.pick(&[V, W, 1 << 1, 1 << 3, U, A, D, D | A]);
-            old ^ bits
+            let bits = if (old ^ bits) & RWX == 0 { V } else { bits };
+            old ^ if old & N != 0 { bits & !(A | D) } else { bits }
         } else {
             old ^ V
         };
@@ -351,7 +390,7 @@ impl Tables {
         self.constant(29, self.asid);
         self.emit(&[sd(T6, T5, 0)]);
         let by_addr = leaf && p.level == 0 && old & N == 0 && self.r.chance(60);
-        let by_asid = old & G == 0 && leaf && self.r.chance(30) && self.decided.len() == usize::MAX;
+        let by_asid = old & G == 0 && leaf && !self.switched && self.r.chance(40);
         let (rs1, rs2) = (if by_addr { 28 } else { 0 }, if by_asid { 29 } else { 0 });
         self.emit(&[sfence(rs1, rs2)]);
     }
@@ -359,6 +398,7 @@ impl Tables {
     /// Another address space identifier for the same tables.
     fn switch(&mut self) {
         self.asid = u64::from(self.r.below(4));
+        self.switched = true;
         let satp = self.satp(self.asid);
         self.constant(T6, satp);
         self.emit(&[csr(1, 0, number("satp"), T6)]);

@@ -39,7 +39,7 @@ impl Stream {
 
     fn csrs(&mut self) {
         let r = &mut self.r;
-        let fs = *r.pick(&[3, 3, 3, 3, 3, 1, 2, 0u64]);
+        let fs = *r.pick(&[3, 3, 3, 3, 3, 3, 3, 0u64]);
         let rare = |r: &mut Rng| r.u64() & r.u64() & r.u64();
         let status = self.mode << 11 | fs << 13 | r.u64() & 0x1a0 | rare(r) & 0x7c_0002 | r.u64() & 0x8 & rare(r);
         let escape = u64::from(r.below(2));
@@ -118,7 +118,7 @@ impl Stream {
         for page in 1..6u64 {
             let mut flags = V | RWX | AD | user;
             if page >= 3 && self.r.chance(40) {
-                flags ^= self.r.u64() & self.r.u64() & (V | RWX | U | AD | 1 << 5 | 3 << 8);
+                flags ^= self.r.u64() & self.r.u64() & (V | RWX | U | 1 << 5 | 3 << 8);
             }
             map(&mut self.case, levels, &mut next, base + 0x1000 * page, flags);
         }

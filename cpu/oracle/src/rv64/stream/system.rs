@@ -4,7 +4,7 @@ use super::super::exclude;
 use super::*;
 
 /// Read as they are by anything, whether that is allowed or not. Counters change by themselves: nobody looks at their value.
-const READ: [&str; 42] = [
+const READ: &[&str] = &[
     "fflags",
     "frm",
     "fcsr",
@@ -42,8 +42,6 @@ const READ: [&str; 42] = [
     "mconfigptr",
     "mstateen0",
     "mstateen1",
-    "sstateen0",
-    "sstateen3",
     "mcountinhibit",
     "mhpmevent3",
     "mimpid",
@@ -75,7 +73,7 @@ const WRITTEN: [&str; 22] = [
     "mip",
 ];
 /// Written and put back at once; what could be read in between is compared.
-const PROBED: [&str; 16] = [
+const PROBED: &[&str] = &[
     "mtvec",
     "stvec",
     "satp",
@@ -89,19 +87,20 @@ const PROBED: [&str; 16] = [
     "mcountinhibit",
     "mstateen1",
     "mstateen3",
-    "sstateen0",
     "misa",
-    "sstateen2",
 ];
 /// What of `mstatus` is set and cleared: SIE, MIE, SPIE, MPIE, SPP, MPP, FS, SUM, MXR, TVM, TW, TSR.
 const STATUS: u64 = 0x7c_79aa;
+/// The supervisor timer: while it is on, STIP is the hart's, and what software wrote is not kept the same way.
+const STCE: u64 = 1 << 63;
+const FS: u64 = 3 << 13;
 const MPRV: u64 = 1 << 17;
 
 impl Stream {
     pub(super) fn csr(&mut self) {
         match self.r.below(20) {
             0..6 => {
-                let name = *self.r.pick(&READ);
+                let name = *self.r.pick(READ);
                 let rd = self.destination();
                 // Setting nothing is no write; clearing by an immediate of zero neither.
                 let f3 = *self.r.pick(&[2, 3, 6, 7]);
@@ -158,23 +157,26 @@ impl Stream {
             "sstatus"
         };
         let v = self.r.u64() & self.r.u64() & (STATUS | if self.r.chance(30) { MPRV } else { 0 });
+        // FS as a whole: between off and dirty, the two sides differ.
+        let v = if v & FS != 0 { v | FS } else { v };
         let (rd, f3) = (self.destination(), 2 + self.r.below(2));
         self.with_constant(v, &[csr(f3, rd, number(name), T6)]);
     }
 
     fn probe(&mut self) {
-        let name = *self.r.pick(&PROBED);
+        let name = *self.r.pick(PROBED);
         let allowed = self.may(name);
         if !allowed || (name == "satp" && self.mode != mode::M) {
             return;
         }
         let n = number(name);
         let v = match name {
-            "menvcfg" => exclude::legal(name, self.r.u64()).unwrap_or(0),
+            "menvcfg" => exclude::legal(name, self.r.u64()).unwrap_or(0) & !STCE,
             "satp" => *self.r.pick(&[0u64, 1, 7, 8, 9, 10, 11, 15]) << 60 | self.r.u64() >> 4,
             _ => values::integer(&mut self.r),
         };
         let v = exclude::legal(name, v).unwrap_or(v);
+        let v = if name == "satp" && v >> 60 == 0 { 0 } else { v };
         let rd = *self.r.pick(&FREE[..23]);
         self.with_constant(v, &[csr(1, T6, n, T6), csr(2, rd, n, 0), csr(1, 0, n, T6)]);
     }
