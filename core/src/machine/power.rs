@@ -102,7 +102,11 @@ impl Machine {
     pub(super) fn guest_shutdown(&mut self) -> Option<Outcome> {
         let failed = self.sys.requests.contains(Requests::FAILURE);
         self.sys.requests.remove(Requests::SHUTDOWN | Requests::FAILURE);
-        self.power_off(if failed { Cause::GuestPanic } else { Cause::GuestShutdown })
+        self.power_off(if failed {
+            Cause::GuestPanic
+        } else {
+            Cause::GuestShutdown
+        })
     }
 
     /// Switches the machine off at the next turn, in the way that the user chose.
@@ -125,8 +129,8 @@ impl Machine {
 
     /// The guest says that it has crashed.
     pub(super) fn guest_panicked(&mut self) -> Option<Outcome> {
-        let text = "the guest's kernel says that it has crashed";
-        match self.crash(text, self.panic_action())? {
+        let text = "its kernel says so";
+        match self.crash("the guest has crashed", text, self.panic_action())? {
             Outcome::Lockup(_) if self.policy.panic == PanicPolicy::ExitFailure => Some(Outcome::GuestExit(1)),
             // The guest's processor is well, and so is this program.
             Outcome::Lockup(_) => Some(Outcome::Shutdown),
@@ -140,7 +144,7 @@ impl Machine {
             PanicAction::Run => PanicAction::Pause,
             action => action,
         };
-        self.crash(text, action)
+        self.crash("the guest's processor is locked up", text, action)
     }
 
     fn panic_action(&self) -> PanicAction {
@@ -152,7 +156,7 @@ impl Machine {
         }
     }
 
-    fn crash(&mut self, text: &str, action: PanicAction) -> Option<Outcome> {
+    fn crash(&mut self, what: &str, text: &str, action: PanicAction) -> Option<Outcome> {
         self.emit(&MachineEvent::Panicked { action });
         let outcome = Outcome::Lockup(text.to_owned());
         // A debugger wants to see it whatever the policy.
@@ -161,9 +165,7 @@ impl Machine {
         }
         self.pause(RunState::GuestPanicked);
         if action == PanicAction::Pause {
-            self.sys
-                .log
-                .warning(format_args!("the guest cannot go on, the machine pauses: {text}"));
+            self.sys.log.warning(format_args!("{what}, the machine pauses: {text}"));
             return None;
         }
         self.emit(&MachineEvent::Shutdown {
