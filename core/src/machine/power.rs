@@ -178,3 +178,49 @@ impl Machine {
         Some(outcome)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ClockRate;
+
+    /// A guest says that it has crashed; `Deadline` stands for a run that goes on.
+    fn crashed(policy: PanicPolicy, shutdown_pauses: bool) -> (Outcome, RunState) {
+        let mut machine = Machine::empty(ClockRate::Hz(1_000_000)).unwrap();
+        machine.policy.panic = policy;
+        machine.policy.shutdown_pauses = shutdown_pauses;
+        machine.start();
+        machine.sys.requests |= Requests::PANIC;
+        let outcome = match machine.requests() {
+            Some(outcome) => outcome,
+            None => Outcome::Deadline,
+        };
+        (outcome, machine.run_state())
+    }
+
+    #[test]
+    fn a_crash_that_the_guest_tells_of() {
+        let stays = Outcome::Deadline;
+        assert_eq!(
+            crashed(PanicPolicy::Pause, false),
+            (stays.clone(), RunState::GuestPanicked)
+        );
+        assert_eq!(
+            crashed(PanicPolicy::Shutdown, true),
+            (stays.clone(), RunState::GuestPanicked)
+        );
+        assert_eq!(crashed(PanicPolicy::None, false), (stays.clone(), RunState::Running));
+        assert_eq!(crashed(PanicPolicy::ExitFailure, true), (stays, RunState::Shutdown));
+        assert_eq!(crashed(PanicPolicy::Shutdown, false).0, Outcome::Shutdown);
+        assert_eq!(crashed(PanicPolicy::ExitFailure, false).0, Outcome::GuestExit(1));
+    }
+
+    #[test]
+    fn causes_have_numbers_and_names() {
+        for cause in Cause::ALL {
+            assert_eq!(Cause::of_number(cause as u8), Some(cause));
+            assert_eq!(cause.is_guest(), cause.name().starts_with("guest-"));
+        }
+        assert_eq!(Cause::of_number(0), None);
+    }
+}
