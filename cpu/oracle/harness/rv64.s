@@ -155,7 +155,7 @@ trap_m: enter   m, SAVE_M
         bnez    t3, 3f
         addi    t2, t2, 2
         j       3f
-2:      mv      t2, ra
+2:      andi    t2, ra, -2
         ld      t3, FLAGS(t0)
         andi    t3, t3, RESUME_M
         beqz    t3, 3f
@@ -241,7 +241,7 @@ trap_s: enter   s, SAVE_S
         bnez    t3, 3f
         addi    t2, t2, 2
         j       3f
-2:      mv      t2, ra
+2:      andi    t2, ra, -2
 3:      csrw    sepc, t2
 4:      ld      t1, LOGGED(t0)
         li      t2, LOG_MOST
