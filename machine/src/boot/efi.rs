@@ -116,6 +116,8 @@ impl Area {
             ("linux,uefi-mmap-size", self.regions * DESCRIPTOR),
             ("linux,uefi-mmap-desc-size", DESCRIPTOR),
             ("linux,uefi-mmap-desc-ver", 1),
+            // Debian's kernels take none of this without it; 2 says that secure boot is off.
+            ("linux,uefi-secure-boot", 2),
         ] {
             chosen.set(name, cells([value]));
         }
