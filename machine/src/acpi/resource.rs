@@ -50,10 +50,7 @@ fn space(kind: u8, flags: u8) -> Bytes {
 /// Buses from 0 to `count - 1`.
 pub(crate) fn buses(count: u16) -> Bytes {
     let last = count.saturating_sub(1);
-    large(
-        WORD_SPACE,
-        space(BUSES, 0).u16(0).u16(0).u16(last).u16(0).u16(count),
-    )
+    large(WORD_SPACE, space(BUSES, 0).u16(0).u16(0).u16(last).u16(0).u16(count))
 }
 
 fn dwords(space: Bytes, first: u64, len: u64, offset: u64) -> Bytes {

@@ -57,9 +57,19 @@ pub(crate) fn area(tables: &Linked, start: u64, firmware_end: u64, end: u64) -> 
     }
     let bytes = system_table(at)
         .up_to(CONFIGURATION)
-        .bytes(&guid(0x8868_e871, 0xe4f1, 0x11d3, [0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81]))
+        .bytes(&guid(
+            0x8868_e871,
+            0xe4f1,
+            0x11d3,
+            [0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81],
+        ))
         .u64(at + ACPI as u64)
-        .bytes(&guid(0xeb66_918a, 0x7eef, 0x402a, [0x84, 0x2e, 0x93, 0x1d, 0x21, 0xc3, 0x8a, 0xe9]))
+        .bytes(&guid(
+            0xeb66_918a,
+            0x7eef,
+            0x402a,
+            [0x84, 0x2e, 0x93, 0x1d, 0x21, 0xc3, 0x8a, 0xe9],
+        ))
         .u64(at + RUNTIME_PROPERTIES as u64)
         .up_to(RUNTIME_PROPERTIES)
         // Version, length, and a bit for each service that works.

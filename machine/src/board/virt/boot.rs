@@ -99,7 +99,10 @@ fn hand_over(
 fn no_room(what: &str, free: &Range<u64>) -> BootError {
     BootError::File {
         word: Word::Memory,
-        why: format!("no memory is left for {what} behind {:#x}; a larger -m helps", free.start),
+        why: format!(
+            "no memory is left for {what} behind {:#x}; a larger -m helps",
+            free.start
+        ),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::board::cores::IsaText;
 use crate::board::{Choices, NumaNode};
 use crate::fdt::Node;
 
-fn isa() -> IsaText {
+pub(super) fn isa() -> IsaText {
     IsaText {
         string: "rv64imafdc_zicboz".into(),
         extensions: vec!["i", "m", "a", "f", "d", "c", "zicboz"],
@@ -15,7 +15,7 @@ fn isa() -> IsaText {
     }
 }
 
-fn choices(cpus: u8, properties: &[(&str, PropValue)]) -> Choices {
+pub(super) fn choices(cpus: u8, properties: &[(&str, PropValue)]) -> Choices {
     let mut choices = Choices::of(&BOARD);
     choices.cpus = cpus;
     for (name, value) in properties {
@@ -32,7 +32,7 @@ fn word(name: &str) -> PropValue {
     PropValue::Str(name.into())
 }
 
-fn variants() -> Vec<Choices> {
+pub(super) fn variants() -> Vec<Choices> {
     vec![
         choices(1, &[]),
         choices(4, &[("aia", word("aplic-imsic")), ("aia-guests", PropValue::Uint(2))]),

@@ -181,10 +181,7 @@ fn capabilities() -> Aml {
             &not(&equal(&arg(1), &int(1))),
             &[or_into(&status, &int(UNKNOWN_REVISION))],
         ),
-        when(
-            &not(&equal(&control, &path("CTRL"))),
-            &[or_into(&status, &int(MASKED))],
-        ),
+        when(&not(&equal(&control, &path("CTRL"))), &[or_into(&status, &int(MASKED))]),
         store(&path("CTRL"), &control),
         returns(&arg(3)),
     ];
