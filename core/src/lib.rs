@@ -43,4 +43,4 @@ pub use property::{PropKind, PropValue, Properties, Property};
 pub use region::{Access, Endian, Region, RegionKind, Register, RegisterAccess};
 pub use registry::Registry;
 pub use saved::{LoadError, SavedState};
-pub use system::{Build, BusId, Ctx, System};
+pub use system::{Build, BusId, Ctx, Part, System};

@@ -38,7 +38,15 @@ pub enum Target {
 }
 
 impl Target {
-    fn advanced(&self, by: u64) -> Self {
+    /// Where in the memory or region it starts; `None` where that makes no difference.
+    pub(crate) fn offset(&self) -> Option<u64> {
+        match self {
+            Self::Ram { offset, .. } | Self::Device { offset, .. } => Some(*offset),
+            Self::Unimplemented | Self::Empty => None,
+        }
+    }
+
+    pub(crate) fn advanced(&self, by: u64) -> Self {
         let mut t = self.clone();
         match &mut t {
             Self::Ram { offset, .. } | Self::Device { offset, .. } => *offset += by,

@@ -136,16 +136,21 @@ impl System {
 
     /// Maps a device's region at an address.
     pub fn map_device(&mut self, device: DeviceId, region: usize, start: u64, priority: i32) -> Option<MappingId> {
+        let len = self.slot(device)?.regions.get(region)?.size;
+        self.map_part(device, region, Part { offset: 0, start, len }, priority)
+    }
+
+    fn map_part(&mut self, device: DeviceId, region: usize, part: Part, priority: i32) -> Option<MappingId> {
         let slot = self.slot(device)?;
         let r = slot.regions.get(region)?;
         let name = match &slot.id {
             Some(id) => format!("{} ({id}) {}", slot.device_type.name, r.decl.name),
             None => format!("{} {}", slot.device_type.name, r.decl.name),
         };
-        let target = r.target(device, region);
+        let target = r.target(device, region).advanced(part.offset);
         let mapping = self.memory.map(Mapping {
-            start,
-            len: r.size,
+            start: part.start,
+            len: part.len.min(r.size.saturating_sub(part.offset)),
             priority,
             name,
             target,
@@ -156,16 +161,30 @@ impl System {
 
     /// Lets a device's region be mapped at one address with a priority and nowhere else, or nowhere at all.
     pub fn place_region(&mut self, device: DeviceId, region: usize, place: Option<(u64, i32)>) {
+        let Some(len) = self.slot(device).and_then(|s| Some(s.regions.get(region)?.size)) else {
+            return;
+        };
+        let part = place.map(|(start, _)| Part { offset: 0, start, len });
+        self.place_parts(device, region, part.as_slice(), place.map_or(0, |p| p.1));
+    }
+
+    /// Lets these parts of a device's region be mapped and nothing else of it: what windows above let through.
+    pub fn place_parts(&mut self, device: DeviceId, region: usize, parts: &[Part], priority: i32) {
         let Some(r) = self.slot_mut(device).and_then(|s| s.regions.get_mut(region)) else {
             return;
         };
         let before = r.mappings.clone();
         let size = r.size;
-        let is_there = |m: &MappingId| {
+        // What lies beyond the region (a BAR may be longer) is not there.
+        let parts: SmallVec<[Part; 2]> = parts.iter().filter(|p| p.offset < size).copied().collect();
+        let is_there = |(m, p): (&MappingId, &Part)| {
             let m = self.memory.mapping(*m);
-            m.is_some_and(|m| Some((m.start, m.priority)) == place && m.len == size)
+            let len = p.len.min(size - p.offset);
+            m.is_some_and(|m| {
+                (m.start, m.len, m.priority) == (p.start, len, priority) && m.target.offset().is_none_or(|o| o == p.offset)
+            })
         };
-        if before.len() == usize::from(place.is_some()) && before.iter().all(is_there) {
+        if before.len() == parts.len() && before.iter().zip(&parts).all(is_there) {
             return;
         }
         for m in before {
@@ -174,8 +193,8 @@ impl System {
         if let Some(r) = self.slot_mut(device).and_then(|s| s.regions.get_mut(region)) {
             r.mappings.clear();
         }
-        if let Some((start, priority)) = place {
-            self.map_device(device, region, start, priority);
+        for part in parts {
+            self.map_part(device, region, part, priority);
         }
         self.attention = true;
     }
@@ -190,10 +209,12 @@ impl System {
         }
         r.size = bytes;
         for m in std::mem::take(&mut r.mappings) {
-            let place = self.memory.mapping(m).map(|m| (m.start, m.priority));
+            let place = self.memory.mapping(m).map(|m| (m.start, m.target.offset().unwrap_or(0), m.priority));
             self.memory.unmap(m);
-            if let Some((start, priority)) = place {
-                self.map_device(device, region, start, priority);
+            if let Some((start, offset, priority)) = place {
+                // A bridge that shows a part of it works out anew how much when it next looks.
+                let len = bytes.saturating_sub(offset);
+                self.map_part(device, region, Part { offset, start, len }, priority);
             }
         }
         self.attention = true;

@@ -96,6 +96,11 @@ impl Ctx<'_> {
         self.sys.place_region(device, region, place);
     }
 
+    /// The same with parts of a region: what the windows of bridges let through. Nothing happens if they are there already.
+    pub fn place_parts(&mut self, device: DeviceId, region: usize, parts: &[Part], priority: i32) {
+        self.sys.place_parts(device, region, parts, priority);
+    }
+
     /// Frequency of an input clock in Hz; 0 if the board left it open.
     pub fn clock_hz(&self, input: usize) -> u64 {
         let node = self
@@ -175,7 +180,8 @@ impl Ctx<'_> {
         r.backing = block;
         let (target, mappings) = (r.target(me, region), r.mappings.clone());
         for m in mappings {
-            self.sys.memory.retarget(m, target.clone());
+            let offset = self.sys.memory.mapping(m).and_then(|m| m.target.offset()).unwrap_or(0);
+            self.sys.memory.retarget(m, target.advanced(offset));
         }
         self.sys.attention = true;
     }
@@ -207,6 +213,14 @@ impl Ctx<'_> {
         id.and_then(|b| self.sys.buses.get(b.0 as usize))
             .map(|b| b.children.clone())
             .unwrap_or_default()
+    }
+
+    /// The owner of the bus that a device sits on, and the device's address there.
+    pub fn parent_of(&self, device: DeviceId) -> Option<(DeviceId, u32)> {
+        self.sys.buses.iter().find_map(|b| {
+            let child = b.children.iter().find(|c| c.0 == device)?;
+            Some((b.owner, child.1))
+        })
     }
 
     /// Calls another device in a role (a child on this device's bus). `None` if it is gone, busy, or has no such role.

@@ -78,6 +78,17 @@ pub struct RegionState {
     cast: Option<MmioCast>,
 }
 
+/// A part of a region, and where it is visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Where in the region it starts.
+    pub offset: u64,
+    /// First address.
+    pub start: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
 /// A device's place in the arena.
 pub struct Slot {
     /// The device's id.
