@@ -646,7 +646,11 @@ impl Machine {
         let mut i = 0;
         while let Some(device) = leaving.get(i).copied() {
             let below = self.sys.buses().filter(|(_, b)| b.owner == device);
-            leaving.extend(below.flat_map(|(_, b)| b.children.iter().map(|c| c.0)).collect::<Vec<_>>());
+            leaving.extend(
+                below
+                    .flat_map(|(_, b)| b.children.iter().map(|c| c.0))
+                    .collect::<Vec<_>>(),
+            );
             i += 1;
         }
         for device in leaving.into_iter().rev() {

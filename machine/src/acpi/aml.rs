@@ -40,9 +40,9 @@ pub(crate) fn path(name: &str) -> Aml {
 pub(crate) fn int(value: u64) -> Aml {
     let (code, size) = match value {
         0 | 1 => return vec![value as u8],
-        0..=0xff => (BYTE, 1),
-        0..=0xffff => (WORD, 2),
-        0..=0xffff_ffff => (DWORD, 4),
+        2..=0xff => (BYTE, 1),
+        0x100..=0xffff => (WORD, 2),
+        0x1_0000..=0xffff_ffff => (DWORD, 4),
         _ => (QWORD, 8),
     };
     let mut bytes = vec![code];
@@ -59,8 +59,8 @@ fn counted(contents: &[u8]) -> Vec<u8> {
     let n = contents.len();
     let size = match n {
         0..=0x3e => 1,
-        0..=0xffd => 2,
-        0..=0xf_fffc => 3,
+        0x3f..=0xffd => 2,
+        0xffe..=0xf_fffc => 3,
         _ => 4,
     };
     let n = n + size;
