@@ -125,6 +125,16 @@ impl Guest {
         printed.replace('\r', "").trim().to_owned()
     }
 
+    /// What the program still prints until it closes its console.
+    pub fn rest(&mut self) -> String {
+        while let Ok(bytes) = self.screen.recv_timeout(PATIENCE) {
+            self.text.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        let rest = self.text[self.seen..].to_owned();
+        self.seen = self.text.len();
+        rest
+    }
+
     /// Waits until the program ends by itself, and gives its status.
     pub fn ended(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
