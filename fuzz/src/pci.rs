@@ -145,7 +145,10 @@ impl Rig {
     }
 }
 
-fn map(sys: &System) -> Vec<(u64, u64, Option<(DeviceId, usize, u64)>)> {
+/// A stretch of the address space: first and last address, and which device, region and offset it shows.
+type Stretch = (u64, u64, Option<(DeviceId, usize, u64)>);
+
+fn map(sys: &System) -> Vec<Stretch> {
     let target = |t: &Target| match t {
         Target::Device { device, region, offset } => Some((*device, *region, *offset)),
         _ => None,
