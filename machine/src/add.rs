@@ -367,6 +367,9 @@ pub fn remove_device(machine: &mut Machine, layout: &mut Layout, device: DeviceI
     for child in children(machine, device) {
         remove_device(machine, layout, child);
     }
+    for function in southbridge_bus_pci::wiring::virtual_functions(&mut machine.sys, device) {
+        machine.sys.remove_device(function);
+    }
     machine.sys.remove_device(device);
     layout.used_irqs.retain(|(_, d)| *d != device);
 }

@@ -78,6 +78,14 @@ pub enum PciError {
         /// Why.
         error: SlotError,
     },
+    /// Its virtual functions find no place.
+    #[error("'{bus}' has no room for its virtual functions: {error}")]
+    Virtual {
+        /// Bus.
+        bus: String,
+        /// Why.
+        error: String,
+    },
 }
 
 /// Slot and perhaps function as QEMU spells them.
@@ -123,6 +131,10 @@ pub fn plug(machine: &mut Machine, device: DeviceId, bus: Option<&str>, hot: boo
     wiring::may_plug(&mut machine.sys, id, at, hot).map_err(|error| PciError::Slot {
         bus: place.bus.clone(),
         error,
+    })?;
+    wiring::add_virtual_functions(&mut machine.sys, id, device, at).map_err(|e| PciError::Virtual {
+        bus: place.bus.clone(),
+        error: e.to_string(),
     })?;
     wiring::plug(&mut machine.sys, id, device, at, hot);
     Ok(place)
@@ -213,6 +225,16 @@ pub fn unplug(machine: &mut Machine, device: DeviceId) -> Result<Leaves, PciErro
     let Some((bus, at)) = wiring::place_of(&machine.sys, device) else {
         return Ok(Leaves::Now);
     };
+    // A virtual function goes with its physical one.
+    let of = machine
+        .sys
+        .with_role::<dyn PciFunction, _>(device, |f, _| f.pci().virtual_of());
+    if of.flatten().is_some() {
+        return Err(PciError::Slot {
+            bus: "a virtual function".into(),
+            error: SlotError::NoHotPlug,
+        });
+    }
     let found = machine.sys.buses().find(|(id, _)| *id == bus);
     let (owner, name) = found.map_or((device, String::new()), |(_, b)| (b.owner, b.name.clone()));
     let answer = machine.sys.with_role::<dyn PciSlot, _>(owner, |s, cx| s.unplug(at, cx));

@@ -29,7 +29,7 @@ pub(crate) fn declare(config: &mut ConfigSpace, windows: Windows) {
 }
 
 /// What the registers say, given the command register.
-pub(crate) fn decode(config: &ConfigSpace, powered: bool) -> BridgeDecode {
+pub(crate) fn decode(config: &ConfigSpace, powered: bool, only_slot0: bool) -> BridgeDecode {
     let command = Command::from_bits_retain(config.u16(COMMAND));
     let memory = command.contains(Command::MEMORY);
     BridgeDecode {
@@ -40,6 +40,7 @@ pub(crate) fn decode(config: &ConfigSpace, powered: bool) -> BridgeDecode {
         prefetch: prefetch_window(config).filter(|_| memory),
         powered,
         transparent: false,
+        only_slot0,
     }
 }
 

@@ -3,7 +3,10 @@
 //! A host bridge takes a [`Decode`] of every function after a change, and [`placements`] says where each BAR is visible. Nothing is kept
 //! from one time to the next, so that a restored machine has the same map as the one that was saved.
 
-use southbridge_core::DeviceId;
+use southbridge_core::{DeviceId, Part};
+
+use crate::bar::Bar;
+use crate::sriov::{VirtualOf, Virtuals};
 
 /// A BAR that is switched on, with its address on the bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +30,6 @@ pub struct Forward {
     pub last: u64,
 }
 
-impl Forward {
-    fn covers(&self, w: &Window) -> bool {
-        let last = w.start.checked_add(w.size.saturating_sub(1));
-        w.start >= self.first && last.is_some_and(|l| l <= self.last)
-    }
-}
-
 /// What a bridge lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BridgeDecode {
@@ -51,6 +47,8 @@ pub struct BridgeDecode {
     pub powered: bool,
     /// Every address goes through: the bus below is a root bus of its own.
     pub transparent: bool,
+    /// Configuration accesses reach slot 0 alone.
+    pub only_slot0: bool,
 }
 
 /// What a function answers to.
@@ -62,6 +60,12 @@ pub struct Decode {
     pub regions: Vec<usize>,
     /// If it is a bridge.
     pub bridge: Option<BridgeDecode>,
+    /// If it can have virtual functions.
+    pub virtuals: Option<Virtuals>,
+    /// If it is one: whose.
+    pub virtual_of: Option<VirtualOf>,
+    /// If it is one: its BARs, whose addresses are in the physical function.
+    pub bars: Vec<(usize, Bar)>,
 }
 
 /// A function in the tree of buses.
@@ -91,62 +95,116 @@ pub struct HostWindow {
 }
 
 /// A region and where it belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
     /// Whose.
     pub device: DeviceId,
     /// Which.
     pub region: usize,
-    /// First address of the system, and priority; `None` where it is not visible.
-    pub place: Option<(u64, i32)>,
+    /// What of it is visible where, in ascending order.
+    pub parts: Vec<Part>,
+    /// Of overlapping ones the higher wins.
+    pub priority: i32,
 }
 
-/// Where every region of every function is visible. A BAR that lies partly outside of a window above it is not visible at all: no
-/// guest means that, and real bridges differ in what they do. Overlapping BARs (a mistake of the guest) win by their device.
+/// Where every region of every function is visible: what the windows of all bridges above, and the host bridge's, have of its BAR.
+/// Overlapping BARs (a mistake of the guest) win by their device.
 pub fn placements(nodes: &[Node], host: &[HostWindow]) -> Vec<Placement> {
     let mut out = Vec::new();
     for node in nodes {
+        let windows = windows_of(nodes, node);
         for (order, &region) in node.decode.regions.iter().enumerate() {
-            let window = node.decode.windows.iter().find(|w| w.region == region);
-            let start = window
-                .filter(|w| passes(nodes, node.parent, w))
-                .and_then(|w| to_system(host, w));
-            let priority = 1 + (node.device.index() as i32) * 16 + (order.min(15) as i32);
+            let window = windows.iter().find(|w| w.region == region);
             out.push(Placement {
                 device: node.device,
                 region,
-                place: start.map(|s| (s, priority)),
+                parts: window.map_or_else(Vec::new, |w| visible(nodes, node.parent, host, w)),
+                priority: 1 + (node.device.index() as i32) * 16 + (order.min(15) as i32),
             });
         }
     }
     out
 }
 
-/// Whether all bridges above let a window through.
-fn passes(nodes: &[Node], mut above: Option<usize>, w: &Window) -> bool {
-    while let Some(i) = above {
-        let Some(node) = nodes.get(i) else { return false };
-        let Some(bridge) = &node.decode.bridge else {
-            return false;
-        };
-        let ways: &[Option<Forward>] = if w.io {
-            &[bridge.io]
-        } else {
-            &[bridge.memory, bridge.prefetch]
-        };
-        if !bridge.powered || !(bridge.transparent || ways.iter().flatten().any(|f| f.covers(w))) {
-            return false;
-        }
-        // Bridges stand before what is below them, so that this ends.
-        above = node.parent.filter(|p| *p < i);
-    }
-    true
+/// The BARs of a function that are on. Those of a virtual one are where its physical function says.
+fn windows_of(nodes: &[Node], node: &Node) -> Vec<Window> {
+    let Some(of) = node.decode.virtual_of else {
+        return node.decode.windows.clone();
+    };
+    let physical = nodes.iter().find(|n| n.device == of.physical);
+    let Some(virtuals) = physical.and_then(|p| p.decode.virtuals) else {
+        return Vec::new();
+    };
+    let bars = node.decode.bars.iter().filter_map(|(n, bar)| {
+        Some(Window {
+            region: bar.region,
+            start: virtuals.bar_address(of.number, *n)?,
+            size: bar.size,
+            io: false,
+        })
+    });
+    bars.collect()
 }
 
-fn to_system(host: &[HostWindow], w: &Window) -> Option<u64> {
-    host.iter().filter(|h| h.io == w.io).find_map(|h| {
-        let into = w.start.checked_sub(h.bus)?;
-        let end = into.checked_add(w.size)?;
-        (end <= h.size).then(|| h.cpu.checked_add(into)).flatten()
-    })
+/// What is left of a window after all bridges above and the host bridge.
+fn visible(nodes: &[Node], mut above: Option<usize>, host: &[HostWindow], w: &Window) -> Vec<Part> {
+    let Some(last) = w.start.checked_add(w.size.saturating_sub(1)) else {
+        return Vec::new();
+    };
+    let mut left = vec![Forward { first: w.start, last }];
+    while let Some(i) = above {
+        let bridge = nodes.get(i).and_then(|n| n.decode.bridge);
+        let Some(bridge) = bridge.filter(|b| b.powered) else {
+            return Vec::new();
+        };
+        if !bridge.transparent {
+            let ways = if w.io {
+                [bridge.io, None]
+            } else {
+                [bridge.memory, bridge.prefetch]
+            };
+            left = overlap(&left, &ways);
+        }
+        // Bridges stand before what is below them, so that this ends.
+        above = nodes[i].parent.filter(|p| *p < i);
+    }
+    let windows = host.iter().filter(|h| h.io == w.io && h.size > 0);
+    let mut parts: Vec<Part> = windows
+        .flat_map(|h| {
+            let way = Forward {
+                first: h.bus,
+                last: h.bus.saturating_add(h.size - 1),
+            };
+            overlap(&left, &[Some(way)]).into_iter().map(move |f| Part {
+                offset: f.first - w.start,
+                start: h.cpu.wrapping_add(f.first - h.bus),
+                len: (f.last - f.first).saturating_add(1),
+            })
+        })
+        .collect();
+    parts.sort_by_key(|p| p.offset);
+    parts
+}
+
+/// What ranges have in common with any of the windows, in ascending order and without overlaps.
+fn overlap(ranges: &[Forward], windows: &[Option<Forward>]) -> Vec<Forward> {
+    let mut all: Vec<Forward> = windows
+        .iter()
+        .flatten()
+        .flat_map(|w| {
+            ranges.iter().filter_map(|r| {
+                let (first, last) = (r.first.max(w.first), r.last.min(w.last));
+                (first <= last).then_some(Forward { first, last })
+            })
+        })
+        .collect();
+    all.sort_by_key(|f| f.first);
+    let mut merged: Vec<Forward> = Vec::new();
+    for f in all {
+        match merged.last_mut() {
+            Some(m) if f.first <= m.last.saturating_add(1) => m.last = m.last.max(f.last),
+            _ => merged.push(f),
+        }
+    }
+    merged
 }

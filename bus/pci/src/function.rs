@@ -11,8 +11,10 @@ use crate::caps::{
 };
 use crate::config::{ConfigSpace, SavedConfig};
 use crate::decode::{BridgeDecode, Decode, Window};
+use crate::errors::Logged;
 use crate::msi::{Message, Msi, Msix, MsixLayout, SavedMsix};
 use crate::regs::*;
+use crate::sriov::{Physical, VirtualOf, Virtuals};
 
 /// Who a function says it is.
 #[derive(Debug, Clone, Copy)]
@@ -78,12 +80,23 @@ pub struct Pci {
     pm: Option<u16>,
     express: Option<u16>,
     msi: Option<(u16, Msi)>,
+    aer: Option<u16>,
+    /// Errors that can wait for the log.
+    pub(crate) errors_max: u16,
+    physical: Option<Physical>,
+    /// Of a virtual function; whose it is comes when it is plugged in.
+    is_virtual: bool,
+    virtual_of: Option<VirtualOf>,
     // Volatile.
     /// Configuration space. Devices may set bits of their own capabilities; the standard header is this module's.
     pub config: ConfigSpace,
     msix: Option<Msix>,
     /// The device wants its INTx, whatever masks say.
     wants_intx: bool,
+    /// Errors that wait for the log.
+    pub(crate) errors: Vec<Logged>,
+    /// Sources of power events that wait, of a root port.
+    pub(crate) power_events: Vec<u16>,
 }
 
 /// The saved form of a [`Pci`].
@@ -92,6 +105,8 @@ pub struct PciState {
     config: SavedConfig,
     msix: Option<SavedMsix>,
     wants_intx: bool,
+    errors: Vec<Logged>,
+    power_events: Vec<u16>,
 }
 
 impl Pci {
@@ -110,6 +125,19 @@ impl Pci {
     /// A bridge with a type 1 header.
     pub fn bridge(id: Identity, express: bool, windows: Windows) -> Self {
         Self::with_header(id, express, Some(windows))
+    }
+
+    /// A virtual function: PCI Express, without ids and BARs in its header and without INTx (SR-IOV 1.1, section 3.4.1). It has
+    /// permission to master the bus alone in its command register.
+    pub fn virtual_function(id: Identity) -> Self {
+        let mut pci = Self::with_header(id, true, None);
+        let c = &mut pci.config;
+        c.declare(VENDOR_ID, 4, u32::MAX, 0, 0);
+        c.declare(COMMAND, 2, 0, Command::BUS_MASTER.bits().into(), 0);
+        c.declare(CACHE_LINE, 1, 0, 0, 0);
+        c.declare(INTERRUPT_LINE, 1, 0, 0, 0);
+        pci.is_virtual = true;
+        pci
     }
 
     fn with_header(id: Identity, express: bool, windows: Option<Windows>) -> Self {
@@ -142,9 +170,16 @@ impl Pci {
             pm: None,
             express: None,
             msi: None,
+            aer: None,
+            errors_max: 0,
+            physical: None,
+            is_virtual: false,
+            virtual_of: None,
             config: c,
             msix: None,
             wants_intx: false,
+            errors: Vec::new(),
+            power_events: Vec::new(),
         }
     }
 
@@ -155,6 +190,9 @@ impl Pci {
             return;
         }
         self.bars[n] = Some(bar);
+        if self.is_virtual {
+            return;
+        }
         let at = BAR0 + 4 * n as u16;
         let mask = !(bar.size - 1);
         self.config.declare(at, 4, bar.kind.type_bits(), mask as u32, 0);
@@ -210,6 +248,14 @@ impl Pci {
     /// Puts a capability into extended configuration space; the first at 0x100, then in ascending order.
     pub fn add_extended<C: ExtendedCapability>(&mut self, at: u16, capability: &C) {
         caps::add_extended(&mut self.config, at, capability);
+        if C::ID == ext::AER {
+            self.aer = Some(at);
+        }
+    }
+
+    /// How many errors wait for the log of advanced error reporting.
+    pub fn set_error_log(&mut self, errors: u16) {
+        self.errors_max = errors;
     }
 
     /// Adds power management.
@@ -234,6 +280,19 @@ impl Pci {
     pub fn add_msix(&mut self, at: u16, layout: MsixLayout) {
         self.add_capability(at, &layout);
         self.msix = Some(Msix::new(at, layout));
+    }
+
+    /// Adds virtual functions.
+    pub fn add_sriov(&mut self, at: u16, sriov: &caps::Sriov) {
+        self.add_extended(at, sriov);
+        self.physical = Some(Physical::new(at, sriov));
+    }
+
+    /// Declares BAR `n` of the virtual functions, after [`Pci::add_sriov`]: memory alone, of at least 4 KiB.
+    pub fn add_virtual_bar(&mut self, n: usize, kind: BarKind, size: u64) {
+        if let Some(p) = &mut self.physical {
+            p.add_bar(&mut self.config, n, kind, size);
+        }
     }
 
     // ----- what it is ----------------------------------------------------------------------------------------------------------
@@ -268,9 +327,44 @@ impl Pci {
         self.intx
     }
 
+    /// How many virtual functions it can have.
+    pub fn virtual_total(&self) -> u16 {
+        self.physical.as_ref().map_or(0, Physical::total)
+    }
+
+    /// Slot and function of virtual function `n` of a function at `devfn`; `None` where there is no room for it on the bus.
+    pub fn virtual_devfn(&self, devfn: u8, n: u16) -> Option<u8> {
+        self.physical.as_ref()?.devfn(devfn, n)
+    }
+
+    /// What its virtual functions answer to now; `None` if it cannot have any.
+    pub fn virtuals(&self) -> Option<Virtuals> {
+        Some(self.physical.as_ref()?.now(&self.config))
+    }
+
+    /// Whose virtual function it is.
+    pub fn virtual_of(&self) -> Option<VirtualOf> {
+        self.virtual_of
+    }
+
+    /// Says whose virtual function it is; does nothing to others.
+    pub(crate) fn set_virtual_of(&mut self, of: VirtualOf) {
+        self.virtual_of = Some(of).filter(|_| self.is_virtual);
+    }
+
     /// Offset of the PCI Express capability.
     pub fn express_at(&self) -> Option<u16> {
         self.express
+    }
+
+    /// Offset of advanced error reporting.
+    pub fn aer_at(&self) -> Option<u16> {
+        self.aer
+    }
+
+    /// Offset of power management.
+    pub fn pm_at(&self) -> Option<u16> {
+        self.pm
     }
 
     /// The command register.
@@ -286,7 +380,7 @@ impl Pci {
             let on = command.contains(Command::MEMORY) && value & ROM_ENABLE != 0 && self.is_awake();
             return self.rom.filter(|_| on)?.address(value.into());
         }
-        let bar = self.bar(n)?;
+        let bar = self.bar(n).filter(|_| !self.is_virtual)?;
         let enable = if bar.kind.is_io() { Command::IO } else { Command::MEMORY };
         let on = command.contains(enable) && self.is_awake();
         bar.address(self.bar_value(n)).filter(|_| on)
@@ -324,6 +418,12 @@ impl Pci {
             }));
         }
         decode.bridge = self.bridge_decode();
+        decode.virtuals = self.virtuals();
+        decode.virtual_of = self.virtual_of;
+        if self.is_virtual {
+            let bars = self.bars.iter().enumerate();
+            decode.bars = bars.filter_map(|(n, b)| Some((n, (*b)?))).collect();
+        }
         decode
     }
 
@@ -339,7 +439,15 @@ impl Pci {
             });
         }
         self.is_bridge()
-            .then(|| bridge::decode(&self.config, self.slot_has_power()))
+            .then(|| bridge::decode(&self.config, self.slot_has_power(), self.leads_to_slot0()))
+    }
+
+    /// Whether configuration accesses go to slot 0 of the bus below alone: below a root or downstream port there is one device, and
+    /// slot numbers are functions above 7 once software enabled ARI forwarding (PCI Express Base 6.0, section 6.13).
+    fn leads_to_slot0(&self) -> bool {
+        let Some(at) = self.express else { return false };
+        let port = matches!(self.config.u16(at + 2) >> 4 & 0xf, 4 | 6);
+        port && self.config.u16(at + express::DEVCTL2) & caps::express::DEVCTL2_ARI == 0
     }
 
     /// Whether the slot below a port has power; always without a power controller.
@@ -360,7 +468,15 @@ impl Pci {
     pub fn config_write(&mut self, offset: u16, size: u8, value: u32, cx: &mut Ctx<'_>) -> Effects {
         let slept = !self.is_awake();
         let held = self.holds_reset();
+        let virtuals = self.physical.as_ref().map(|p| p.before(&self.config));
         self.config.write(offset, size, value);
+        if let (Some(p), Some(before)) = (&self.physical, virtuals) {
+            p.written(&mut self.config, before);
+        }
+        self.errors_written(offset, size);
+        if !self.power_events.is_empty() {
+            self.next_power_event();
+        }
         let mut effects = Effects::empty();
         if let Some(at) = self.express
             && self.config.u16(at + express::DEVCTL) & devctl::FLR != 0
@@ -536,6 +652,10 @@ impl Pci {
             m.reset();
         }
         self.wants_intx = false;
+        if power_on {
+            self.errors.clear();
+        }
+        self.power_events.clear();
         self.sync(cx);
     }
 
@@ -545,6 +665,8 @@ impl Pci {
             config: self.config.save(),
             msix: self.msix.as_ref().map(Msix::save),
             wants_intx: self.wants_intx,
+            errors: self.errors.clone(),
+            power_events: self.power_events.clone(),
         }
     }
 
@@ -554,6 +676,9 @@ impl Pci {
     /// When it is not.
     pub fn check(&self, state: &PciState) -> Result<(), LoadError> {
         self.config.check(&state.config)?;
+        if state.errors.len() > self.errors_max.into() || state.power_events.len() > 64 {
+            return Err(LoadError::Impossible("errors that wait"));
+        }
         match (&self.msix, &state.msix) {
             (Some(m), Some(s)) => m.fits(s),
             (None, None) => Ok(()),
@@ -571,12 +696,16 @@ impl Pci {
             config,
             msix,
             wants_intx,
+            errors,
+            power_events,
         } = state;
         self.config.load(&config)?;
         if let (Some(m), Some(s)) = (&mut self.msix, msix) {
             m.load(s);
         }
         self.wants_intx = wants_intx;
+        self.errors = errors;
+        self.power_events = power_events;
         Ok(())
     }
 }

@@ -24,6 +24,9 @@
 //! 6. State: put `pci: self.pci.save()` ([`PciState`]) into the saved struct; load with `self.pci.load(state.pci)?` first, as it fails
 //!    without having changed anything.
 //! 7. What follows a change of configuration space (the guest enabled MSI-X, say): override [`PciFunction::config_changed`].
+//! 8. Virtual functions: `pci.add_sriov(0x160, &Sriov{..})`, `pci.add_virtual_bar(0, kind, size)` and [`PciFunction::virtual_type`] in
+//!    the physical function; a type of their own that begins with [`Pci::virtual_function`], whose `add_bar` says no more than which
+//!    region is which BAR.
 
 mod bar;
 pub mod bridge;
@@ -31,9 +34,12 @@ pub mod caps;
 pub mod common;
 mod config;
 pub mod decode;
+pub mod doe;
+pub mod errors;
 mod function;
 mod msi;
 pub mod regs;
+pub mod sriov;
 #[cfg(test)]
 mod tests;
 pub mod wiring;
@@ -45,7 +51,7 @@ pub use decode::Decode;
 pub use function::{Effects, Identity, Pci, PciState};
 pub use msi::{Message, Msi, MsixLayout};
 
-use southbridge_core::Ctx;
+use southbridge_core::{Ctx, DeviceType, Properties};
 
 /// A function on a PCI bus: the role by which a host bridge reaches it. Its address on the bus is slot × 8 + function.
 pub trait PciFunction {
@@ -58,6 +64,11 @@ pub trait PciFunction {
     /// To the state of creation by function-level reset, by a reset of the bus, or because power came back: the device's own state and
     /// [`Pci::reset`].
     fn function_reset(&mut self, cx: &mut Ctx<'_>);
+
+    /// The type of virtual functions of a physical one, and what each is made with. How many there are, [`Pci::add_sriov`] says.
+    fn virtual_type(&self) -> Option<(&'static DeviceType, Properties)> {
+        None
+    }
 
     /// A read of configuration space: 1, 2 or 4 bytes, at any offset.
     fn config_read(&mut self, offset: u16, size: u8, _cx: &mut Ctx<'_>) -> u32 {
@@ -72,6 +83,11 @@ pub trait PciFunction {
             self.function_reset(cx);
         }
         effects | self.config_changed(offset, size, cx)
+    }
+
+    /// A message on its way up from here or from below; tells whether it goes on. Root ports take it in.
+    fn message(&mut self, message: errors::PciMessage, _cx: &mut Ctx<'_>) -> bool {
+        self.pci_mut().pass_message(message)
     }
 
     /// Software wrote `size` bytes at `offset`, and the write has had its usual effects.

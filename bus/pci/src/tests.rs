@@ -4,12 +4,16 @@ use southbridge_core::{
     ResetPhase, SavedState, System, role,
 };
 
-use crate::caps::{Acs, Aer, Ari, Ats, Express, PortType, PowerManagement, SerialNumber};
+use crate::Effects;
+use crate::caps::{Acs, Aer, Ari, Ats, DataObjectExchange, Express, PortType, PowerManagement, SerialNumber};
+use crate::doe::{Answer, Mailbox, MailboxState, Protocol, Protocols};
+use crate::errors::{self, ErrorRefused, ErrorReport};
 use crate::{Bar, ConfigSpace, Identity, Msi, MsixLayout, Pci, PciFunction, PciState, Windows, msix_region};
 
 const RAM: u64 = 0x1000;
 const TABLE: u64 = 0x10_0000;
 const VECTORS: u16 = 70;
+const DOE: u16 = 0x170;
 
 static TYPE: DeviceType = DeviceType {
     name: "test-function",
@@ -49,7 +53,7 @@ static TYPE: DeviceType = DeviceType {
             0x100,
             &Aer {
                 root: false,
-                multi_header: false,
+                multi_header: true,
                 mask_internal: true,
             },
         );
@@ -57,7 +61,13 @@ static TYPE: DeviceType = DeviceType {
         pci.add_extended(0x154, &Acs { services: 0x5f });
         pci.add_extended(0x15c, &Ari { next_function: 1 });
         pci.add_extended(0x164, &Ats { page_aligned: true });
-        Ok(Box::new(Function { pci, resets: 0 }))
+        pci.add_extended(DOE, &DataObjectExchange { vector: Some(1) });
+        pci.set_error_log(2);
+        Ok(Box::new(Function {
+            pci,
+            resets: 0,
+            doe: Mailbox::new(DOE, Some(1)),
+        }))
     },
     ..DeviceType::BASE
 };
@@ -65,6 +75,24 @@ static TYPE: DeviceType = DeviceType {
 struct Function {
     pci: Pci,
     resets: u32,
+    doe: Mailbox,
+}
+
+/// One protocol whose answer is the sum of what came, one that takes its time, one that fails.
+struct Sums;
+
+impl Protocols for Sums {
+    fn protocols(&self) -> &[Protocol] {
+        &[(0x1234, 5), (0x1234, 6), (0x1234, 7)]
+    }
+
+    fn object(&mut self, protocol: Protocol, words: &[u32], _cx: &mut Ctx<'_>) -> Answer {
+        match protocol.1 {
+            5 => Answer::Object(vec![words.iter().sum(), words.len() as u32]),
+            6 => Answer::Later,
+            _ => Answer::Error,
+        }
+    }
 }
 
 impl PciFunction for Function {
@@ -78,7 +106,24 @@ impl PciFunction for Function {
 
     fn function_reset(&mut self, cx: &mut Ctx<'_>) {
         self.resets += 1;
+        self.doe.reset();
         self.pci.reset(false, cx);
+    }
+
+    fn config_read(&mut self, offset: u16, size: u8, _cx: &mut Ctx<'_>) -> u32 {
+        let doe = self.doe.read(offset, size);
+        doe.unwrap_or_else(|| self.pci.config_read(offset, size))
+    }
+
+    fn config_write(&mut self, offset: u16, size: u8, value: u32, cx: &mut Ctx<'_>) -> Effects {
+        if self.doe.write(offset, size, value, &mut self.pci, &mut Sums, cx) {
+            return Effects::empty();
+        }
+        let effects = self.pci.config_write(offset, size, value, cx);
+        if effects.contains(Effects::RESET) {
+            self.function_reset(cx);
+        }
+        effects
     }
 }
 
@@ -88,7 +133,9 @@ impl Mmio for Function {
     }
 
     fn write(&mut self, access: Access, value: u64, cx: &mut Ctx<'_>) {
-        self.pci.msix_write(access, value, cx);
+        if !self.pci.msix_write(access, value, cx) {
+            self.doe.finish(Answer::Object(vec![value as u32]), &mut self.pci, cx);
+        }
     }
 }
 
@@ -98,11 +145,14 @@ impl Device for Function {
     }
 
     fn save(&self) -> SavedState {
-        SavedState::of(1, &self.pci.save())
+        SavedState::of(1, &(self.pci.save(), self.doe.save()))
     }
 
     fn load(&mut self, state: &SavedState) -> Result<(), LoadError> {
-        self.pci.load(state.read::<PciState>(1)?)
+        let (pci, doe) = state.read::<(PciState, MailboxState)>(1)?;
+        self.pci.check(&pci)?;
+        self.doe.load(doe)?;
+        self.pci.load(pci)
     }
 }
 
@@ -199,7 +249,7 @@ fn capabilities_form_lists() {
         ids.push(h & 0xffff);
         at = h >> 20;
     }
-    assert_eq!(ids, [1, 3, 0xd, 0xe, 0xf]);
+    assert_eq!(ids, [1, 3, 0xd, 0xe, 0xf, 0x2e]);
     assert_eq!((b.get(0x14c, 4), b.get(0x150, 4)), (0x5566_7788, 0x1122_3344));
 }
 
@@ -319,4 +369,155 @@ fn windows_of_bridges_are_read_as_written() {
     assert_eq!(b.io.map(|w| (w.first, w.last)), Some((0x1000, 0x2fff)));
     assert_eq!(b.memory.map(|w| (w.first, w.last)), Some((0x4000_0000, 0x401f_ffff)));
     assert_eq!(b.prefetch, None, "the base lies above the limit");
+}
+
+impl Bench {
+    fn object(&mut self, words: &[u32]) {
+        for w in words {
+            self.set(DOE + 0x10, 4, *w);
+        }
+        self.set(DOE + 8, 4, 1 << 31 | 2);
+    }
+
+    /// Takes an answer out, as software does.
+    fn answer(&mut self) -> Vec<u32> {
+        let mut words = Vec::new();
+        while self.get(DOE + 12, 4) >> 31 != 0 {
+            words.push(self.get(DOE + 0x14, 4));
+            self.set(DOE + 0x14, 4, 0);
+        }
+        words
+    }
+}
+
+#[test]
+fn objects_go_through_the_mailbox() {
+    let mut b = Bench::new(false);
+    assert_eq!(b.get(DOE, 4), 0x0001_002e);
+    assert_eq!(b.get(DOE + 4, 4), 3, "interrupts, by vector 1");
+    // Discovery tells one protocol at a time.
+    let mut all = Vec::new();
+    let mut index = 0;
+    loop {
+        b.object(&[1, 3, index]);
+        let words = b.answer();
+        assert_eq!((words[0], words[1], words.len()), (1, 3, 3));
+        all.push(words[2] & 0xff_ffff);
+        index = words[2] >> 24;
+        if index == 0 {
+            break;
+        }
+    }
+    assert_eq!(all, [0x0000_0001, 0x0005_1234, 0x0006_1234, 0x0007_1234]);
+    b.object(&[1, 3, 9]);
+    assert_eq!(b.answer()[2], 0x00ff_ffff);
+    b.object(&[0x0005_1234, 5, 10, 20, 30]);
+    assert_eq!(b.answer(), [0x0005_1234, 4, 60, 3]);
+    // What is unknown, or not as long as it says, is dropped in silence; so is an empty one.
+    b.object(&[0x0009_1234, 3, 1]);
+    b.object(&[0x0005_1234, 4, 1]);
+    b.object(&[]);
+    assert_eq!(b.get(DOE + 12, 4) & !2, 0);
+    b.object(&[0x0005_1234, 3, 7]);
+    assert_eq!(b.answer(), [0x0005_1234, 4, 7, 1]);
+}
+
+#[test]
+fn the_mailbox_fails_waits_and_is_aborted() {
+    let mut b = Bench::new(false);
+    b.set(4, 2, 6);
+    b.set(0x42, 2, 0x8000);
+    b.entry(1, [RAM as u32, 0, 0x77, 0]);
+    b.object(&[0x0007_1234, 3, 1]);
+    assert_eq!(b.get(DOE + 12, 4), 6, "an error, told by interrupt");
+    assert_eq!(b.ram(), 0x77);
+    // Nothing goes on before software gives up.
+    b.object(&[0x0005_1234, 3, 7]);
+    assert_eq!(b.get(DOE + 12, 4), 6);
+    b.set(DOE + 12, 4, 2);
+    b.set(DOE + 8, 4, 1);
+    assert_eq!(b.get(DOE + 12, 4), 0);
+    // Reading what is not there is an error too.
+    b.set(DOE + 0x14, 4, 0);
+    assert_eq!(b.get(DOE + 12, 4) & 4, 4);
+    b.set(DOE + 8, 4, 1);
+    b.set(DOE + 12, 4, 2);
+    // An answer that takes its time; the state is saved in between.
+    b.object(&[0x0006_1234, 2]);
+    assert_eq!(b.get(DOE + 12, 4), 1, "busy");
+    let state = b.sys.with_device(b.device, |d, _| d.save()).unwrap();
+    let mut other = Bench::new(false);
+    let loaded = other.sys.with_device(other.device, |d, _| d.load(&state));
+    assert_eq!(loaded, Some(Ok(())));
+    other.sys.write(TABLE + 0xf00, 4, 0xabc).unwrap();
+    assert_eq!((other.get(DOE + 12, 4), other.ram()), (1 << 31 | 2, 0x77));
+    assert_eq!(other.answer(), [0x0006_1234, 3, 0xabc]);
+    // Software gave up: the answer comes too late.
+    b.set(DOE + 8, 4, 1);
+    b.sys.write(TABLE + 0xf00, 4, 0xabc).unwrap();
+    assert_eq!(b.get(DOE + 12, 4), 0);
+}
+
+fn inject(b: &mut Bench, e: ErrorReport) -> Result<(), ErrorRefused> {
+    b.with(|f, cx| errors::report(f, &e, cx))
+}
+
+#[test]
+fn errors_are_logged_one_behind_the_other() {
+    let mut b = Bench::new(false);
+    let error = |bit: u32| ErrorReport {
+        status: 1 << bit,
+        header: Some([bit, 2, 3, 4]),
+        ..ErrorReport::default()
+    };
+    let none = ErrorReport::default();
+    assert_eq!(inject(&mut b, none), Err(ErrorRefused::BadStatus));
+    let two = ErrorReport { status: 0x30, ..none };
+    assert_eq!(inject(&mut b, two), Err(ErrorRefused::BadStatus));
+    // Several headers.
+    b.set(0x118, 4, 1 << 10);
+    for bit in [12, 14, 18, 20] {
+        assert_eq!(inject(&mut b, error(bit)), Ok(()));
+    }
+    assert_eq!(b.get(0x118, 4) & 0x1f, 12);
+    assert_eq!(b.get(0x11c, 4), 12u32.swap_bytes());
+    assert_eq!(b.get(0x104, 4), 1 << 12 | 1 << 14 | 1 << 18 | 1 << 20);
+    assert_eq!(b.get(0x110, 4), 1 << 15, "the fourth found no room");
+    // Device status: correctable, non-fatal, fatal, unsupported request.
+    assert_eq!(b.get(0x6a, 2), 0xf);
+    let state = b.sys.with_device(b.device, |d, _| d.save()).unwrap();
+    let loaded = b.sys.with_device(b.device, |d, _| d.load(&state));
+    assert_eq!(loaded, Some(Ok(())));
+    // Each comes into the log when the one before is cleared.
+    b.set(0x104, 4, 1 << 12);
+    assert_eq!((b.get(0x118, 4) & 0x1f, b.get(0x11c, 4)), (14, 14u32.swap_bytes()));
+    b.set(0x104, 4, 1 << 14);
+    assert_eq!(b.get(0x118, 4) & 0x1f, 18);
+    b.set(0x104, 4, 1 << 18 | 1 << 20);
+    assert_eq!((b.get(0x104, 4), b.get(0x118, 4) & 0x1f, b.get(0x11c, 4)), (0, 0, 0));
+}
+
+#[test]
+fn masks_and_advice_decide_what_an_error_is() {
+    let mut b = Bench::new(false);
+    b.set(0x108, 4, 1 << 14);
+    let timeout = ErrorReport {
+        status: 1 << 14,
+        header: Some([1, 2, 3, 4]),
+        ..ErrorReport::default()
+    };
+    assert_eq!(inject(&mut b, timeout), Ok(()));
+    assert_eq!((b.get(0x104, 4), b.get(0x11c, 4)), (1 << 14, 0), "noted and not logged");
+    b.set(0x108, 4, 0);
+    b.set(0x104, 4, u32::MAX);
+    // Advisory errors are masked as correctable ones at power-on.
+    b.set(0x114, 4, 0);
+    let advisory = ErrorReport {
+        advisory: true,
+        prefix: Some([9, 0, 0, 0]),
+        ..timeout
+    };
+    assert_eq!(inject(&mut b, advisory), Ok(()));
+    assert_eq!((b.get(0x110, 4), b.get(0x104, 4)), (1 << 13, 1 << 14));
+    assert_eq!((b.get(0x118, 4) & 0x81f, b.get(0x138, 4)), (0x80e, 9u32.swap_bytes()));
 }

@@ -1,7 +1,8 @@
 //! Plugging a function into a bus: its address there, its interrupt wire, and the slot that hears of it.
 
-use southbridge_core::{BusId, BusKind, DeviceId, LineDirection, NetId, System};
+use southbridge_core::{BusId, BusKind, CreateError, DeviceId, LineDirection, NetId, System};
 
+use crate::sriov::VirtualOf;
 use crate::{PciFunction, PciSlot, SlotError};
 
 /// What a bus owner calls its four interrupt outputs.
@@ -49,6 +50,100 @@ pub fn place_of(sys: &System, device: DeviceId) -> Option<(BusId, u8)> {
         let child = b.children.iter().find(|(c, _)| *c == device)?;
         Some((id, child.1 as u8))
     })
+}
+
+/// Why a physical function's virtual functions cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum VirtualError {
+    /// One would lie beyond the end of the bus.
+    #[error("the address of virtual function {0} is beyond the end of the bus")]
+    Beyond(u16),
+    /// The place of one is taken.
+    #[error("slot {} function {} is taken, where virtual function {number} belongs", .devfn >> 3, .devfn & 7)]
+    Taken {
+        /// Its number.
+        number: u16,
+        /// Slot × 8 + function.
+        devfn: u8,
+    },
+    /// One cannot be made.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+}
+
+/// Makes the virtual functions of a physical one, if it has any, and puts them on `bus`; to be called before the physical one is
+/// plugged in at `devfn`. They are hidden until software switches them on.
+///
+/// # Errors
+/// When one has no place or cannot be made; none is there then.
+pub fn add_virtual_functions(
+    sys: &mut System,
+    bus: BusId,
+    physical: DeviceId,
+    devfn: u8,
+) -> Result<Vec<DeviceId>, VirtualError> {
+    let asked = sys.with_role::<dyn PciFunction, _>(physical, |f, _| {
+        let places: Vec<_> = (0..f.pci().virtual_total())
+            .map(|n| f.pci().virtual_devfn(devfn, n))
+            .collect();
+        Some((f.virtual_type()?, places))
+    });
+    let Some(((device_type, properties), places)) = asked.flatten() else {
+        return Ok(Vec::new());
+    };
+    let mut made = Vec::new();
+    for (number, place) in (0..).zip(places) {
+        let one = add_virtual(sys, bus, place, number, |sys| {
+            sys.add_device(device_type, None, properties.clone(), &[])
+        });
+        match one {
+            Ok(device) => {
+                let of = VirtualOf { physical, number };
+                sys.with_role::<dyn PciFunction, _>(device, |f, _| f.pci_mut().set_virtual_of(of));
+                sys.reset_device(device);
+                made.push(device);
+            }
+            Err(e) => {
+                for device in made {
+                    sys.remove_device(device);
+                }
+                return Err(e);
+            }
+        }
+    }
+    Ok(made)
+}
+
+fn add_virtual(
+    sys: &mut System,
+    bus: BusId,
+    place: Option<u8>,
+    number: u16,
+    make: impl FnOnce(&mut System) -> Result<DeviceId, CreateError>,
+) -> Result<DeviceId, VirtualError> {
+    let devfn = place.ok_or(VirtualError::Beyond(number))?;
+    let found = sys.buses().find(|(id, _)| *id == bus);
+    let taken = found.is_some_and(|(_, b)| b.children.iter().any(|c| c.1 == u32::from(devfn)));
+    if taken {
+        return Err(VirtualError::Taken { number, devfn });
+    }
+    let device = make(sys)?;
+    sys.plug(bus, device, devfn.into());
+    Ok(device)
+}
+
+/// The virtual functions of a function.
+pub fn virtual_functions(sys: &mut System, physical: DeviceId) -> Vec<DeviceId> {
+    let Some((bus, _)) = place_of(sys, physical) else {
+        return Vec::new();
+    };
+    let found = sys.buses().find(|(id, _)| *id == bus);
+    let mates: Vec<DeviceId> = found.map_or_else(Vec::new, |(_, b)| b.children.iter().map(|c| c.0).collect());
+    let is_his = |d: &DeviceId| {
+        let of = sys.with_role::<dyn PciFunction, _>(*d, |f, _| f.pci().virtual_of());
+        of.flatten().is_some_and(|of| of.physical == physical)
+    };
+    mates.into_iter().filter(is_his).collect()
 }
 
 fn join_intx(sys: &mut System, device: DeviceId) {

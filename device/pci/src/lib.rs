@@ -7,6 +7,8 @@ pub mod pvpanic;
 #[cfg(test)]
 mod rig;
 pub mod testdev;
+#[cfg(test)]
+mod virtuals;
 
 use southbridge_core::Registry;
 

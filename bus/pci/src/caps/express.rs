@@ -26,6 +26,8 @@ pub mod regs {
     pub const SLTSTA: u16 = 0x1a;
     /// Root control.
     pub const RTCTL: u16 = 0x1c;
+    /// Root status.
+    pub const RTSTA: u16 = 0x20;
     /// Device capabilities 2.
     pub const DEVCAP2: u16 = 0x24;
     /// Device control 2.
@@ -57,6 +59,9 @@ pub mod devctl {
     /// Starts a function-level reset; reads as 0.
     pub const FLR: u16 = 1 << 15;
 }
+
+/// Device control 2: ARI forwarding.
+pub const DEVCTL2_ARI: u16 = 1 << 5;
 
 /// Bits of slot capabilities.
 pub mod sltcap {
@@ -284,7 +289,8 @@ impl Capability for Express {
             Self::slot(slot, config, at);
         }
         if self.port_type == PortType::RootPort {
-            config.declare(at + regs::RTCTL, 2, 0, 7, 0);
+            config.declare(at + regs::RTCTL, 2, 0, 0xf, 0);
+            config.declare(at + regs::RTSTA, 4, 0, 0, 1 << 16);
         }
         // Extended format field and end-to-end prefixes.
         let ari = if self.ari_forwarding { 1 << 5 } else { 0 };

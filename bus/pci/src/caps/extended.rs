@@ -18,10 +18,16 @@ pub mod aer {
     pub const CORRECTABLE_MASK: u16 = 0x14;
     /// Capabilities and control.
     pub const CONTROL: u16 = 0x18;
+    /// Header of the transaction that had the first error, 16 bytes.
+    pub const HEADER_LOG: u16 = 0x1c;
     /// Root ports: which errors interrupt.
     pub const ROOT_COMMAND: u16 = 0x2c;
     /// Root ports: which errors came.
     pub const ROOT_STATUS: u16 = 0x30;
+    /// Root ports: who sent the first correctable error, and the first other.
+    pub const ROOT_SOURCE: u16 = 0x34;
+    /// Prefix of that transaction, 16 bytes.
+    pub const PREFIX_LOG: u16 = 0x38;
     /// Uncorrectable errors that the model knows.
     pub const UNCORRECTABLE: u32 = 0x03ff_f030;
     /// Correctable errors that the model knows.
@@ -64,9 +70,16 @@ impl ExtendedCapability for Aer {
         let fixed = 0xa0 | u32::from(self.multi_header) << 9;
         let enable = 0x140 | u32::from(self.multi_header) << 10;
         sticky(config, aer::CONTROL, fixed, enable, 0);
+        // First error pointer, and whether its prefix is there; the log.
+        config.declare_sticky(at + aer::CONTROL, 4, u32::MAX);
+        for word in 0..4 {
+            config.declare_sticky(at + aer::HEADER_LOG + 4 * word, 4, u32::MAX);
+            config.declare_sticky(at + aer::PREFIX_LOG + 4 * word, 4, u32::MAX);
+        }
         if self.root {
             config.declare(at + aer::ROOT_COMMAND, 4, 0, 7, 0);
             sticky(config, aer::ROOT_STATUS, 0, 0, 0x7f);
+            config.declare_sticky(at + aer::ROOT_SOURCE, 4, u32::MAX);
         }
     }
 }
@@ -141,7 +154,7 @@ impl ExtendedCapability for Ats {
     }
 }
 
-/// Data object exchange (7.9.24): the layout of the mailbox's registers. Objects do not go through it yet: it is never ready.
+/// Data object exchange (7.9.24): the layout of the mailbox's registers; see [`crate::doe`] for the mailbox.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DataObjectExchange {
     /// MSI or MSI-X vector that tells of an answer, if any.
@@ -161,7 +174,29 @@ impl ExtendedCapability for DataObjectExchange {
     }
 }
 
-/// Single-root I/O virtualization (SR-IOV 1.1, section 3.3): the layout of its registers. Virtual functions themselves are not routed yet.
+/// Offsets and bits of single-root I/O virtualization.
+pub mod sriov {
+    /// Control.
+    pub const CONTROL: u16 = 0x08;
+    /// Number of functions to switch on.
+    pub const COUNT: u16 = 0x10;
+    /// System page size.
+    pub const PAGE_SIZE: u16 = 0x20;
+    /// BARs of virtual functions.
+    pub const BARS: u16 = 0x24;
+    /// Bytes of the capability.
+    pub const LEN: u16 = 0x40;
+    /// Control: virtual functions exist.
+    pub const ENABLE: u16 = 1;
+    /// Control: their memory BARs answer.
+    pub const MEMORY: u16 = 1 << 3;
+    /// Control: the ports above route by ARI.
+    pub const ARI: u16 = 1 << 4;
+    /// Page sizes that every device has: 4, 8, 64 and 256 KiB, 1 and 4 MiB.
+    pub const PAGE_SIZES: u32 = 0x553;
+}
+
+/// Single-root I/O virtualization (SR-IOV 1.1, section 3.3): the layout of its registers; see [`crate::sriov`] for what they do.
 #[derive(Debug, Clone, Copy)]
 pub struct Sriov {
     /// Device id of virtual functions.
@@ -179,17 +214,15 @@ impl ExtendedCapability for Sriov {
     const VERSION: u8 = 1;
 
     fn declare(&self, config: &mut ConfigSpace, at: u16) {
-        // The hierarchy preserves ARI; enable, memory enable and ARI are the control bits.
-        config.declare(at + 4, 4, 2, 0, 0);
-        config.declare(at + 8, 2, 0, 0x19, 0);
+        let control = sriov::ENABLE | sriov::MEMORY | sriov::ARI;
+        config.declare(at + sriov::CONTROL, 2, 0, control.into(), 0);
         config.declare(at + 0x0c, 2, self.total.into(), 0, 0);
         config.declare(at + 0x0e, 2, self.total.into(), 0, 0);
-        config.declare(at + 0x10, 2, 0, 0xffff, 0);
+        config.declare(at + sriov::COUNT, 2, 0, 0xffff, 0);
         config.declare(at + 0x14, 2, self.offset.into(), 0, 0);
         config.declare(at + 0x16, 2, self.stride.into(), 0, 0);
         config.declare(at + 0x1a, 2, self.device.into(), 0, 0);
-        // Page sizes: 4 KiB to 1 MiB, 4 KiB chosen.
-        config.declare(at + 0x1c, 4, 0x553, 0, 0);
-        config.declare(at + 0x20, 4, 1, 0x553, 0);
+        config.declare(at + 0x1c, 4, sriov::PAGE_SIZES, 0, 0);
+        config.declare(at + sriov::PAGE_SIZE, 4, 1, sriov::PAGE_SIZES, 0);
     }
 }

@@ -7,7 +7,7 @@ pub mod express;
 mod extended;
 
 pub use express::{Express, PortType, SlotCap, devcap, devctl, sltcap, sltctl, sltsta};
-pub use extended::{Acs, Aer, Ari, Ats, DataObjectExchange, SerialNumber, Sriov, aer};
+pub use extended::{Acs, Aer, Ari, Ats, DataObjectExchange, SerialNumber, Sriov, aer, sriov};
 
 use crate::config::ConfigSpace;
 use crate::regs::{CAPABILITIES, STATUS, STATUS_CAPABILITIES, cap};
@@ -70,12 +70,18 @@ pub struct PowerManagement {
     pub no_soft_reset: bool,
     /// Version field of the capabilities register; 3 is version 1.2.
     pub version: u8,
+    /// States from which it can wake the system: bits 0 to 4 for D0, D1, D2, D3hot, D3cold.
+    pub wakes_from: u8,
 }
 
 /// Offset of the control and status register in the capability.
 pub const PM_CONTROL: u16 = 4;
 /// Its power state field.
 pub const PM_STATE: u16 = 3;
+/// Its enable bit of power management events.
+pub const PM_PME_ENABLE: u16 = 1 << 8;
+/// Its status bit of them.
+pub const PM_PME_STATUS: u16 = 1 << 15;
 /// Its "no soft reset" bit.
 pub const PM_NO_SOFT_RESET: u16 = 8;
 
@@ -88,9 +94,24 @@ impl Capability for PowerManagement {
 
     fn declare(&self, config: &mut ConfigSpace, at: u16) {
         let states = if self.d1_d2 { 3 << 9 } else { 0 };
-        config.declare(at + 2, 2, u32::from(self.version & 7) | states, 0, 0);
+        let wakes = u32::from(self.wakes_from & 0x1f) << 11;
+        config.declare(at + 2, 2, u32::from(self.version & 7) | states | wakes, 0, 0);
         let fixed = if self.no_soft_reset { PM_NO_SOFT_RESET } else { 0 };
-        config.declare(at + PM_CONTROL, 2, fixed.into(), PM_STATE.into(), 0);
+        let (enable, status) = match wakes {
+            0 => (0, 0),
+            _ => (PM_PME_ENABLE, PM_PME_STATUS),
+        };
+        config.declare(
+            at + PM_CONTROL,
+            2,
+            fixed.into(),
+            (PM_STATE | enable).into(),
+            status.into(),
+        );
+        // What wakes from D3cold keeps both without power.
+        if self.wakes_from & 0x10 != 0 {
+            config.declare_sticky(at + PM_CONTROL, 2, (enable | status).into());
+        }
     }
 }
 

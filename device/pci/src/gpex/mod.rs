@@ -148,7 +148,7 @@ impl Gpex {
     fn refresh(&mut self, cx: &mut Ctx<'_>) {
         self.tree.refresh(cx);
         for p in placements(self.tree.nodes(), &self.windows) {
-            cx.place_region(p.device, p.region, p.place);
+            cx.place_parts(p.device, p.region, &p.parts, p.priority);
         }
     }
 
@@ -167,13 +167,19 @@ impl Gpex {
         let answer = cx.with_role::<dyn PciFunction, _>(device, |f, cx| {
             let before = f.pci().decode();
             let effects = f.config_write(at, size, value, cx);
-            (effects, f.pci().decode() != before)
+            let virtuals = (before.virtuals, f.pci().virtuals());
+            (effects, f.pci().decode() != before, virtuals)
         });
-        let Some((effects, moved)) = answer else {
+        let Some((effects, moved, virtuals)) = answer else {
             return cx.guest_error(format_args!(
                 "configuration write to a function that is doing DMA is lost"
             ));
         };
+        if let (Some(before), Some(now)) = virtuals
+            && before.enabled != now.enabled
+        {
+            self.reset_virtuals(device, cx);
+        }
         if effects.contains(Effects::RESET_BELOW) {
             self.reset_below(device, cx);
         }
@@ -184,6 +190,13 @@ impl Gpex {
         }
         if moved || effects.intersects(Effects::RESET | Effects::RESET_BELOW) {
             self.refresh(cx);
+        }
+    }
+
+    /// Virtual functions begin and end in the state of reset.
+    fn reset_virtuals(&mut self, physical: DeviceId, cx: &mut Ctx<'_>) {
+        for device in self.tree.virtuals_of(physical) {
+            cx.with_role::<dyn PciFunction, _>(device, |f, cx| f.function_reset(cx));
         }
     }
 

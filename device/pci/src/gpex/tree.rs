@@ -55,28 +55,42 @@ impl Tree {
         }
     }
 
+    /// Whether a function answers at all: virtual ones come and go.
+    fn is_there(&self, device: DeviceId, cx: &mut Ctx<'_>) -> bool {
+        let of = cx.with_role::<dyn PciFunction, _>(device, |f, _| f.pci().virtual_of());
+        let Some(of) = of.flatten() else { return true };
+        let now = cx.with_role::<dyn PciFunction, _>(of.physical, |f, _| f.pci().virtuals());
+        let virtuals = now.unwrap_or_else(|| self.decode_of(of.physical).virtuals);
+        virtuals.is_some_and(|v| of.number < v.enabled)
+    }
+
     /// The function at slot and function `devfn` of bus `bus`. Bus numbers are the guest's: each step goes one bridge down the real
     /// tree, so that loops of numbers end.
     pub fn find(&self, bus: u8, devfn: u8, cx: &mut Ctx<'_>) -> Option<DeviceId> {
         let mut children = cx.children(0);
         let mut current = 0;
+        let mut only_slot0 = false;
         loop {
             if current == bus {
-                let hit = children.iter().find(|(_, at)| *at == u32::from(devfn));
-                return hit.map(|(d, _)| *d);
+                if only_slot0 && devfn >= 8 {
+                    return None;
+                }
+                let hit = children.iter().find(|(_, at)| *at == u32::from(devfn))?.0;
+                return self.is_there(hit, cx).then_some(hit);
             }
             let way = children.iter().find_map(|(device, _)| {
                 let b = self.bridge_of(*device, cx)?;
                 let leads = b.powered && b.secondary != 0 && (b.secondary..=b.subordinate).contains(&bus);
-                leads.then_some((*device, b.secondary, b.transparent))
+                leads.then_some((*device, b))
             });
             // An expander's bus reaches up to the next root bus: the nearest one below the number is meant.
             let way = way
-                .filter(|w| !w.2)
+                .filter(|w| !w.1.transparent)
                 .or_else(|| self.nearest_expander(&children, bus, cx))
                 .or(way);
-            let (device, secondary, _) = way?;
-            current = secondary;
+            let (device, bridge) = way?;
+            current = bridge.secondary;
+            only_slot0 = bridge.only_slot0;
             children = cx.children_of(device, 0);
         }
     }
@@ -86,12 +100,18 @@ impl Tree {
         children: &[(DeviceId, u32)],
         bus: u8,
         cx: &mut Ctx<'_>,
-    ) -> Option<(DeviceId, u8, bool)> {
+    ) -> Option<(DeviceId, BridgeDecode)> {
         let found = children.iter().filter_map(|(device, _)| {
             let b = self.bridge_of(*device, cx)?;
-            (b.transparent && b.secondary <= bus).then_some((*device, b.secondary, true))
+            (b.transparent && b.secondary <= bus).then_some((*device, b))
         });
-        found.max_by_key(|w| w.1)
+        found.max_by_key(|w| w.1.secondary)
+    }
+
+    /// The virtual functions of a function.
+    pub fn virtuals_of(&self, physical: DeviceId) -> Vec<DeviceId> {
+        let of = |n: &&Node| n.decode.virtual_of.is_some_and(|v| v.physical == physical);
+        self.nodes.iter().filter(of).map(|n| n.device).collect()
     }
 
     /// Every function below a bridge.

@@ -3,8 +3,7 @@
 //! All are a type 1 header with capabilities; what is behind them is found by the host bridge, from bus numbers and windows. Root ports
 //! and downstream ports have a slot with hot-plug (`slot`). Layouts of configuration space are QEMU 10's.
 //!
-//! Not modelled: the standard hot-plug controller of conventional bridges (`shpc=on` is refused), error injection, and power
-//! management events.
+//! Not modelled: the standard hot-plug controller of conventional bridges (`shpc=on` is refused).
 
 mod slot;
 #[cfg(test)]
@@ -14,12 +13,13 @@ mod types;
 pub use types::{DOWNSTREAM, EXPANDER, PCI_BRIDGE, ROOT_PORT, TO_PCI, UPSTREAM};
 
 use serde::{Deserialize, Serialize};
+use southbridge_bus_pci::errors::PciMessage;
 use southbridge_bus_pci::{Effects, Leaves, Pci, PciFunction, PciSlot, PciState, SlotError, regs};
 use southbridge_core::{Access, Ctx, Device, LoadError, Mmio, ResetPhase, SavedState};
 
 use slot::Slot;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A bridge of any kind.
 pub struct Port {
@@ -27,18 +27,20 @@ pub struct Port {
     slot: Option<Slot>,
     /// The lower side leads to one device, at slot 0.
     single: bool,
+    /// A root port, where messages from below end.
+    root: bool,
     /// Windows are shut after reset, else they are open for the first block.
     shut: bool,
     // Volatile.
     pci: Pci,
-    /// A slot event has been told.
-    told: bool,
+    /// What has been told: a slot event, an error, a power event.
+    told: [bool; 3],
 }
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
     pci: PciState,
-    told: bool,
+    told: [bool; 3],
 }
 
 impl Port {
@@ -46,9 +48,10 @@ impl Port {
         Self {
             slot: None,
             single: false,
+            root: false,
             shut: false,
             pci,
-            told: false,
+            told: [false; 3],
         }
     }
 
@@ -68,19 +71,27 @@ impl Port {
         if let Some(slot) = self.slot {
             slot.reset(&mut self.pci.config, occupied);
         }
-        self.told = false;
+        self.told = [false; 3];
         self.sync(cx);
     }
 
-    /// Tells the guest of slot events: a message for each time that there is something new, or the level of the wire.
+    /// Tells the guest of events: a message for each time that there is something new, or the level of the wire. All have vector 0.
     fn sync(&mut self, cx: &mut Ctx<'_>) {
-        let Some(slot) = self.slot else { return };
-        let wants = slot.wants_interrupt(&self.pci.config);
-        if wants && !self.told {
-            self.pci.notify(0, cx);
+        if self.slot.is_none() {
+            return;
+        }
+        let wants = [
+            self.slot.is_some_and(|s| s.wants_interrupt(&self.pci.config)),
+            self.pci.wants_error_interrupt(),
+            self.pci.wants_power_interrupt(),
+        ];
+        for (want, told) in wants.into_iter().zip(self.told) {
+            if want && !told {
+                self.pci.notify(0, cx);
+            }
         }
         self.told = wants;
-        self.pci.set_intx(wants, cx);
+        self.pci.set_intx(wants.contains(&true), cx);
     }
 
     fn is_occupied(cx: &Ctx<'_>) -> bool {
@@ -100,6 +111,18 @@ impl PciFunction for Port {
     fn function_reset(&mut self, cx: &mut Ctx<'_>) {
         let occupied = Self::is_occupied(cx);
         self.clear(false, occupied, cx);
+    }
+
+    fn message(&mut self, message: PciMessage, cx: &mut Ctx<'_>) -> bool {
+        let goes_on = self.pci.pass_message(message);
+        if !self.root {
+            return goes_on;
+        }
+        if goes_on {
+            self.pci.root_message(message);
+            self.sync(cx);
+        }
+        false
     }
 
     fn config_write(&mut self, offset: u16, size: u8, value: u32, cx: &mut Ctx<'_>) -> Effects {
@@ -168,6 +191,7 @@ impl Device for Port {
         let Self {
             slot: _,
             single: _,
+            root: _,
             shut: _,
             pci,
             told,

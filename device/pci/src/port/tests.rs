@@ -1,5 +1,6 @@
+use southbridge_bus_pci::errors::{self, ErrorReport};
 use southbridge_bus_pci::wiring::{devfn, may_plug};
-use southbridge_bus_pci::{Leaves, PciSlot, SlotError};
+use southbridge_bus_pci::{Leaves, PciFunction, PciSlot, SlotError};
 use southbridge_core::{PropValue, Properties};
 use southbridge_testing::{Bench, check_device};
 
@@ -215,4 +216,129 @@ fn a_slot_without_a_driver_lets_go_at_once() {
     r.sys.remove_device(edu);
     assert_eq!(r.cfg(1, 0, 0, 4), u32::MAX);
     assert_eq!(r.cfg(0, 1, SLTSTA, 2) & 0x40, 0);
+}
+
+/// A switch below a root port, numbers set up; the root port's messages go to memory.
+fn switch() -> (Rig, southbridge_core::DeviceId) {
+    let mut r = Rig::new();
+    r.add(&ROOT_PORT, 0, 1, 0);
+    let upstream = r.add(&UPSTREAM, 1, 0, 0);
+    r.set_cfg(0, 1, 0x18, 4, 0x0002_0100);
+    r.set_cfg(1, 0, 0x18, 4, 0x0002_0201);
+    r.set_cfg(0, 1, 0x20, 4, 0x4010_4000);
+    r.set_cfg(0, 1, 0x10, 4, MMIO as u32 + 0x20_0000);
+    r.set_cfg(0, 1, 4, 2, 6);
+    let table = MMIO + 0x20_0000;
+    for (at, v) in [(0, RAM as u32), (4, 0), (8, 0x55), (12, 0)] {
+        r.write32(table + at, v);
+    }
+    r.set_cfg(0, 1, 0x4a, 2, 0x8000);
+    (r, upstream)
+}
+
+fn inject(r: &mut Rig, device: southbridge_core::DeviceId, e: ErrorReport) {
+    let done = r
+        .sys
+        .with_role::<dyn PciFunction, _>(device, |f, cx| errors::report(f, &e, cx));
+    assert_eq!(done, Some(Ok(())));
+}
+
+#[test]
+fn errors_go_up_to_the_root_port() {
+    let (mut r, upstream) = switch();
+    let correctable = ErrorReport {
+        status: 1 << 6,
+        correctable: true,
+        ..ErrorReport::default()
+    };
+    let fatal = ErrorReport {
+        status: 1 << 18,
+        ..ErrorReport::default()
+    };
+    // Nobody wants to hear.
+    inject(&mut r, upstream, correctable);
+    assert_eq!((r.cfg(1, 0, 0x110, 4), r.cfg(0, 1, 0x130, 4)), (1 << 6, 0));
+    // Reporting in both, SERR through both, and the root port interrupts.
+    for (bus, slot, control) in [(0, 1, 0x5c), (1, 0, 0x98)] {
+        r.set_cfg(bus, slot, control, 2, 7);
+        r.set_cfg(bus, slot, 0x3e, 2, 2);
+    }
+    r.set_cfg(0, 1, 0x12c, 4, 7);
+    inject(&mut r, upstream, correctable);
+    assert_eq!((r.cfg(0, 1, 0x130, 4), r.cfg(0, 1, 0x134, 4)), (1, 0x100));
+    assert_eq!(r.read32(RAM), 0x55);
+    r.write32(RAM, 0);
+    inject(&mut r, upstream, correctable);
+    assert_eq!((r.cfg(0, 1, 0x130, 4), r.read32(RAM)), (3, 0), "no news");
+    r.set_cfg(0, 1, 0x130, 4, 3);
+    inject(&mut r, upstream, fatal);
+    assert_eq!((r.cfg(0, 1, 0x130, 4), r.cfg(0, 1, 0x134, 4)), (0x54, 0x100_0100));
+    assert_eq!(r.read32(RAM), 0x55);
+    // Received system error below, signalled above.
+    assert_eq!(r.cfg(0, 1, 0x1e, 2) & 0x4000, 0x4000);
+    assert_eq!(r.cfg(0, 1, 6, 2) & 0x4000, 0x4000);
+    // A bridge that lets no errors through.
+    r.set_cfg(0, 1, 0x130, 4, 0x7f);
+    r.set_cfg(0, 1, 0x3e, 2, 0);
+    inject(&mut r, upstream, fatal);
+    assert_eq!(r.cfg(0, 1, 0x130, 4), 0);
+}
+
+#[test]
+fn power_events_queue_at_the_root_port() {
+    let (mut r, _) = switch();
+    r.set_cfg(0, 1, 0x54 + 0x1c, 2, 8);
+    let port = r.bus(1);
+    let port = r.sys.buses().find(|(id, _)| *id == port).map(|(_, b)| b.owner);
+    let tell = |r: &mut Rig, source| {
+        let m = errors::PciMessage::PowerEvent(source);
+        let on = r
+            .sys
+            .with_role::<dyn PciFunction, _>(port.expect("a port"), |f, cx| f.message(m, cx));
+        assert_eq!(on, Some(false), "it ends here");
+    };
+    tell(&mut r, 0x100);
+    assert_eq!((r.cfg(0, 1, 0x74, 4), r.read32(RAM)), (0x1_0100, 0x55));
+    tell(&mut r, 0x200);
+    assert_eq!(r.cfg(0, 1, 0x74, 4), 0x3_0100);
+    r.write32(RAM, 0);
+    r.set_cfg(0, 1, 0x74, 4, 0x1_0000);
+    assert_eq!(r.cfg(0, 1, 0x74, 4), 0x1_0200);
+    r.set_cfg(0, 1, 0x74, 4, 0x1_0000);
+    assert_eq!(r.cfg(0, 1, 0x74, 4) & 0x3_0000, 0);
+    tell(&mut r, 0x300);
+    assert_eq!((r.cfg(0, 1, 0x74, 4), r.read32(RAM)), (0x1_0300, 0x55));
+}
+
+#[test]
+fn a_bar_shows_where_windows_let_it() {
+    let mut r = Rig::new();
+    r.add(&ROOT_PORT, 0, 1, 0);
+    r.add(&crate::virtuals::PHYSICAL, 1, 0, 0);
+    r.set_cfg(0, 1, 0x18, 4, 0x0001_0100);
+    // Two windows: the second and third megabyte of a BAR of eight, and the last and what follows.
+    r.set_cfg(0, 1, 0x20, 4, 0x40a0_4090);
+    r.set_cfg(0, 1, 0x24, 4, 0x4110_40f0);
+    r.set_cfg(0, 1, 4, 2, 6);
+    r.set_cfg(1, 0, 0x10, 4, MMIO as u32 + 0x80_0000);
+    r.set_cfg(1, 0, 4, 2, 2);
+    let base = MMIO + 0x80_0000;
+    let megabytes = |r: &mut Rig| -> Vec<u32> { (0..9).map(|n| r.read32(base + (n << 20))).collect() };
+    let gone = u32::MAX;
+    assert_eq!(
+        megabytes(&mut r),
+        [gone, 0x10_0000, 0x20_0000, gone, gone, gone, gone, 0x70_0000, gone]
+    );
+    assert_eq!(r.read32(base + 0x2f_fffc), 0x2f_fffc);
+    assert_eq!(r.read32(base + 0x30_0000), gone);
+    // Windows that meet, or lie over each other, show one piece.
+    r.set_cfg(0, 1, 0x20, 4, 0x40e0_4080);
+    let all: Vec<u32> = (0..8).map(|n| n << 20).chain([gone]).collect();
+    assert_eq!(megabytes(&mut r), all);
+    r.set_cfg(0, 1, 0x24, 4, 0x4110_4080);
+    assert_eq!(megabytes(&mut r), all);
+    // The host bridge's window ends as well.
+    r.set_cfg(0, 1, 0x20, 4, 0xfff0_0000);
+    r.set_cfg(1, 0, 0x10, 4, (MMIO + (1 << 30)) as u32);
+    assert_eq!(megabytes(&mut r), [gone; 9]);
 }

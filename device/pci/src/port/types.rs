@@ -255,6 +255,11 @@ fn aer(p: &Properties, root: bool) -> Aer {
     }
 }
 
+/// QEMU's limit of errors that wait.
+fn error_log(p: &Properties) -> u16 {
+    p.uint("aer_log_max").min(128) as u16
+}
+
 fn express(p: &Properties, port_type: PortType) -> Express {
     Express {
         port: p.uint("port") as u8,
@@ -296,6 +301,7 @@ fn create_root_port(p: &Properties, build: &mut Build<'_>) -> Created {
     };
     pci.add_express(0x54, &e);
     pci.add_extended(0x100, &aer(p, true));
+    pci.set_error_log(error_log(p));
     if !p.bool("disable-acs") {
         pci.add_extended(0x148, &Acs { services: 0x5f });
     }
@@ -303,6 +309,7 @@ fn create_root_port(p: &Properties, build: &mut Build<'_>) -> Created {
     common::apply(&mut pci, p, build)?;
     let mut port = Port::new(pci).with_slot();
     port.shut = true;
+    port.root = true;
     Ok(Box::new(port))
 }
 
@@ -331,6 +338,7 @@ fn create_upstream(p: &Properties, build: &mut Build<'_>) -> Created {
     };
     pci.add_express(0x90, &e);
     pci.add_extended(0x100, &aer(p, false));
+    pci.set_error_log(error_log(p));
     common::apply(&mut pci, p, build)?;
     Ok(Box::new(Port::new(pci)))
 }
@@ -345,6 +353,7 @@ fn create_downstream(p: &Properties, build: &mut Build<'_>) -> Created {
     };
     pci.add_express(0x90, &e);
     pci.add_extended(0x100, &aer(p, false));
+    pci.set_error_log(error_log(p));
     common::apply(&mut pci, p, build)?;
     Ok(Box::new(Port::new(pci).with_slot()))
 }
@@ -409,6 +418,7 @@ fn create_to_pci(p: &Properties, build: &mut Build<'_>) -> Created {
         pci.add_msi(0x8c, BRIDGE_MSI);
     }
     pci.add_extended(0x100, &aer(p, false));
+    pci.set_error_log(error_log(p));
     common::apply(&mut pci, p, build)?;
     Ok(Box::new(Port::new(pci)))
 }
