@@ -11,8 +11,9 @@ use std::collections::HashMap;
 
 use crate::decode::Decoder;
 use crate::exec;
-use crate::hart::{Hart, Trap};
-use crate::insn::{Insn, Kind, Op};
+use crate::exec::pairs::{self, Pairs};
+use crate::hart::{Flow, Hart, Trap};
+use crate::insn::{Entry, Insn, Kind, Op};
 use crate::tlb::Access;
 
 /// Instructions in a block at most.
@@ -101,6 +102,7 @@ pub(crate) struct Cache {
     /// Blocks by memory and granule that they were decoded from.
     granules: HashMap<(u64, u64), Vec<u32>>,
     decoder: Decoder,
+    pairs: Pairs,
 }
 
 #[inline(always)]
@@ -117,7 +119,24 @@ impl Cache {
             free: Vec::new(),
             granules: HashMap::new(),
             decoder,
+            pairs: pairs::all(),
         }
+    }
+
+    /// Executes the first `n` instructions of a block, one by one, unless one does more than go on; how it ended, and its number.
+    #[cold]
+    pub(crate) fn some(&self, h: &mut Hart, sys: &mut System, block: &Block, n: u64) -> (Flow, u8) {
+        for (idx, place) in (0..).zip(block.places.iter().take(n as usize)) {
+            let op = match self.decoder.decode(place.raw) {
+                Some(insn) => insn.lower(idx, place.at, Decoder::length(place.raw as u16)),
+                None => exec::undefined(idx),
+            };
+            let flow = (op.run)(h, sys, &op);
+            if flow != Flow::NEXT {
+                return (flow, idx);
+            }
+        }
+        (Flow::NEXT, 0)
     }
 
     /// Drops everything. Marks stay: other harts may have decoded the same.
@@ -202,7 +221,7 @@ impl Cache {
             once: !whole,
             sources: Vec::new(),
         };
-        let block = reader.block(h, sys, &self.decoder)?;
+        let block = reader.block(h, sys, &self.decoder, &self.pairs)?;
         if h.observe.contains(crate::observe::Observe::CODE) {
             tell_code(h, sys, &block);
         }
@@ -243,8 +262,12 @@ struct Reader {
 }
 
 impl Reader {
-    fn block(&mut self, h: &mut Hart, sys: &mut System, decoder: &Decoder) -> Result<Block, Trap> {
-        let mut ops = Vec::new();
+    fn block(&mut self, h: &mut Hart, sys: &mut System, decoder: &Decoder, pairs: &Pairs) -> Result<Block, Trap> {
+        let mut ops = Ops {
+            pairs,
+            all: Vec::new(),
+            last: None,
+        };
         let mut places: Vec<Place> = Vec::new();
         let mut at = 0;
         // What crosses into another page stands alone.
@@ -271,9 +294,9 @@ impl Reader {
             let idx = places.len() as u8;
             places.push(Place { at: at as u8, raw });
             let kind = match &insn {
-                Some(insn) => push(&mut ops, insn, idx, at as u8, len),
+                Some(insn) => ops.push(insn, idx, at as u8, len),
                 None => {
-                    ops.push(exec::undefined(idx));
+                    ops.all.push(exec::undefined(idx));
                     Kind::Ends
                 }
             };
@@ -285,7 +308,7 @@ impl Reader {
         Ok(Block {
             key: self.key | if self.second.is_some() { ACROSS } else { 0 },
             count: places.len() as u32,
-            ops: ops.into(),
+            ops: ops.all.into(),
             places: places.into(),
             len: at as u8,
             second: self.second,
@@ -323,13 +346,33 @@ impl Reader {
     }
 }
 
-/// The operation of one instruction. What only writes `x0` takes none: its place among the instructions is enough.
-fn push(ops: &mut Vec<Op>, insn: &Insn, idx: u8, at: u8, len: u8) -> Kind {
-    let kind = insn.entry.kind;
-    if kind != Kind::Pure || insn.rd != 0 {
-        ops.push(insn.lower(idx, at, len));
+/// The operations of a block that is being decoded.
+struct Ops<'a> {
+    pairs: &'a Pairs,
+    all: Vec<Op>,
+    /// The row of the last one, unless it is a pair already.
+    last: Option<&'static Entry>,
+}
+
+impl Ops<'_> {
+    /// The operation of one instruction. What only writes `x0` takes none: its place among the instructions is enough.
+    fn push(&mut self, insn: &Insn, idx: u8, at: u8, len: u8) -> Kind {
+        let kind = insn.entry.kind;
+        if kind == Kind::Pure && insn.rd == 0 {
+            return kind;
+        }
+        let op = insn.lower(idx, at, len);
+        if let (Some(row), Some(before)) = (self.last.take(), self.all.last_mut())
+            && before.idx.checked_add(1) == Some(idx)
+            && let Some(run) = self.pairs.get(&(row.name, insn.entry.name))
+        {
+            *before = op.after(before, *run);
+            return kind;
+        }
+        self.all.push(op);
+        self.last = Some(insn.entry);
+        kind
     }
-    kind
 }
 
 #[cold]

@@ -250,8 +250,7 @@ impl Engine {
                     }
                     && budget < block.count.into()
                 {
-                    let ops = &block.ops[..block.ops.partition_point(|op| u64::from(op.idx) < budget)];
-                    let (flow, idx) = execute(h, sys, ops);
+                    let (flow, idx) = cache.some(h, sys, block, budget);
                     if flow != Flow::NEXT {
                         break Some((flow, idx));
                     }
@@ -398,7 +397,7 @@ fn execute(h: &mut Hart, sys: &mut System, ops: &[Op]) -> (Flow, u8) {
     for op in ops {
         let flow = (op.run)(h, sys, op);
         if flow != Flow::NEXT {
-            return (flow, op.idx);
+            return flow.whose(op.idx);
         }
     }
     (Flow::NEXT, 0)

@@ -29,6 +29,20 @@ impl Flow {
     pub(crate) const FIRMWARE: Flow = Flow(5);
     /// A semihosting call. The PC stays.
     pub(crate) const SEMIHOSTING: Flow = Flow(6);
+    const IN_FIRST: u8 = 0x80;
+
+    /// The same of the first of two instructions that are one operation.
+    pub(crate) fn in_first(self) -> Flow {
+        Flow(self.0 | Self::IN_FIRST)
+    }
+
+    /// How the instruction ended that did not just go on, and which one it was, for an operation with number `idx`.
+    pub(crate) fn whose(self, idx: u8) -> (Flow, u8) {
+        match self.0 & Self::IN_FIRST {
+            0 => (self, idx),
+            _ => (Flow(self.0 & !Self::IN_FIRST), idx.wrapping_sub(1)),
+        }
+    }
 }
 
 /// Exception causes (Privileged ISA, table of `mcause` values).

@@ -282,6 +282,34 @@ pub(crate) struct Op {
     pub(crate) rs2: u8,
     /// Instructions before this one in the block.
     pub(crate) idx: u8,
+    /// Of the instruction before, where one operation does both ([`crate::exec::pairs`]): immediate, destination, sources.
+    pub(crate) before: (i32, u8, u8, u8),
+}
+
+impl Op {
+    /// The first of two instructions as an operation of its own, but for its handler.
+    #[inline(always)]
+    pub(crate) fn first(&self) -> Op {
+        let (imm, rd, rs1, rs2) = self.before;
+        Op {
+            run: self.run,
+            imm,
+            rd,
+            rs1,
+            rs2,
+            idx: self.idx.wrapping_sub(1),
+            before: (0, 0, 0, 0),
+        }
+    }
+
+    /// This operation and the one before it in one.
+    pub(crate) fn after(self, first: &Op, run: Handler) -> Op {
+        Op {
+            run,
+            before: (first.imm, first.rd, first.rs1, first.rs2),
+            ..self
+        }
+    }
 }
 
 /// A decoded instruction.
@@ -332,6 +360,7 @@ impl Insn {
             rs1: self.rs1,
             rs2: if links { at.wrapping_add(len) } else { self.rs2 },
             idx,
+            before: (0, 0, 0, 0),
         }
     }
 }

@@ -95,18 +95,21 @@ binary! {
     sraw(a, b) = (a as i32 >> (b & 31)) as i64 as u64;
 }
 
-fn lui(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
+#[inline]
+pub(super) fn lui(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
     h.set_x(op.rd, op.imm as i64 as u64);
     Flow::NEXT
 }
 
-fn auipc(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
+#[inline]
+pub(super) fn auipc(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
     let v = h.relative(op);
     h.set_x(op.rd, v);
     Flow::NEXT
 }
 
-fn jal(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
+#[inline]
+pub(super) fn jal(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
     let target = h.relative(op);
     if h.misaligned(target) {
         return h.raise(crate::hart::cause::FETCH_MISALIGNED, target);
@@ -115,7 +118,8 @@ fn jal(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
     h.jump(target)
 }
 
-fn jalr(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
+#[inline]
+pub(super) fn jalr(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
     let target = h.x(op.rs1).wrapping_add(op.imm as i64 as u64) & !1;
     if h.misaligned(target) {
         return h.raise(crate::hart::cause::FETCH_MISALIGNED, target);
@@ -126,7 +130,8 @@ fn jalr(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
 
 macro_rules! branches {
     ($($name:ident($a:ident, $b:ident) = $taken:expr;)+) => { $(
-        fn $name(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
+        #[inline]
+        pub(super) fn $name(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
             let ($a, $b) = (h.x(op.rs1), h.x(op.rs2));
             if $taken {
                 let target = h.relative(op);
@@ -151,7 +156,8 @@ branches! {
 
 macro_rules! loads {
     ($($name:ident: $t:ty, $v:ident => $wide:expr;)+) => { $(
-        fn $name(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
+        #[inline]
+        pub(super) fn $name(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
             // The way that is mostly gone saves no registers: the other one is a function that is jumped to.
             #[cold]
             #[inline(never)]
@@ -187,7 +193,8 @@ loads! {
 
 macro_rules! stores {
     ($($name:ident: $t:ty;)+) => { $(
-        fn $name(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
+        #[inline]
+        pub(super) fn $name(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
             let addr = h.x(op.rs1).wrapping_add(op.imm as i64 as u64);
             h.store::<$t>(sys, addr, h.x(op.rs2) as $t, op.idx)
         }

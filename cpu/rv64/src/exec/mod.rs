@@ -11,6 +11,7 @@ pub(crate) mod cond;
 pub(crate) mod csr;
 pub(crate) mod float;
 pub(crate) mod muldiv;
+pub(crate) mod pairs;
 pub(crate) mod system;
 pub(crate) mod zacas;
 pub(crate) mod zawrs;
@@ -40,7 +41,8 @@ pub(crate) static TABLES: &[&[Entry]] = &[
 macro_rules! binary {
     ($($(#[$doc:meta])* $name:ident($a:ident, $b:ident) = $value:expr;)+) => { $(
         $(#[$doc])*
-        fn $name(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
+        #[inline]
+        pub(super) fn $name(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
             let ($a, $b) = (h.x(op.rs1), h.x(op.rs2));
             h.set_x(op.rd, $value);
             Flow::NEXT
@@ -50,7 +52,8 @@ macro_rules! binary {
 macro_rules! with_imm {
     ($($(#[$doc:meta])* $name:ident($a:ident, $imm:ident) = $value:expr;)+) => { $(
         $(#[$doc])*
-        fn $name(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
+        #[inline]
+        pub(super) fn $name(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
             let ($a, $imm) = (h.x(op.rs1), op.imm as i64 as u64);
             h.set_x(op.rd, $value);
             Flow::NEXT
@@ -74,5 +77,6 @@ pub(crate) fn undefined(idx: u8) -> crate::insn::Op {
         rs1: 0,
         rs2: 0,
         idx,
+        before: (0, 0, 0, 0),
     }
 }
