@@ -219,8 +219,7 @@ const END: VirtualTime = VirtualTime(300_000);
 fn whole_run() -> Vec<(u64, u8, u64)> {
     let (mut m, trace) = machine(busy, 4);
     assert_eq!(m.run_until(END), Outcome::Deadline);
-    let all = trace.lock().unwrap().clone();
-    all
+    trace.lock().unwrap().clone()
 }
 
 #[test]
