@@ -114,6 +114,11 @@ pub trait Cpu: Any + Send {
         Some(address)
     }
 
+    /// Whether code may run behind a translation of addresses: the map of physical memory is not that of programs then.
+    fn translates(&self) -> bool {
+        false
+    }
+
     /// Power-on or system reset. Memory is readable (the vector table is fetched here).
     fn reset(&mut self, sys: &mut System);
 

@@ -9,15 +9,21 @@ const MOST: u64 = MAX_PACKET as u64 / 2;
 /// The smallest page of any architecture: what stands side by side in it does so behind a translation, too.
 const PAGE: u64 = 4096;
 
-/// Where a core finds a stretch of its memory: in pieces of one page each, by their place in the stretch.
-fn pieces(machine: &mut Machine, cpu: CpuId, address: u64, len: usize) -> Option<Vec<(u64, std::ops::Range<usize>)>> {
+/// Where a core finds a stretch of its memory: in pieces of one page each, by their place in the stretch. Without a core, addresses are
+/// physical.
+fn pieces(
+    machine: &mut Machine,
+    cpu: Option<CpuId>,
+    address: u64,
+    len: usize,
+) -> Option<Vec<(u64, std::ops::Range<usize>)>> {
     let mut out: Vec<(u64, std::ops::Range<usize>)> = Vec::new();
     let mut done = 0;
     while done < len {
         let at = address.checked_add(done as u64)?;
         let n = ((PAGE - at % PAGE) as usize).min(len - done);
         let sys = &mut machine.sys;
-        let physical = match machine.cpus.get(usize::from(cpu.0)) {
+        let physical = match cpu.and_then(|cpu| machine.cpus.get(usize::from(cpu.0))) {
             Some(cpu) => cpu.translate(at, sys)?,
             None => at,
         };
@@ -30,7 +36,7 @@ fn pieces(machine: &mut Machine, cpu: CpuId, address: u64, len: usize) -> Option
     Some(out)
 }
 
-fn peek(machine: &mut Machine, cpu: CpuId, address: u64, out: &mut [u8]) -> bool {
+fn peek(machine: &mut Machine, cpu: Option<CpuId>, address: u64, out: &mut [u8]) -> bool {
     let Some(pieces) = pieces(machine, cpu, address, out.len()) else {
         return false;
     };
@@ -40,7 +46,7 @@ fn peek(machine: &mut Machine, cpu: CpuId, address: u64, out: &mut [u8]) -> bool
 }
 
 /// Writes; `false` if not all of it stands somewhere.
-pub(crate) fn write(machine: &mut Machine, cpu: CpuId, address: u64, data: &[u8]) -> bool {
+pub(crate) fn write(machine: &mut Machine, cpu: Option<CpuId>, address: u64, data: &[u8]) -> bool {
     let Some(pieces) = pieces(machine, cpu, address, data.len()) else {
         return false;
     };
@@ -50,7 +56,7 @@ pub(crate) fn write(machine: &mut Machine, cpu: CpuId, address: u64, data: &[u8]
 }
 
 /// Reads as many bytes as there are, at most those asked for; `None` if not even the first.
-pub(crate) fn read(machine: &mut Machine, cpu: CpuId, address: u64, len: u64) -> Option<Vec<u8>> {
+pub(crate) fn read(machine: &mut Machine, cpu: Option<CpuId>, address: u64, len: u64) -> Option<Vec<u8>> {
     let mut out = vec![0; usize::try_from(len.min(MOST)).ok()?];
     if peek(machine, cpu, address, &mut out) {
         return Some(out);
@@ -90,7 +96,7 @@ pub(crate) fn erase(machine: &mut Machine, address: u64, len: u64) -> bool {
 }
 
 /// The checksum of `qCRC`: CRC-32 with the polynomial 0x04c11db7, most significant bit first, from all ones, not inverted.
-pub(crate) fn crc(machine: &mut Machine, cpu: CpuId, address: u64, len: u64) -> Option<u32> {
+pub(crate) fn crc(machine: &mut Machine, cpu: Option<CpuId>, address: u64, len: u64) -> Option<u32> {
     let mut sum = u32::MAX;
     let mut done = 0;
     // A length that no board's memory has is a mistake or mischief.

@@ -51,6 +51,8 @@ pub struct Session {
     watchpoints: Vec<Watchpoint>,
     /// The core that the client looks at.
     looks_at: CpuId,
+    /// Addresses of memory are physical.
+    physical: bool,
     /// The core that `c` and `s` are for, if it is one.
     resumes: Option<CpuId>,
     /// The client let the machine run and waits to hear why it stopped.
@@ -76,6 +78,7 @@ impl Session {
             breakpoints: Vec::new(),
             watchpoints: Vec::new(),
             looks_at: machine.current_cpu(),
+            physical: false,
             resumes: None,
             waiting: false,
             stop: StopReply::Signal(Signal::Trap, thread_of(machine.current_cpu())),
@@ -239,6 +242,11 @@ impl Session {
             Command::StepMode => self.send("0x1"),
             // Steps with interrupts masked would be steps of another run.
             Command::SetStepMode(mode) => self.send(if mode == 1 { "OK" } else { "E22" }),
+            Command::PhysicalMode => self.send(if self.physical { "1" } else { "0" }),
+            Command::SetPhysicalMode(on) => {
+                self.physical = on;
+                self.send("OK");
+            }
             Command::Malformed => self.send("E22"),
             Command::Unknown => self.send(""),
             Command::ReverseContinue | Command::ReverseStep => self.reverse(command, cx),
@@ -285,6 +293,7 @@ impl Session {
     /// Registers, memory, descriptions.
     fn contents(&mut self, command: Command, machine: &mut Machine) {
         let cpu = self.looks_at;
+        let through = (!self.physical).then_some(cpu);
         match command {
             Command::ReadRegisters => self.send(to_hex(&registers::read_all(machine, cpu))),
             Command::WriteRegisters(data) => self.answer(registers::write_all(machine, cpu, &data)),
@@ -293,16 +302,16 @@ impl Session {
                 None => self.answer(false),
             },
             Command::WriteRegister(n, value) => self.answer(registers::write(machine, cpu, n, &value)),
-            Command::ReadMemory { address, len } => match memory::read(machine, cpu, address, len) {
+            Command::ReadMemory { address, len } => match memory::read(machine, through, address, len) {
                 Some(data) => self.send(to_hex(&data)),
                 None => self.answer(false),
             },
             Command::WriteMemory { address, data } | Command::FlashWrite { address, data } => {
-                self.answer(memory::write(machine, cpu, address, &data));
+                self.answer(memory::write(machine, through, address, &data));
             }
             Command::FlashErase { address, len } => self.answer(memory::erase(machine, address, len)),
             Command::FlashDone => self.send("OK"),
-            Command::Crc { address, len } => match memory::crc(machine, cpu, address, len) {
+            Command::Crc { address, len } => match memory::crc(machine, through, address, len) {
                 Some(sum) => self.send(format!("C{sum:08x}")),
                 None => self.answer(false),
             },

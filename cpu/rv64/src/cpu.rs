@@ -307,6 +307,10 @@ impl Cpu for Rv64 {
         self.engine.hart.look_up_address(sys, address)
     }
 
+    fn translates(&self) -> bool {
+        true
+    }
+
     fn reset(&mut self, sys: &mut System) {
         // The devices were reset just now: lines that they let go must not be seen as still high.
         self.engine.news(sys);

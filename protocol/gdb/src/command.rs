@@ -174,6 +174,10 @@ pub enum Command {
     StepMode,
     /// `Qqemu.sstep`
     SetStepMode(u64),
+    /// `qqemu.PhyMemMode`: whether addresses in packets are physical.
+    PhysicalMode,
+    /// `Qqemu.PhyMemMode`
+    SetPhysicalMode(bool),
     /// One of a known name whose arguments make no sense.
     Malformed,
     /// Any other: answered by an empty packet.
@@ -242,6 +246,8 @@ fn named(packet: &[u8]) -> Option<Command> {
         b"qqemu.sstepbits" => Command::StepBits,
         b"qqemu.sstep" => Command::StepMode,
         _ if name.starts_with(b"Qqemu.sstep=") => Command::SetStepMode(number(name.get(12..)?)?),
+        b"qqemu.PhyMemMode" => Command::PhysicalMode,
+        b"Qqemu.PhyMemMode" => Command::SetPhysicalMode(number(rest)? != 0),
         b"vCont?" => Command::CanContinue,
         b"vCont" => Command::Continue(actions(rest)?),
         b"vKill" => Command::Kill { answered: true },

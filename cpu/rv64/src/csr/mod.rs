@@ -160,15 +160,23 @@ pub(crate) fn permitted(h: &Hart, number: u16, writes: bool, prv: u8) -> Option<
     ok.then_some(row)
 }
 
-/// Reads with the rights of M-mode. Without a system, counters are as of the end of the last run.
+/// The register, if the outside may access it: with the rights of M-mode, and floating point that is switched off is there, too.
+fn from_outside(h: &Hart, number: u16, writes: bool) -> Option<&'static Csr> {
+    match row(number)? {
+        row if supervisor::is_float(row) => h.has(X::F).then_some(row),
+        _ => permitted(h, number, writes, mode::M),
+    }
+}
+
+/// Reads from outside. Without a system, counters are as of the end of the last run.
 pub(crate) fn read(h: &Hart, sys: Option<&System>, number: u16) -> Option<u64> {
-    let row = permitted(h, number, false, mode::M)?;
+    let row = from_outside(h, number, false)?;
     (row.read)(h, sys, number)
 }
 
-/// Writes with the rights of M-mode; `false` if there is none of that number that can be written.
+/// Writes from outside; `false` if there is none of that number that can be written.
 pub(crate) fn write(h: &mut Hart, sys: Option<&System>, number: u16, v: u64) -> bool {
-    let row = permitted(h, number, true, mode::M);
+    let row = from_outside(h, number, true);
     let done = row.is_some_and(|row| (row.write)(h, sys, number, v));
     h.rights_changed();
     done

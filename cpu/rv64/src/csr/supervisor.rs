@@ -9,6 +9,11 @@ fn float(h: &Hart, _: u16, _: u8) -> bool {
     h.has(X::F) && !h.fs_off()
 }
 
+/// Whether a register is one of floating point.
+pub(super) fn is_float(row: &Csr) -> bool {
+    matches!(row.first, 0x001..=0x003)
+}
+
 fn satp(h: &Hart, _: u16, prv: u8) -> bool {
     h.has(X::S) && !(prv == mode::S && h.s.mstatus & status::TVM != 0)
 }
