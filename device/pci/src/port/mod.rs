@@ -13,13 +13,19 @@ mod types;
 pub use types::{DOWNSTREAM, EXPANDER, PCI_BRIDGE, ROOT_PORT, TO_PCI, UPSTREAM};
 
 use serde::{Deserialize, Serialize};
+use southbridge_bus_pci::caps::express::regs::{LNKCAP, LNKSTA};
 use southbridge_bus_pci::errors::PciMessage;
-use southbridge_bus_pci::{Effects, Leaves, Pci, PciFunction, PciSlot, PciState, SlotError, regs};
+use southbridge_bus_pci::{ConfigSpace, Effects, Leaves, Pci, PciFunction, PciSlot, PciState, SlotError, regs};
 use southbridge_core::{Access, Ctx, Device, LoadError, Mmio, ResetPhase, SavedState};
 
 use slot::Slot;
 
 const VERSION: u32 = 2;
+
+/// Speed and width, in link capabilities as in link status.
+const LINK_SPEED: u16 = 0xf;
+const LINK_WIDTH: u16 = 0x3f0;
+const LINK: u16 = LINK_SPEED | LINK_WIDTH;
 
 /// A bridge of any kind.
 pub struct Port {
@@ -94,6 +100,24 @@ impl Port {
         self.pci.set_intx(wants.contains(&true), cx);
     }
 
+    /// The link runs at what both ends can; alone, or with a conventional device, at what the port can.
+    fn train(&mut self, at: u16, cx: &mut Ctx<'_>) {
+        let below = cx.children(0).iter().find(|(_, devfn)| *devfn == 0).map(|c| c.0);
+        let theirs = below.and_then(|d| {
+            let link = |f: &mut dyn PciFunction| Some(f.pci().config.u16(f.pci().express_at()? + LNKSTA));
+            cx.with_role::<dyn PciFunction, _>(d, |f, _| link(f)).flatten()
+        });
+        let own = self.pci.config.u32(at + LNKCAP) as u16 & LINK;
+        let least = |field: u16| match theirs.unwrap_or(own) & field {
+            0 => own & field,
+            n => n.min(own & field),
+        };
+        let old = self.pci.config.u16(at + LNKSTA) & !LINK;
+        self.pci
+            .config
+            .set_u16(at + LNKSTA, old | least(LINK_SPEED) | least(LINK_WIDTH));
+    }
+
     fn is_occupied(cx: &Ctx<'_>) -> bool {
         cx.children(0).iter().any(|(_, at)| *at == 0)
     }
@@ -111,6 +135,15 @@ impl PciFunction for Port {
     fn function_reset(&mut self, cx: &mut Ctx<'_>) {
         let occupied = Self::is_occupied(cx);
         self.clear(false, occupied, cx);
+    }
+
+    fn config_read(&mut self, offset: u16, size: u8, cx: &mut Ctx<'_>) -> u32 {
+        if let (Some(_), Some(at)) = (self.slot, self.pci.express_at())
+            && ConfigSpace::touches(offset, size, at + LNKSTA, 2)
+        {
+            self.train(at, cx);
+        }
+        self.pci.config_read(offset, size)
     }
 
     fn message(&mut self, message: PciMessage, cx: &mut Ctx<'_>) -> bool {

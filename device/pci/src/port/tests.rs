@@ -255,6 +255,8 @@ fn errors_go_up_to_the_root_port() {
         status: 1 << 18,
         ..ErrorReport::default()
     };
+    // The link has the speed and width of the slower end.
+    assert_eq!((r.cfg(0, 1, 0x60, 4) & 0x3ff, r.cfg(0, 1, 0x66, 2)), (0x204, 0x2011));
     // Nobody wants to hear.
     inject(&mut r, upstream, correctable);
     assert_eq!((r.cfg(1, 0, 0x110, 4), r.cfg(0, 1, 0x130, 4)), (1 << 6, 0));
