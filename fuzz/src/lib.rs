@@ -14,6 +14,7 @@ mod ivshmem;
 pub mod mutate;
 mod outside;
 mod parts;
+mod functions;
 mod pci;
 mod program;
 mod virt;
@@ -62,7 +63,7 @@ pub static TARGETS: &[Target] = &[
     target("stream", stream, 16384, "streams of saved machines, and recordings"),
     target("device", device, 1024, "each type of device through registers, lines, time, reset and its serial peer"),
     target("device-state", device_state, 512, "altered states loaded into each type of device"),
-    target("pci-config", pci_config, 2048, "configuration space, bridges, BARs, messages and hot-plug of PCI"),
+    target("pci-config", pci_config, 2048, "configuration space, bridges, BARs, messages, virtual functions, errors and hot-plug of PCI"),
     target("ivshmem-pci", ivshmem_pci, 1024, "ivshmem on PCI between a guest and a server that do what they like"),
     target("kernel", kernel, 4096, "kernel images for virt, plain and compressed"),
     target("device-tree", device_tree, 4096, "device trees of the user"),

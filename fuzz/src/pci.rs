@@ -1,11 +1,14 @@
 //! PCI as a guest sees it: configuration accesses of any size anywhere, bus numbers and windows that make no sense, BARs over each
 //! other, messages to wherever, devices that come and go, and states saved and loaded in between.
 
-use southbridge_bus_pci::PciSlot;
-use southbridge_bus_pci::wiring::{may_plug, plug};
+use southbridge_bus_pci::errors::{self, ErrorReport};
+use southbridge_bus_pci::wiring::{add_virtual_functions, may_plug, plug};
+use southbridge_bus_pci::{PciFunction, PciSlot};
 use southbridge_core::memory::{Mapping, RamBlock, Target};
 use southbridge_core::{ClockRate, DeviceId, DeviceType, PropValue, Properties, System};
 use southbridge_device_pci::{edu, gpex, port, pvpanic, testdev};
+
+use crate::functions::PHYSICAL;
 
 const ECAM: u64 = 0x3000_0000;
 const MMIO: u64 = 0x4000_0000;
@@ -14,7 +17,7 @@ const PIO: u64 = 0x300_0000;
 const RAM: u64 = 0x8000_0000;
 /// Type, number of the bus in order of creation, slot and function.
 type Place = (&'static DeviceType, usize, u8);
-const TREE: [Place; 12] = [
+const TREE: [Place; 14] = [
     (&gpex::ROOT_TYPE, 0, 0x00),
     (&edu::TYPE, 0, 0x08),
     (&testdev::TYPE, 0, 0x10),
@@ -27,6 +30,8 @@ const TREE: [Place; 12] = [
     (&edu::TYPE, 6, 0x00),
     (&testdev::TYPE, 4, 0x09),
     (&pvpanic::TYPE, 3, 0x10),
+    (&PHYSICAL, 0, 0x38),
+    (&PHYSICAL, 1, 0x01),
 ];
 
 struct Rig {
@@ -87,6 +92,7 @@ impl Rig {
             .with("dma_mask", PropValue::Uint(u64::MAX));
         let device = self.sys.add_device(t, None, properties, &[]).ok()?;
         self.sys.reset_device(device);
+        add_virtual_functions(&mut self.sys, bus, device, devfn).ok()?;
         plug(&mut self.sys, bus, device, devfn, hot);
         Some(device)
     }
@@ -111,11 +117,27 @@ impl Rig {
                     self.sys.remove_device(device);
                 }
             }
-            _ => {}
+            _ => self.inject(what),
         }
         for device in self.sys.take_unplugs() {
             self.sys.remove_device(device);
         }
+    }
+
+    /// An error of one of the functions.
+    fn inject(&mut self, what: u8) {
+        let all: Vec<DeviceId> = self.sys.devices().map(|(id, _)| id).collect();
+        let error = ErrorReport {
+            status: 1 << (what & 31),
+            correctable: what & 0x20 != 0,
+            advisory: what & 0x40 != 0,
+            header: Some([what.into(); 4]),
+            prefix: (what & 0x80 != 0).then_some([1; 4]),
+        };
+        let device = all[usize::from(what) % all.len()];
+        self.sys
+            .with_role::<dyn PciFunction, _>(device, |f, cx| errors::report(f, &error, cx));
+        self.sys.settle();
     }
 
     /// A restored machine has the same map as the one that was saved.
