@@ -1,13 +1,83 @@
-//! `info pci`, and what `info qtree` says of PCI devices.
+//! `info pci`, what `info qtree` says of PCI devices, and `pcie_aer_inject_error`.
 
 use serde_json::{Map, Value};
-use southbridge_bus_pci::{regs, wiring};
+use southbridge_bus_pci::errors::{self, ErrorReport, NAMES};
+use southbridge_bus_pci::{PciFunction, regs, wiring};
 use southbridge_core::{DeviceId, Machine};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::{Call, Refusal};
+use super::{Call, Refusal, failed};
 use crate::commands::pci::{class_name, with_pci};
+
+/// Names of errors.
+pub(super) const ERRORS: [&str; NAMES.len()] = {
+    let mut names = [""; NAMES.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = NAMES[i].0;
+        i += 1;
+    }
+    names
+};
+
+/// Gives a function an error, as if it had found one.
+pub(super) fn inject_error(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
+    let id = call.args.word(2);
+    let error = error_report(call)?;
+    let sys = &mut call.cx.machine.sys;
+    let Some(device) = sys.find_device(&id) else {
+        return failed(format!("device '{id}' not found"));
+    };
+    let express = sys.with_role::<dyn PciFunction, _>(device, |f, _| f.pci().express_at().is_some());
+    if express != Some(true) {
+        return failed(format!("device '{id}' is not a PCIe device"));
+    }
+    let done = sys.with_role::<dyn PciFunction, _>(device, |f, cx| errors::report(f, &error, cx));
+    sys.settle();
+    if let Some(Err(e)) = done {
+        return failed(format!("failed to inject error: {e}"));
+    }
+    let (parent, at) = match wiring::place_of(sys, device) {
+        Some((bus, at)) => (sys.buses().find(|(b, _)| *b == bus).map(|(_, b)| b.owner), at),
+        None => (None, 0),
+    };
+    let bus = parent.and_then(|p| with_pci(call.cx.machine, p, |p| p.decode().bridge.map_or(0, |b| b.secondary)));
+    let (bus, slot, function) = (bus.unwrap_or(0), at >> 3, at & 7);
+    call.say(format_args!(
+        "OK id: {id} root bus: 0000:00, bus: {bus:x} devfn: {slot:x}.{function:x}"
+    ));
+    Ok(())
+}
+
+fn error_report(call: &Call<'_, '_>) -> Result<ErrorReport, Refusal> {
+    let word = call.args.word(3);
+    let (status, correctable) = match NAMES.iter().find(|n| n.0 == word) {
+        Some(_) if call.args.flag(1) => return failed("-c is only valid with numeric error status"),
+        Some((_, status, correctable)) => (*status, *correctable),
+        None => {
+            let number = match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
+                Some(hex) => u32::from_str_radix(hex, 16),
+                None => word.parse(),
+            };
+            let Ok(status) = number else {
+                return failed(format!("invalid error status value '{word}'"));
+            };
+            (status, call.args.flag(1))
+        }
+    };
+    let words = |first: usize| {
+        call.args.number(first)?;
+        Some([0, 1, 2, 3].map(|n| call.args.number(first + n).unwrap_or(0) as u32))
+    };
+    Ok(ErrorReport {
+        status,
+        correctable,
+        advisory: call.args.flag(0),
+        header: words(4),
+        prefix: words(8),
+    })
+}
 
 /// Lists functions in the order of their addresses, those behind a bridge after it.
 pub(super) fn info(call: &mut Call<'_, '_>) -> Result<(), Refusal> {

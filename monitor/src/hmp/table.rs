@@ -266,6 +266,25 @@ pub(super) static COMMANDS: &[Command] = &[
         "end an object",
         plug::object_del,
     ),
+    command(
+        &["pcie_aer_inject_error"],
+        &[
+            may("-a", Flag('a')),
+            may("-c", Flag('c')),
+            must("id", Word(S::Devices)),
+            must("error_status", Word(S::Words(&pci::ERRORS))),
+            may("header0", Number),
+            may("header1", Number),
+            may("header2", Number),
+            may("header3", Number),
+            may("prefix0", Number),
+            may("prefix1", Number),
+            may("prefix2", Number),
+            may("prefix3", Number),
+        ],
+        "let a PCI Express device have an error, by name or 32-bit status (-a: advisory, not fatal; -c: correctable, for numbers)",
+        pci::inject_error,
+    ),
     on_host(command(
         &["pmemsave"],
         &[
