@@ -9,7 +9,15 @@ use crate::objects::{ObjectError, Running, property};
 pub(crate) static PROPERTIES: &[Property] = &[
     property(
         "kind",
-        PropKind::Enum(&["mmio-read", "mmio-write", "line", "timer", "completion", "message"]),
+        PropKind::Enum(&[
+            "mmio-read",
+            "mmio-write",
+            "line",
+            "timer",
+            "completion",
+            "message",
+            "output",
+        ]),
         None,
         "What to look at",
     ),
@@ -25,7 +33,12 @@ pub(crate) static PROPERTIES: &[Property] = &[
         Some("*"),
         "Pattern of devices: an id, a type, or a name in traces",
     ),
-    property("name", PropKind::Str, Some("*"), "Pattern of registers or output lines"),
+    property(
+        "name",
+        PropKind::Str,
+        Some("*"),
+        "Pattern of registers, output lines or back ends",
+    ),
     property(
         "number",
         PropKind::Uint(32),
@@ -53,6 +66,12 @@ pub(crate) static PROPERTIES: &[Property] = &[
     ),
     property("value", PropKind::Uint(64), None, "For action=corrupt: the new value"),
     property(
+        "byte",
+        PropKind::Uint(32),
+        Some("0"),
+        "For action=corrupt of messages: which byte",
+    ),
+    property(
         "xor",
         PropKind::Uint(64),
         None,
@@ -75,6 +94,7 @@ pub(crate) fn start(id: &str, p: &Properties, sys: &mut System) -> Result<Runnin
         nth: p.uint("nth"),
         every: p.uint("every"),
         count: p.uint("count"),
+        byte: usize::try_from(p.uint("byte")).unwrap_or(usize::MAX),
         ..FaultRule::new(id, kind, action(p)?)
     };
     let added = sys.add_fault(rule);

@@ -2,6 +2,7 @@
 
 use rustix::fd::OwnedFd;
 use southbridge_core::host::{BackendId, Completion, Waker};
+use southbridge_core::inject::Passage;
 use southbridge_core::{Build, CreateError, Ctx, PropValue, Properties};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,7 @@ pub struct CharFront(Option<Attached>);
 struct Attached {
     backend: BackendId,
     front: FrontId,
+    port: u32,
     /// Its loss tells the back end that this front end is gone.
     _alive: Arc<()>,
 }
@@ -54,12 +56,15 @@ impl CharFront {
             .backend::<Chardev>(id)
             .ok_or_else(|| refused("a character device, and this is none (or no longer one)".into()))?;
         let alive = Arc::new(());
+        let own_name = chardev.id().to_owned();
         let front = chardev
             .attach(Sink::Device(device, port), &alive, &mut host)
             .map_err(|e| refused(format!("a chardev that nobody uses yet: this one {e}")))?;
+        build.name_port(port, &own_name, TOKEN_CLOSED);
         Ok(Self(Some(Attached {
             backend: id,
             front,
+            port,
             _alive: alive,
         })))
     }
@@ -72,13 +77,11 @@ impl CharFront {
 
     /// The same with descriptors, which go with the first byte. Only unix sockets pass them on; others close them.
     pub fn write_with_fds(&self, data: &[u8], fds: Vec<OwnedFd>, cx: &mut Ctx<'_>) -> usize {
-        let Some(a) = &self.0 else { return data.len() };
-        // How much was taken is news from the host, which a run through the past must get as it was.
-        let taken = cx.ask_host(data.len() as u64, |cx| match cx.backend::<Chardev>(a.backend) {
-            Some((chardev, mut host)) => chardev.front_write(a.front, data, fds, &mut host) as u64,
-            None => data.len() as u64,
-        });
-        usize::try_from(taken).unwrap_or(data.len()).min(data.len())
+        match &self.0 {
+            None => data.len(),
+            Some(a) if cx.is_output_watched() => a.watched_write(data, fds, cx),
+            Some(a) => submit(a.backend, a.front, data, fds, cx),
+        }
     }
 
     /// Says how many more input bytes the device can take now. The back end posts at most that many in [`CharEvent::Data`], and what it
@@ -105,6 +108,53 @@ impl CharFront {
         self.0.is_some()
     }
 }
+
+impl Attached {
+    /// A write that rules of fault injection look at. One that the back end has no room for is none yet: the device will try again.
+    fn watched_write(&self, data: &[u8], fds: Vec<OwnedFd>, cx: &mut Ctx<'_>) -> usize {
+        let (backend, front, port) = (self.backend, self.front, self.port);
+        let room = cx.ask_host(LIMIT as u64, |cx| match cx.backend::<Chardev>(backend) {
+            Some((chardev, _)) => chardev.out_room() as u64,
+            None => LIMIT as u64,
+        });
+        let n = data.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        let mut message = data[..n].to_vec();
+        if message.is_empty() {
+            return submit(backend, front, data, fds, cx);
+        }
+        match cx.leaves(port, &mut message) {
+            Passage::Now => return submit(backend, front, &message, fds, cx),
+            Passage::Lost => {}
+            Passage::At(at) => cx.later(at, port, move |cx| submit_late(backend, front, port, message, fds, cx)),
+        }
+        n
+    }
+}
+
+/// Hands bytes to a back end and gives how many it took.
+fn submit(backend: BackendId, front: FrontId, data: &[u8], fds: Vec<OwnedFd>, cx: &mut Ctx<'_>) -> usize {
+    // How much was taken is news from the host, which a run through the past must get as it was.
+    let taken = cx.ask_host(data.len() as u64, |cx| match cx.backend::<Chardev>(backend) {
+        Some((chardev, mut host)) => chardev.front_write(front, data, fds, &mut host) as u64,
+        None => data.len() as u64,
+    });
+    usize::try_from(taken).unwrap_or(data.len()).min(data.len())
+}
+
+/// The same for a message that was held back. What the back end has no room for tries again.
+fn submit_late(backend: BackendId, front: FrontId, port: u32, mut data: Vec<u8>, fds: Vec<OwnedFd>, cx: &mut Ctx<'_>) {
+    let taken = submit(backend, front, &data, fds, cx);
+    data.drain(..taken);
+    if !data.is_empty() {
+        let at = cx.now().after_ns(RETRY_NS);
+        cx.try_again(at, port, move |cx| {
+            submit_late(backend, front, port, data, Vec::new(), cx)
+        });
+    }
+}
+
+/// Virtual time after which a late message tries a full back end again.
+const RETRY_NS: u64 = 1_000_000;
 
 /// What a completion of a char back end means.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! The slow paths of the bus, lines, timers and completions: taken only while somebody traces them or has a rule for them.
 
+use super::messages::corrupt_byte;
 use super::{Deferred, FaultAction, FaultKind};
 use crate::clock::{TimerIndex, VirtualTime};
 use crate::device::{DeviceId, LineDirection};
@@ -44,6 +45,19 @@ impl System {
         name: &str,
         number: u32,
     ) -> Option<FaultAction> {
+        self.fault_in(kind, device, label, name, number)
+            .map(|(action, _)| action)
+    }
+
+    /// The same for messages: with the byte that is meant.
+    pub(super) fn fault_in(
+        &mut self,
+        kind: FaultKind,
+        device: DeviceId,
+        label: &str,
+        name: &str,
+        number: u32,
+    ) -> Option<(FaultAction, usize)> {
         let slot = self.slot(device)?;
         let (type_name, id) = (slot.device_type.name, slot.id.clone());
         let mut struck = None;
@@ -59,21 +73,21 @@ impl System {
             r.seen += 1;
             if struck.is_none() && rule.strikes(r.seen, r.struck) {
                 r.struck += 1;
-                struck = Some((rule.id.clone(), rule.action));
+                struck = Some((rule.id.clone(), rule.action, rule.byte));
             }
         }
-        let (id, action) = struck?;
+        let (id, action, byte) = struck?;
         let mut to = Source { sys: self, name: label };
         events::fault_injected(&mut to, &id, kind.name(), action.name());
-        Some(action)
+        Some((action, byte))
     }
 
-    fn defer(&mut self, ns: u64, what: Deferred) {
+    pub(super) fn defer(&mut self, ns: u64, what: Deferred) {
         let at = self.clock.now().after_ns(ns.max(1));
         self.defer_to(at, what);
     }
 
-    fn defer_to(&mut self, at: VirtualTime, what: Deferred) {
+    pub(super) fn defer_to(&mut self, at: VirtualTime, what: Deferred) {
         self.faults.queue.push(at, what);
         self.refresh_probes();
         self.raise_attention();
@@ -88,6 +102,9 @@ impl System {
             Deferred::Line(device, line, level) => self.change_line(device, line, level),
             Deferred::Timer(device, timer) => self.tell_timer(device, timer),
             Deferred::Completion(device, c) => self.tell_completion(device, c),
+            Deferred::Output(device, _, send) => {
+                self.with_device(device, |_, cx| send(cx));
+            }
         }
         self.settle();
         self.refresh_probes();
@@ -249,29 +266,31 @@ impl System {
     #[cold]
     #[inline(never)]
     pub(crate) fn probed_completion(&mut self, device: DeviceId, mut c: Completion) {
-        let label = self.label(device);
-        let mut action = self.fault(FaultKind::Completion, device, &label, "", c.port);
-        if action.is_none() && !c.data.is_empty() {
-            action = match self.fault(FaultKind::Message, device, &label, "", c.port) {
+        let (label, name) = (self.label(device), self.faults.ends.name(device, c.port));
+        let mut struck = self.fault_in(FaultKind::Completion, device, &label, &name, c.port);
+        if struck.is_none() && !c.data.is_empty() {
+            struck = match self.fault_in(FaultKind::Message, device, &label, &name, c.port) {
                 // The device must still hear that room which it gave was used, so an empty message comes.
-                Some(FaultAction::Drop) => {
+                Some((action @ (FaultAction::Drop | FaultAction::Fail), _)) => {
                     c.data.clear();
                     c.fds.clear();
-                    c.result = 0;
+                    let gone = self.faults.ends.failure(device, c.port);
+                    let fails = action == FaultAction::Fail;
+                    c.result = if fails && gone.is_none() { -EIO } else { 0 };
+                    if let Some(gone) = gone.filter(|_| fails) {
+                        self.tell_completion(device, c);
+                        c = gone;
+                    }
                     None
                 }
                 other => other,
             };
         }
-        match action {
-            Some(FaultAction::Drop) => return,
-            Some(FaultAction::Delay(ns)) => return self.defer(ns, Deferred::Completion(device, c)),
-            Some(FaultAction::Fail) => c.result = -EIO,
-            action => {
-                if let Some(first) = c.data.first_mut() {
-                    *first = corrupt((*first).into(), action) as u8;
-                }
-            }
+        match struck {
+            Some((FaultAction::Drop, _)) => return,
+            Some((FaultAction::Delay(ns), _)) => return self.defer(ns, Deferred::Completion(device, c)),
+            Some((FaultAction::Fail, _)) => c.result = -EIO,
+            other => corrupt_byte(&mut c.data, other),
         }
         self.tell_completion(device, c);
     }
@@ -311,7 +330,7 @@ impl System {
     }
 }
 
-fn corrupt(value: u64, action: Option<FaultAction>) -> u64 {
+pub(super) fn corrupt(value: u64, action: Option<FaultAction>) -> u64 {
     match action {
         Some(FaultAction::Set(v)) => v,
         Some(FaultAction::Xor(v)) => value ^ v,

@@ -1,15 +1,18 @@
 //! Fault injection: rules that drop, delay, corrupt or fail the Nth access, line change, timer, completion or message that matches.
 //!
-//! One mechanism for every device and back end, at the places where everything passes by: the bus, output lines, the timer queue and
-//! the one door for what the host did. It is deterministic: a rule counts what it sees, and delays are virtual time. Without rules it
-//! costs nothing beyond the test that tracing has at the same places. It injects nothing by itself into back ends, and does not
-//! invent events that did not happen.
+//! One mechanism for every device and back end, at the places where everything passes by: the bus, output lines, the timer queue, the
+//! one door for what the host did and the one for what devices hand to back ends. It is deterministic: a rule counts what it sees, and delays are virtual time. Without rules it
+//! costs nothing beyond the test that tracing has at the same places. It changes no back end itself, and invents no events but one: a
+//! device whose message fails hears that its other side is gone.
 
 mod hooks;
+mod messages;
 mod queue;
 #[cfg(test)]
 mod tests;
 
+use hooks::corrupt;
+pub use messages::Passage;
 pub(crate) use queue::{Deferred, Queue};
 
 use crate::trace::Glob;
@@ -29,17 +32,20 @@ pub enum FaultKind {
     Completion,
     /// Bytes that a back end has for a device.
     Message,
+    /// Bytes that a device has for a back end.
+    Output,
 }
 
 impl FaultKind {
     /// All, by the words of the command line.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("mmio-read", Self::Read),
         ("mmio-write", Self::Write),
         ("line", Self::Line),
         ("timer", Self::Timer),
         ("completion", Self::Completion),
         ("message", Self::Message),
+        ("output", Self::Output),
     ];
 
     /// Its word.
@@ -55,11 +61,11 @@ pub enum FaultAction {
     Drop,
     /// It happens so many nanoseconds of virtual time later.
     Delay(u64),
-    /// The value (of a message: its first byte) becomes this one.
+    /// The value (of a message: one byte) becomes this one.
     Set(u64),
-    /// These bits of the value (of a message: its first byte) are inverted.
+    /// These bits of the value (of a message: of one byte) are inverted.
     Xor(u64),
-    /// It fails: a bus error, or a completion with `-EIO`.
+    /// It fails: a bus error, a completion with `-EIO`, a message whose other side is gone.
     Fail,
 }
 
@@ -79,8 +85,8 @@ impl FaultAction {
         match self {
             Self::Drop => true,
             Self::Delay(_) => !matches!(kind, Read | Write),
-            Self::Set(_) | Self::Xor(_) => matches!(kind, Read | Write | Message),
-            Self::Fail => matches!(kind, Read | Write | Completion),
+            Self::Set(_) | Self::Xor(_) => matches!(kind, Read | Write | Message | Output),
+            Self::Fail => matches!(kind, Read | Write | Completion | Message | Output),
         }
     }
 }
@@ -94,7 +100,8 @@ pub struct FaultRule {
     pub device: Glob,
     /// What to look at.
     pub kind: FaultKind,
-    /// Only registers (of [`FaultKind::Read`] and `Write`) or line groups (of [`FaultKind::Line`]) of such a name.
+    /// Only registers (of [`FaultKind::Read`] and `Write`), line groups (of [`FaultKind::Line`]) or back ends (of completions and
+    /// messages) of such a name.
     pub name: Glob,
     /// Only this timer, or this connection of the device, by the device's numbering.
     pub number: Option<u32>,
@@ -106,6 +113,8 @@ pub struct FaultRule {
     pub count: u64,
     /// What happens to it.
     pub action: FaultAction,
+    /// Which byte of a message is corrupted, counted from 0.
+    pub byte: usize,
 }
 
 impl FaultRule {
@@ -121,6 +130,7 @@ impl FaultRule {
             every: 0,
             count: 0,
             action,
+            byte: 0,
         }
     }
 
@@ -169,6 +179,7 @@ pub struct ActiveRule {
 pub struct Faults {
     rules: Vec<ActiveRule>,
     pub(crate) queue: Queue,
+    pub(crate) ends: messages::Ends,
 }
 
 impl Faults {

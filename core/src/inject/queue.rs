@@ -6,13 +6,18 @@ use crate::clock::{TimerIndex, VirtualTime};
 use crate::device::DeviceId;
 use crate::host::Completion;
 use crate::line::LineId;
+use crate::system::Ctx;
 
 /// Something that happens later.
 pub(crate) enum Deferred {
     Line(DeviceId, LineId, bool),
     Timer(DeviceId, TimerIndex),
     Completion(DeviceId, Completion),
+    Output(DeviceId, u32, Send),
 }
+
+/// Hands a message to a back end for a device.
+pub(crate) type Send = Box<dyn FnOnce(&mut Ctx<'_>) + std::marker::Send + Sync>;
 
 /// Ordered by moment, then by the order in which they were delayed.
 #[derive(Default)]
@@ -48,5 +53,29 @@ impl Queue {
             Deferred::Line(d, l, level) if (*d, *l) == (device, line) => Some((k.0, *level)),
             _ => None,
         })
+    }
+
+    /// Messages of a connection that are on their way out: how many, and when the last one goes.
+    pub(crate) fn outputs(&self, device: DeviceId, port: u32) -> (usize, Option<VirtualTime>) {
+        let mine = |d: &Deferred| matches!(d, Deferred::Output(d, p, _) if (*d, *p) == (device, port));
+        let mut times = self.items.iter().filter(|(_, d)| mine(d)).map(|(k, _)| k.0);
+        let last = times.next_back();
+        (times.count() + usize::from(last.is_some()), last)
+    }
+
+    /// Puts a message of a connection back in front of the others that are on their way, none of which goes out before `at`.
+    pub(crate) fn put_back(&mut self, at: VirtualTime, device: DeviceId, port: u32, send: Send) {
+        let mine = |d: &Deferred| matches!(d, Deferred::Output(d, p, _) if (*d, *p) == (device, port));
+        let early = self
+            .items
+            .iter()
+            .take_while(|(k, _)| k.0 <= at)
+            .filter(|(_, d)| mine(d));
+        let early: Vec<_> = early.map(|(k, _)| *k).collect();
+        let early: Vec<_> = early.iter().filter_map(|k| self.items.remove(k)).collect();
+        self.push(at, Deferred::Output(device, port, send));
+        for other in early {
+            self.push(at, other);
+        }
     }
 }

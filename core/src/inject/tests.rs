@@ -1,4 +1,4 @@
-use super::{FaultAction, FaultError, FaultKind, FaultRule};
+use super::{FaultAction, FaultError, FaultKind, FaultRule, Passage};
 use crate::fault::BusError;
 use crate::host::Completion;
 use crate::trace::Glob;
@@ -107,6 +107,14 @@ fn messages_are_corrupted_or_lost_and_completions_fail_or_wait() {
     sys.deliver_completion(probe, message());
     assert_eq!(sys.read(LAST, 4), Ok(u64::from(-5i32 as u32)));
 
+    let (mut sys, probe, _) = with(rule(FaultKind::Message, FaultAction::Fail));
+    sys.deliver_completion(probe, message());
+    assert_eq!(
+        sys.read(LAST, 4),
+        Ok(u64::from(-5i32 as u32)),
+        "nobody said what the end of the other side is"
+    );
+
     let mut r = rule(FaultKind::Completion, FaultAction::Delay(10));
     r.number = Some(3);
     let (mut sys, probe, _) = with(r);
@@ -130,4 +138,79 @@ fn rules_that_make_no_sense_are_refused() {
     assert_eq!(twice, Err(FaultError::Duplicate("f".into())));
     assert!(sys.remove_fault("f"));
     assert!(!sys.remove_fault("f"));
+}
+
+/// What becomes of three messages of one byte each on connection 1, which leads to the back end "wire".
+fn three(sys: &mut System, probe: DeviceId) -> Vec<(Passage, u8)> {
+    sys.faults.ends.add(probe, 1, "wire", 9);
+    let say = |byte: u8, sys: &mut System| {
+        let leave = |cx: &mut crate::Ctx<'_>| {
+            assert!(cx.is_output_watched());
+            let mut message = [byte];
+            let passage = cx.leaves(1, &mut message);
+            if let Passage::At(at) = passage {
+                cx.later(at, 1, |_| {});
+            }
+            (passage, message[0])
+        };
+        sys.with_device(probe, |_, cx| leave(cx)).expect("a probe")
+    };
+    b"abc".iter().map(|b| say(*b, sys)).collect()
+}
+
+#[test]
+fn what_a_device_says_is_lost_changed_late_or_fails() {
+    let second = |action| {
+        let mut r = rule(FaultKind::Output, action);
+        (r.nth, r.name, r.number) = (2, Glob::new("wi*"), Some(1));
+        with(r)
+    };
+    let (mut sys, probe, _) = second(FaultAction::Drop);
+    let (a, c) = ((Passage::Now, b'a'), (Passage::Now, b'c'));
+    assert_eq!(three(&mut sys, probe), [a, (Passage::Lost, b'b'), c]);
+
+    let (mut sys, probe, _) = second(FaultAction::Xor(0x20));
+    assert_eq!(three(&mut sys, probe), [a, (Passage::Now, b'B'), c]);
+
+    let (mut sys, probe, _) = second(FaultAction::Delay(50));
+    let late = Passage::At(VirtualTime(50));
+    assert_eq!(
+        three(&mut sys, probe),
+        [a, (late, b'b'), (late, b'c')],
+        "what is behind it stays behind"
+    );
+    assert!(sys.faults().holds_back());
+    sys.advance_to(VirtualTime(50));
+    assert!(!sys.faults().holds_back());
+
+    let (mut sys, probe, text) = second(FaultAction::Fail);
+    sys.trace_enable("completion", true);
+    assert_eq!(three(&mut sys, probe), [a, (Passage::Lost, b'b'), c]);
+    sys.advance_to(VirtualTime(5));
+    let told = "completion p port=1 token=0x9 result=0 bytes=0";
+    assert_eq!(
+        text.get().matches(told).count(),
+        1,
+        "the other side is gone: {}",
+        text.get()
+    );
+}
+
+#[test]
+fn what_could_not_go_out_stays_in_front() {
+    let (mut sys, probe, _) = with(rule(FaultKind::Output, FaultAction::Delay(1)));
+    let said = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let note = |n: u8| {
+        let said = said.clone();
+        move |_: &mut crate::Ctx<'_>| said.lock().expect("alone").push(n)
+    };
+    let (first, second) = (note(1), note(2));
+    sys.with_device(probe, |_, cx| {
+        cx.later(VirtualTime(10), 1, move |cx| cx.try_again(VirtualTime(20), 1, first));
+        cx.later(VirtualTime(11), 1, second);
+    });
+    sys.advance_to(VirtualTime(15));
+    assert!(said.lock().expect("alone").is_empty());
+    sys.advance_to(VirtualTime(20));
+    assert_eq!(*said.lock().expect("alone"), [1, 2]);
 }

@@ -382,6 +382,12 @@ impl Build<'_> {
         self.sys.host.get(id)
     }
 
+    /// Says where one of the device's connections leads, for rules of fault injection: to the back end of that id. `closed` is the token
+    /// of the completion by which the device hears that the other side is gone.
+    pub fn name_port(&mut self, port: u32, backend: &str, closed: u64) {
+        self.sys.faults.ends.add(self.me, port, backend, closed);
+    }
+
     /// Frequency of an input clock in Hz; 0 if open.
     pub fn clock_hz(&self, input: usize) -> u64 {
         let node = self

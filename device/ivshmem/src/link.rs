@@ -203,7 +203,13 @@ impl Link {
     }
 
     fn take(&mut self, bytes: &[u8], fds: Vec<OwnedFd>, heard: &mut Vec<Heard>, cx: &mut Ctx<'_>) {
-        self.connection.asked = self.connection.asked.saturating_sub(bytes.len());
+        // Nothing came of what was asked for: it got lost on the way, and what follows speaks for itself.
+        let lost = bytes.is_empty();
+        self.connection.asked = if lost {
+            0
+        } else {
+            self.connection.asked.saturating_sub(bytes.len())
+        };
         let mut events = Vec::new();
         let result = self.connection.client.feed(bytes, fds, &mut events);
         for event in events {

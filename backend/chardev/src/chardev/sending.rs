@@ -46,6 +46,15 @@ impl Chardev {
         taken
     }
 
+    /// How many bytes a front end's write would take now.
+    pub(crate) fn out_room(&self) -> usize {
+        match &self.menu {
+            Some(menu) if menu.stamps() && self.out.room() < LIMIT / 2 => 0,
+            Some(menu) if menu.stamps() => 256,
+            _ => self.out.room(),
+        }
+    }
+
     pub(super) fn send(&mut self, data: &[u8], mut fds: Vec<OwnedFd>, host: &mut HostCx<'_>) -> usize {
         let mut taken = 0;
         if self.out.is_empty() {

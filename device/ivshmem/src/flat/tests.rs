@@ -433,3 +433,35 @@ fn doorbells_are_traced_and_can_get_lost() {
         ]
     );
 }
+
+#[test]
+fn a_server_whose_message_is_lost_or_fails_is_given_up() {
+    use southbridge_core::inject::{FaultAction, FaultKind, FaultRule};
+    use southbridge_core::trace::Glob;
+    for (action, backend, is_struck) in [
+        (FaultAction::Drop, "loop", true),
+        (FaultAction::Fail, "loop", true),
+        (FaultAction::Xor(0xff), "loop", true),
+        (FaultAction::Drop, "another", false),
+    ] {
+        let mut s = Setup::new();
+        let mut rule = FaultRule::new("id", FaultKind::Message, action);
+        (rule.nth, rule.name, rule.byte) = (2, Glob::new(backend), 7);
+        s.bench.sys.add_fault(rule).unwrap();
+        s.greet(5, &RamBlock::new("test", SIZE).unwrap());
+        let warnings = s.warnings.take();
+        assert_eq!(
+            warnings.contains("neither memory nor doorbells"),
+            is_struck,
+            "{action:?}: {warnings}"
+        );
+        let id = if is_struck { u32::MAX } else { 5 };
+        assert_eq!(s.bench.read32(POSITION), id, "{action:?}");
+        assert_eq!(
+            s.bench.sys.start_holds,
+            u32::from(!is_struck),
+            "the machine waits no longer"
+        );
+        assert_eq!(s.bench.sys.faults().rules()[0].struck, u64::from(is_struck));
+    }
+}

@@ -214,7 +214,13 @@ impl Device for Serial {
     fn on_completion(&mut self, done: Completion, cx: &mut Ctx<'_>) {
         let effect = match CharEvent::from_completion(done) {
             Some(CharEvent::Data { bytes, .. }) => {
-                self.announced = self.announced.saturating_sub(bytes.len());
+                // Empty: what was on its way got lost, and the room for it is free again.
+                let lost = bytes.is_empty();
+                self.announced = if lost {
+                    0
+                } else {
+                    self.announced.saturating_sub(bytes.len())
+                };
                 bytes.into_iter().for_each(|c| self.state.receive(c));
                 Effect::RestartTimeout
             }

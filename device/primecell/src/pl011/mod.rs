@@ -193,7 +193,13 @@ impl Device for Pl011 {
     fn on_completion(&mut self, done: Completion, cx: &mut Ctx<'_>) {
         match CharEvent::from_completion(done) {
             Some(CharEvent::Data { bytes, .. }) => {
-                self.announced = self.announced.saturating_sub(bytes.len());
+                // Empty: what was on its way got lost, and the room for it is free again.
+                let lost = bytes.is_empty();
+                self.announced = if lost {
+                    0
+                } else {
+                    self.announced.saturating_sub(bytes.len())
+                };
                 self.arrive(bytes.into_iter().map(u16::from), cx);
             }
             Some(CharEvent::Break) => self.arrive([regs::RxError::BREAK.bits()], cx),
