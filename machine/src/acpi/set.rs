@@ -1,8 +1,8 @@
 //! All tables of a machine as a whole, and how it comes into memory.
 //!
 //! Tables refer to each other by address, which is known when they are placed. Firmware places them itself and follows a script of three
-//! commands: allocate a file's bytes, add the address of a file to a field, make a checksum right (QEMU, `docs/specs/acpi_…`: the format is
-//! that of the fw_cfg file `etc/table-loader`). Without firmware the machine does the same.
+//! commands: allocate a file's bytes, add the address of a file to a field, make a checksum right (the fw_cfg file `etc/table-loader`, as in
+//! QEMU 10, `hw/acpi/bios-linker-loader.c`). Without firmware the machine does the same.
 
 use std::ops::Range;
 
