@@ -53,10 +53,22 @@ fn expander(machine: &mut Machine, device: DeviceId) -> Option<i64> {
     bridge.transparent.then_some(bridge.secondary.into())
 }
 
+/// Virtual functions are there while the guest has them switched on.
+fn is_there(machine: &mut Machine, device: DeviceId) -> bool {
+    let Some(of) = with_pci(machine, device, Pci::virtual_of).flatten() else {
+        return true;
+    };
+    let now = with_pci(machine, of.physical, Pci::virtuals).flatten();
+    now.is_some_and(|v| of.number < v.enabled)
+}
+
 fn devices(machine: &mut Machine, children: &[(DeviceId, u8)], bus: i64) -> Vec<PciDeviceInfo> {
     // The tree of devices has no loops, whatever the guest made of bus numbers.
     let mut out = Vec::new();
     for (id, at) in children {
+        if !is_there(machine, *id) {
+            continue;
+        }
         let name = machine.sys.slot(*id).and_then(|s| s.id.clone()).unwrap_or_default();
         let Some(mut info) = with_pci(machine, *id, |p| function(p, *at, bus, name)) else {
             continue;
