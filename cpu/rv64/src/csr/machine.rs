@@ -47,11 +47,17 @@ pub(super) fn legal_envcfg(h: &Hart, v: u64) -> u64 {
 
 fn mstateen0(h: &Hart) -> u64 {
     let aia = if h.has(X::SSAIA) {
-        1 << stateen::IMSIC | 1 << stateen::AIA | 1 << stateen::CSRIND
+        1 << stateen::AIA | 1 << stateen::CSRIND
     } else {
         0
     };
-    1 << stateen::SE0 | 1 << stateen::ENVCFG | aia
+    // Bits over state that the hart does not have are zero (Privileged ISA, "Smstateen").
+    let imsic = if h.has(X::SSAIA) && !h.s.imsic.is_empty() {
+        1 << stateen::IMSIC
+    } else {
+        0
+    };
+    1 << stateen::SE0 | 1 << stateen::ENVCFG | aia | imsic
 }
 
 fn set_pmp(h: &mut Hart, change: impl FnOnce(&mut Hart)) -> bool {
