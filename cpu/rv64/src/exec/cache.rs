@@ -47,17 +47,23 @@ fn cbo_clean(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
     manage(h, sys, op)
 }
 
-/// A block may be managed by who may read or write it; what is refused is reported as a store.
+/// A block may be managed by who may read or write it; what is refused is reported as a store. To ask for reads is enough: neither a page
+/// nor the PMP gives W without R. To ask for a write as well would set D, which management never does, and would report a page that is
+/// read-only where only the PMP refuses.
 fn manage(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
     h.publish(sys, op.idx);
     let addr = h.x(op.rs1);
     let block = addr & !(CACHE_BLOCK - 1);
-    if h.translate(sys, block, CACHE_BLOCK, Access::Read).is_ok() {
-        return Flow::NEXT;
-    }
-    match h.translate(sys, block, CACHE_BLOCK, Access::Write) {
+    match h.translate(sys, block, CACHE_BLOCK, Access::Read) {
         Ok(_) => Flow::NEXT,
-        Err(trap) => h.fail(Trap { tval: addr, ..trap }),
+        Err(trap) => {
+            let refused = if trap.cause == cause::LOAD_PAGE {
+                cause::STORE_PAGE
+            } else {
+                cause::STORE_ACCESS
+            };
+            h.raise(refused, addr)
+        }
     }
 }
 
