@@ -57,7 +57,7 @@ impl PerfettoSink {
         };
         let name = quote(process);
         sink.object(&format!(
-            "\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{{\"name\":{name}}}"
+            "\"ph\":\"M\",\"pid\":1,\"tid\":0,\"ts\":0,\"name\":\"process_name\",\"args\":{{\"name\":{name}}}"
         ));
         sink
     }
@@ -87,7 +87,7 @@ impl PerfettoSink {
         self.tracks.insert(name.to_owned(), Track { tid, open });
         let quoted = quote(name);
         self.object(&format!(
-            "\"ph\":\"M\",\"pid\":1,\"tid\":{tid},\"name\":\"thread_name\",\"args\":{{\"name\":{quoted}}}"
+            "\"ph\":\"M\",\"pid\":1,\"tid\":{tid},\"ts\":0,\"name\":\"thread_name\",\"args\":{{\"name\":{quoted}}}"
         ));
         tid
     }
