@@ -22,6 +22,16 @@ fn has_gdb(test: &str) -> bool {
     there
 }
 
+/// In supervisor mode, below two harts: starts the second by HSM, which counts in s0 for ever, then maps the gigabyte at 0x80000000 also
+/// to 0x40000000, sets fa0 to 3 and stores ascending numbers to 0x80202000. The call of HSM is at 0x80200026, the loop of stores at
+/// 0x80200066, what the second hart executes at 0x80200072.
+const HARTS: [u32; 30] = [
+    0x00002117, 0x10810113, 0xa0736299, 0x45051002, 0x00000597, 0x06258593, 0x04d00613, 0x58b74801, 0x889b0048,
+    0x007334d8, 0x12970000, 0x82930000, 0x0337fd62, 0x031b2000, 0xb4230cf3, 0xb8230062, 0xd3930062, 0x432100c2,
+    0xe3b31372, 0x90730063, 0x00731803, 0x428d1200, 0xd222f553, 0x00002397, 0xfa438393, 0xb0234e15, 0x0e0501c3,
+    0x0003be83, 0x84aebfdd, 0xbffd0405,
+];
+
 /// A machine that waits for gdb on a unix socket.
 struct Target {
     socket: PathBuf,
@@ -31,21 +41,16 @@ struct Target {
 
 impl Target {
     fn start(board: &str, image: &str, more: &[&str]) -> Self {
+        let image = PathBuf::from(firmware(&format!("{image}-{board}.elf")));
+        Self::of(board, &image, &[&["-semihosting", "-pace", "skip"], more].concat())
+    }
+
+    fn of(board: &str, image: &Path, more: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("gdb.sock");
         let guest = program()
-            .args([
-                "-M",
-                board,
-                "-nographic",
-                "-semihosting",
-                "-serial",
-                "null",
-                "-pace",
-                "skip",
-                "-kernel",
-            ])
-            .arg(firmware(&format!("{image}-{board}.elf")))
+            .args(["-M", board, "-nographic", "-serial", "null", "-kernel"])
+            .arg(image)
             .arg("-gdb")
             .arg(format!("unix:{},server=on,wait=off", socket.display()))
             .args(more)
@@ -69,23 +74,18 @@ impl Target {
     }
 }
 
-/// What gdb says to the commands of a file.
-fn gdb(target: &Target, board: &str, image: &str, script: &Path) -> String {
+/// What gdb says to the commands of a file, with or without symbols.
+fn gdb(target: &Target, architecture: &str, symbols: Option<&Path>, script: &Path) -> String {
     let out = Command::new("timeout")
         .args(["60", "gdb-multiarch", "-nx", "-batch"])
-        .args([
-            "-ex",
-            "set pagination off",
-            "-ex",
-            "set confirm off",
-            "-ex",
-            "set architecture arm",
-        ])
+        .args(["-ex", "set pagination off", "-ex", "set confirm off"])
+        .arg("-ex")
+        .arg(format!("set architecture {architecture}"))
         .arg("-ex")
         .arg(format!("target remote {}", target.socket.display()))
         .arg("-x")
         .arg(script)
-        .arg(firmware(&format!("{image}-{board}.elf")))
+        .args(symbols)
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -102,9 +102,15 @@ fn transcript(name: &str, board: &str, image: &str) {
     if !has_gdb(name) {
         return;
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gdb");
     let target = Target::start(board, image, &["-S"]);
-    let text = gdb(&target, board, image, &folder.join(format!("{name}.gdb")));
+    let symbols = firmware(&format!("{image}-{board}.elf"));
+    compare(name, |script| gdb(&target, "arm", Some(Path::new(&symbols)), script));
+}
+
+/// What `NAME.gdb` leads to must be what `NAME.txt` says.
+fn compare(name: &str, say: impl FnOnce(&Path) -> String) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gdb");
+    let text = say(&folder.join(format!("{name}.gdb")));
     let golden = folder.join(format!("{name}.txt"));
     if std::env::var_os("SOUTHBRIDGE_BLESS").is_some() {
         std::fs::write(&golden, &text).unwrap();
@@ -126,6 +132,20 @@ fn stops() {
 #[test]
 fn backwards() {
     transcript("backwards", "mps2-an385", "t-exceptions");
+}
+
+/// Harts, CSRs, translated and physical memory, and time that goes back, on `virt`.
+#[test]
+fn harts_above_the_built_in_firmware() {
+    if !has_gdb("harts_above_the_built_in_firmware") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("harts.bin");
+    let bytes: Vec<u8> = HARTS.iter().flat_map(|w| w.to_le_bytes()).collect();
+    std::fs::write(&image, bytes).unwrap();
+    let target = Target::of("virt", &image, &["-S", "-smp", "2", "-icount", "shift=1"]);
+    compare("harts", |script| gdb(&target, "riscv:rv64", None, script));
 }
 
 #[test]

@@ -7,16 +7,17 @@ use std::fmt::Write;
 /// Erase blocks of what gdb sees as flash, in bytes. ROM of any kind is one that a debugger can write.
 const BLOCK: u64 = 0x400;
 
+/// Whether there is one: gdb holds every address against it, also those of code behind a translation.
+pub(crate) fn is_useful(machine: &Machine) -> bool {
+    !machine.cpus.iter().any(|c| c.translates())
+}
+
 /// The map as XML. Devices are RAM to gdb, which knows nothing better for them and would refuse what stands nowhere.
-/// Of a machine whose code has virtual addresses it is empty: gdb holds every address against it.
 pub(crate) fn memory_map(machine: &mut Machine) -> String {
     let mut out = String::from(
         "<?xml version=\"1.0\"?><!DOCTYPE memory-map PUBLIC \"+//IDN gnu.org//DTD GDB Memory Map V1.0//EN\" \
          \"http://sourceware.org/gdb/gdb-memory-map.dtd\"><memory-map>",
     );
-    if machine.cpus.iter().any(|c| c.translates()) {
-        return out + "</memory-map>";
-    }
     let flat = machine.sys.memory.flat().iter();
     let mut ranges: Vec<(u64, u64, bool)> = flat
         .map(|r| (r.start, r.last, matches!(r.target, Target::Ram { readonly: true, .. })))

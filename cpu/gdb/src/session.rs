@@ -214,10 +214,13 @@ impl Session {
         let machine = &mut *cx.machine;
         match command {
             Command::WhyStopped => self.send(self.stop.packet()),
-            Command::Supported(_) => self.send(format!(
-                "PacketSize={MAX_PACKET:x};QStartNoAckMode+;vContSupported+;qXfer:features:read+;qXfer:memory-map:read+;\
-                 qXfer:threads:read+;ReverseStep+;ReverseContinue+"
-            )),
+            Command::Supported(_) => {
+                let map = if map::is_useful(machine) { '+' } else { '-' };
+                self.send(format!(
+                    "PacketSize={MAX_PACKET:x};QStartNoAckMode+;vContSupported+;qXfer:features:read+;\
+                     qXfer:memory-map:read{map};qXfer:threads:read+;ReverseStep+;ReverseContinue+"
+                ));
+            }
             Command::NoAcks => {
                 self.send("OK");
                 self.acks = false;
@@ -323,7 +326,7 @@ impl Session {
             } => {
                 let whole = match (object.as_str(), annex.as_str()) {
                     ("features", "target.xml") => registers::description(machine),
-                    ("memory-map", "") => map::memory_map(machine),
+                    ("memory-map", "") if map::is_useful(machine) => map::memory_map(machine),
                     ("threads", "") => threads::xml(machine),
                     ("features" | "memory-map" | "threads", _) => return self.send("E00"),
                     _ => return self.send(""),

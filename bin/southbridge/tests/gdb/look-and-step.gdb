@@ -11,7 +11,7 @@ p/x $r5
 set {int}0x20001000 = 77
 p {int}0x20001000
 p/x {int}0x22020000
-monitor help
+monitor help savevm
 monitor info registers
 monitor system_reset
 maintenance flush register-cache
