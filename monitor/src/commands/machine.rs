@@ -3,11 +3,13 @@
 use southbridge_core::CpuId;
 use southbridge_machine::BOARDS;
 use southbridge_machine::board::Board;
+use southbridge_machine::board::cores::Isa;
 
 use super::{Result, refuse};
 use crate::schema::{
-    CpuDefinitionInfo, CpuInfoFast, CpuInfoFastBy, CurrentMachineParams, HostMemPolicy, HotpluggableCPU, IOThreadInfo,
-    KvmInfo, MachineInfo, Memdev, MemoryInfo, NameInfo, QueryMachinesArgs, SysEmuTarget, TargetInfo, UuidInfo,
+    CpuDefinitionInfo, CpuInfoFast, CpuInfoFastBy, CpuInstanceProperties, CurrentMachineParams, HostMemPolicy,
+    HotpluggableCPU, IOThreadInfo, KvmInfo, MachineInfo, Memdev, MemoryInfo, NameInfo, QueryMachinesArgs, SysEmuTarget,
+    TargetInfo, UuidInfo,
 };
 use crate::{Cx, tree};
 
@@ -31,9 +33,15 @@ pub(super) fn query_kvm(_cx: &mut Cx<'_>) -> Result<KvmInfo> {
 }
 
 pub(super) fn query_target(cx: &mut Cx<'_>) -> Result<TargetInfo> {
-    Ok(TargetInfo {
-        arch: cx.world.facts.target,
-    })
+    Ok(TargetInfo { arch: target(cx) })
+}
+
+/// The emulator of QEMU's that this is: that of the processors, where they leave it open that of the program's name.
+fn target(cx: &Cx<'_>) -> SysEmuTarget {
+    match cx.machine.cpus.first().map(|c| c.arch().name) {
+        Some("riscv64") => SysEmuTarget::Riscv64,
+        _ => cx.world.facts.target,
+    }
 }
 
 fn offered(cx: &Cx<'_>) -> impl Iterator<Item = &'static Board> {
@@ -53,7 +61,7 @@ pub(super) fn query_machines(cx: &mut Cx<'_>, args: QueryMachinesArgs) -> Result
         default_cpu_type: b
             .cpu
             .as_ref()
-            .and_then(|c| c.models().first().map(|m| tree::cpu_type(m))),
+            .and_then(|c| c.models().first().map(|m| tree::cpu_type(m, c.isa()))),
         default_ram_id: None,
         acpi: false,
         compat_props: args.compat_props.filter(|wanted| *wanted).map(|_| Vec::new()),
@@ -74,7 +82,7 @@ pub(super) fn query_cpus_fast(cx: &mut Cx<'_>) -> Result<Vec<CpuInfoFast>> {
         cpu_index: id.0.into(),
         qom_path: tree::cpu_path(cx.machine, cx.world, id),
         thread_id: thread.into(),
-        props: None,
+        props: (cx.machine.cpu(id).map(|c| c.arch().name) == Some("riscv64")).then(|| sits_at(id)),
         by: match cx.machine.cpu(id).map(|c| c.arch().name) {
             Some("riscv64") => CpuInfoFastBy::Riscv64,
             Some("riscv32") => CpuInfoFastBy::Riscv32,
@@ -84,25 +92,43 @@ pub(super) fn query_cpus_fast(cx: &mut Cx<'_>) -> Result<Vec<CpuInfoFast>> {
     Ok(tree::cpus(cx.machine).map(cpu).collect())
 }
 
+fn sits_at(id: CpuId) -> CpuInstanceProperties {
+    CpuInstanceProperties {
+        node_id: None,
+        drawer_id: None,
+        book_id: None,
+        socket_id: None,
+        die_id: None,
+        cluster_id: None,
+        module_id: None,
+        core_id: Some(id.0.into()),
+        thread_id: None,
+    }
+}
+
 pub(super) fn query_cpu_definitions(cx: &mut Cx<'_>) -> Result<Vec<CpuDefinitionInfo>> {
-    let mut models: Vec<&str> = BOARDS
-        .iter()
-        .filter_map(|b| b.cpu.as_ref())
+    let isa = match target(cx) {
+        SysEmuTarget::Arm | SysEmuTarget::Aarch64 => Isa::Arm,
+        SysEmuTarget::Riscv64 => Isa::Rv64,
+        _ => return Ok(Vec::new()),
+    };
+    let cores = BOARDS.iter().filter_map(|b| b.cpu.as_ref());
+    let mut models: Vec<&str> = cores
+        .filter(|c| c.isa() == isa)
         .flat_map(|c| c.models().to_vec())
         .collect();
     models.sort_unstable();
     models.dedup();
-    let arm = matches!(cx.world.facts.target, SysEmuTarget::Arm | SysEmuTarget::Aarch64);
     let info = |name: &str| CpuDefinitionInfo {
         name: name.to_owned(),
         migration_safe: None,
         r#static: false,
         unavailable_features: None,
-        typename: tree::cpu_type(name),
+        typename: tree::cpu_type(name, isa),
         alias_of: None,
         deprecated: false,
     };
-    Ok(models.into_iter().filter(|_| arm).map(info).collect())
+    Ok(models.into_iter().map(info).collect())
 }
 
 pub(super) fn query_iothreads(_cx: &mut Cx<'_>) -> Result<Vec<IOThreadInfo>> {

@@ -217,7 +217,10 @@ pub(super) fn registers(call: &mut Call<'_, '_>) -> Done {
             let n = call.args.number(1).unwrap_or(id.0.into());
             return failed(format!("there is no processor {n}"));
         };
-        let text = registers_of(&cpu.registers());
+        let text = match cpu.arch().name {
+            "riscv64" => super::riscv::registers(&cpu.registers()),
+            _ => registers_of(&cpu.registers()),
+        };
         call.out += &format!("\nCPU#{}\n{text}", id.0);
     }
     Ok(())

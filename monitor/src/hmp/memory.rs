@@ -56,12 +56,13 @@ fn dump(call: &mut Call<'_, '_>, physical: bool) -> Done {
         return instructions(call, cpu, start, count);
     }
     let width = if shape.style == 'c' { 1 } else { shape.width };
+    let wide = physical || call.cx.machine.cpus.first().is_some_and(|c| c.arch().bits > 32);
     let each = if shape.width == 1 { 8 } else { 16 };
     let mut left = count * u64::from(shape.width);
     let mut at = start;
     while left > 0 {
         let here = left.min(each);
-        let mut line = if physical {
+        let mut line = if wide {
             format!("{at:016x}:")
         } else {
             format!("{at:08x}:")

@@ -17,6 +17,7 @@ mod memory;
 mod more;
 mod pci;
 mod plug;
+mod riscv;
 mod run;
 mod snapshot;
 mod table;

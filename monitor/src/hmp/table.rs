@@ -1,6 +1,6 @@
 //! The commands: names, arguments, a line of help, and who does it. Help, usage, parsing and completion read this and nothing else.
 
-use super::{Call, Refusal, info, log, memory, more, pci, plug, run, snapshot, tree};
+use super::{Call, Refusal, info, log, memory, more, pci, plug, riscv, run, snapshot, tree};
 use Kind::{Flag, Format, Number, Rest, Switch, Word};
 use Source as S;
 
@@ -409,6 +409,12 @@ pub(super) static INFOS: &[Command] = &[
     command(&["irq"], &[], "interrupt lines that are wired", info::irq),
     command(&["jit"], &[], "the execution engine", info::jit),
     command(&["kvm"], &[], "whether the host's virtualization is used", more::kvm),
+    command(
+        &["mem"],
+        &[],
+        "ranges of virtual addresses that a processor's page table maps",
+        riscv::mappings,
+    ),
     command(&["memdev"], &[], "memory that -m or an object gave", more::memdev),
     command(
         &["memory_size_summary"],

@@ -166,6 +166,9 @@ pub(crate) fn children(machine: &Machine, world: &World, node: &Node) -> Vec<(St
             let clocks = clocks.map(|(name, node)| ((*name).to_owned(), Node::Clock(*node)));
             let mut all: Vec<_> = regions.chain(buses).chain(clocks).collect();
             all.extend(board::inputs(machine, *id));
+            if let Some((path, _)) = world.places(machine).iter().find(|(_, t)| *t == Thing::Device(*id)) {
+                all.extend(board::below(machine, world, path));
+            }
             all
         }
         _ => Vec::new(),

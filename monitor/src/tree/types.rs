@@ -5,6 +5,7 @@ use southbridge_backend_chardev::KINDS;
 use southbridge_core::property::parse_value;
 use southbridge_core::{BusKind, DeviceType, PropKind, PropValue, Property};
 use southbridge_machine::BOARDS;
+use southbridge_machine::board::cores::Isa;
 use southbridge_machine::objects::TYPES;
 use southbridge_machine::qom;
 
@@ -12,8 +13,15 @@ use crate::World;
 use crate::schema::{ObjectPropertyInfo, ObjectTypeInfo};
 
 /// The type of a processor model.
-pub(crate) fn cpu_type(model: &str) -> String {
-    format!("{model}-arm-cpu")
+pub(crate) fn cpu_type(model: &str, isa: Isa) -> String {
+    format!("{model}-{}", cpu_parent(isa))
+}
+
+fn cpu_parent(isa: Isa) -> &'static str {
+    match isa {
+        Isa::Arm => "arm-cpu",
+        Isa::Rv64 => "riscv-cpu",
+    }
 }
 
 fn parent(bus: BusKind) -> &'static str {
@@ -37,6 +45,7 @@ const ABSTRACT: &[(&str, &str)] = &[
     ("pci-device", "device"),
     ("cpu", "device"),
     ("arm-cpu", "cpu"),
+    ("riscv-cpu", "cpu"),
     ("machine", "object"),
     ("bus", "object"),
     ("chardev", "object"),
@@ -49,6 +58,7 @@ const PLAIN: &[(&str, &str)] = &[
     ("irq", "object"),
     ("clock", "object"),
     ("armv7m", "sys-bus-device"),
+    ("riscv.hart_array", "sys-bus-device"),
     ("armv7m_nvic", "sys-bus-device"),
     ("armv7m_systick", "sys-bus-device"),
     ("ARM-bitband-memory", "sys-bus-device"),
@@ -75,13 +85,12 @@ pub(crate) fn types(world: &World, parents: bool) -> Vec<ObjectTypeInfo> {
     all.extend(world.registry.iter().map(|t| entry(t.name, Some(parent(t.bus)), false)));
     let offered = BOARDS.iter().filter(|b| world.facts.machines.contains(&b.name));
     all.extend(offered.map(|b| entry(&format!("{}-machine", b.name), Some("machine"), false)));
-    let mut models: Vec<&str> = BOARDS
-        .iter()
-        .filter_map(|b| b.cpu.as_ref())
-        .flat_map(|c| c.models().to_vec())
+    let cores = BOARDS.iter().filter_map(|b| b.cpu.as_ref());
+    let mut models: Vec<_> = cores
+        .flat_map(|c| c.models().iter().map(|m| (cpu_type(m, c.isa()), cpu_parent(c.isa()))))
         .collect();
     models.dedup();
-    all.extend(models.iter().map(|m| entry(&cpu_type(m), Some("arm-cpu"), false)));
+    all.extend(models.iter().map(|(m, of)| entry(m, Some(of), false)));
     let kinds = KINDS.iter().filter(|k| k.missing().is_none());
     all.extend(kinds.map(|k| entry(&format!("chardev-{}", k.name), Some("chardev"), false)));
     all.extend(TYPES.iter().map(|t| entry(t.name, Some("object"), false)));
