@@ -8,6 +8,7 @@ use southbridge_core::{BusKind, CpuId, DeviceId, DeviceType, Line, LineDirection
 pub use southbridge_cpu_armv7m::NMI_LINE;
 
 use crate::build::Layout;
+use std::collections::BTreeMap;
 
 /// A thing of the board that has a place in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,8 +167,11 @@ pub fn places(layout: &Layout, machine: &Machine) -> Vec<(String, Thing)> {
     };
     let mut parts: Vec<_> = layout.parts.iter().collect();
     parts.sort_unstable_by_key(|(_, id)| **id);
+    let on_virt = virt_paths(layout);
     for (n, (part, id)) in parts.into_iter().enumerate() {
-        let path = named(part).unwrap_or_else(|| format!("unattached/device[{n}]"));
+        let path = named(part)
+            .or_else(|| on_virt.get(part).cloned())
+            .unwrap_or_else(|| format!("unattached/device[{n}]"));
         all.push((path, Thing::Device(*id)));
     }
     let rest = table.map_or(&[][..], |t| t.unimplemented);
@@ -178,6 +182,65 @@ pub fn places(layout: &Layout, machine: &Machine) -> Vec<(String, Thing)> {
     let clocks = table.map_or(&[][..], |t| t.clocks);
     all.extend(clocks.iter().map(|path| ((*path).to_owned(), Thing::Clock)));
     all
+}
+
+/// The order in which QEMU makes the parts of `virt` that have numbers instead of names; the platform bus, which is none of ours, has one,
+/// too.
+const VIRT_ORDER: [&str; 13] = [
+    "mswi",
+    "mtimer",
+    "sswi",
+    "imsic_m",
+    "imsic_s",
+    "plic",
+    "aplic_m",
+    "aplic_s",
+    "test",
+    "virtio",
+    "pcie",
+    "platform-bus",
+    "rtc",
+];
+
+/// Where the parts of `virt` are, whose number depends on what the user chose.
+fn virt_paths(layout: &Layout) -> BTreeMap<&'static str, String> {
+    let mut paths = BTreeMap::new();
+    if layout.board.name != "virt" {
+        return paths;
+    }
+    let mut n = 0;
+    let mut number = || {
+        n += 1;
+        format!("unattached/device[{}]", n - 1)
+    };
+    for kind in VIRT_ORDER {
+        match kind {
+            "platform-bus" => drop(number()),
+            "rtc" => {
+                // The serial port stands before the clock.
+                for part in ["uart0", "rtc"] {
+                    paths.insert(part, number());
+                }
+            }
+            _ => {
+                let of_kind = |part: &str| part.trim_end_matches(|c: char| c.is_ascii_digit()) == kind;
+                for part in layout.parts.keys().filter(|p| of_kind(p)) {
+                    paths.insert(*part, number());
+                }
+            }
+        }
+    }
+    if let Some(bridge) = paths.get("pcie").cloned() {
+        paths.insert("pcie_root", format!("{bridge}/gpex_root"));
+    }
+    for (part, path) in [
+        ("fw_cfg", "fw_cfg"),
+        ("flash0", "virt.flash0"),
+        ("flash1", "virt.flash1"),
+    ] {
+        paths.insert(part, path.to_owned());
+    }
+    paths
 }
 
 fn processors(table: Option<&Table>, machine: &Machine, all: &mut Vec<(String, Thing)>) {
@@ -211,7 +274,10 @@ pub const SYSBUS_IRQ: &str = "sysbus-irq";
 pub fn group(t: &DeviceType, line: &Line) -> Option<&'static str> {
     match (line.direction, line.name) {
         (LineDirection::Out, "out" | "trigger" | "button") => UNNAMED,
-        (LineDirection::In, "in" | "dc" | "timer") => UNNAMED,
+        (LineDirection::In, "in" | "dc" | "timer" | "source") => UNNAMED,
+        // The interrupt controllers of RISC-V drive processors, which are no devices on a bus.
+        (LineDirection::Out, _) if matches!(t.name, "riscv.aclint.swi" | "riscv.aclint.mtimer") => UNNAMED,
+        (LineDirection::Out, _) if matches!(t.name, "riscv.sifive.plic" | "riscv.aplic") => UNNAMED,
         (LineDirection::Out, "pwm" | "remap" | "led" | "reset" | "PORTOUT") => Some(line.name),
         (LineDirection::Out, _) if t.bus == BusKind::System => Some(SYSBUS_IRQ),
         _ => Some(line.name),
@@ -238,6 +304,16 @@ pub fn groups(t: &DeviceType, direction: LineDirection) -> Vec<Group> {
 
 /// What QEMU calls a region.
 pub fn region(t: &DeviceType, name: &'static str) -> &'static str {
+    match (t.name, name) {
+        ("gpex-pcihost", "ecam") => return "pcie-ecam",
+        ("gpex-pcihost", "mmio32") => return "pcie-mmio",
+        ("gpex-pcihost", "mmio64") => return "pcie-mmio-high",
+        ("gpex-pcihost", "pio") => return "gpex_ioport_window",
+        ("fw_cfg_mem", "data") => return "fwcfg.data",
+        ("fw_cfg_mem", "control") => return "fwcfg.ctl",
+        ("fw_cfg_mem", "dma") => return "fwcfg.dma",
+        _ => {}
+    }
     if !matches!(name, "regs" | "registers") {
         return name;
     }
@@ -248,6 +324,7 @@ pub fn region(t: &DeviceType, name: &'static str) -> &'static str {
         "stellaris-gptm" => "gptm",
         "stellaris-adc" => "adc",
         "stellaris-i2c" => "i2c",
+        "serial-mm" => "serial",
         "luminary-watchdog" => "cmsdk-apb-watchdog",
         own => own,
     }
@@ -284,6 +361,34 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn parts_of_virt_have_the_numbers_of_qemu() {
+        let board = *BOARDS.iter().find(|b| b.name == "virt").unwrap();
+        let machine = Machine::empty(ClockRate::Hz(1)).unwrap();
+        let built = build(machine, board, &crate::registry(), &Options::default()).unwrap();
+        let all = places(&built.layout, &built.machine);
+        let at = |part: &str| {
+            let id = built.layout.parts[part];
+            all.iter().find(|(_, t)| *t == Thing::Device(id)).map(|p| p.0.as_str())
+        };
+        for (part, path) in [
+            ("mswi", "unattached/device[0]"),
+            ("mtimer", "unattached/device[1]"),
+            ("plic", "unattached/device[2]"),
+            ("test", "unattached/device[3]"),
+            ("pcie", "unattached/device[12]"),
+            ("pcie_root", "unattached/device[12]/gpex_root"),
+            ("uart0", "unattached/device[14]"),
+            ("rtc", "unattached/device[15]"),
+            ("flash1", "virt.flash1"),
+            ("fw_cfg", "fw_cfg"),
+        ] {
+            assert_eq!(at(part), Some(path), "{part}");
+        }
+        let paths: BTreeSet<_> = all.iter().map(|(path, _)| path).collect();
+        assert_eq!(paths.len(), all.len());
     }
 
     #[test]
