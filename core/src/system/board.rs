@@ -181,7 +181,8 @@ impl System {
             let m = self.memory.mapping(*m);
             let len = p.len.min(size - p.offset);
             m.is_some_and(|m| {
-                (m.start, m.len, m.priority) == (p.start, len, priority) && m.target.offset().is_none_or(|o| o == p.offset)
+                (m.start, m.len, m.priority) == (p.start, len, priority)
+                    && m.target.offset().is_none_or(|o| o == p.offset)
             })
         };
         if before.len() == parts.len() && before.iter().zip(&parts).all(is_there) {
@@ -209,7 +210,10 @@ impl System {
         }
         r.size = bytes;
         for m in std::mem::take(&mut r.mappings) {
-            let place = self.memory.mapping(m).map(|m| (m.start, m.target.offset().unwrap_or(0), m.priority));
+            let place = self
+                .memory
+                .mapping(m)
+                .map(|m| (m.start, m.target.offset().unwrap_or(0), m.priority));
             self.memory.unmap(m);
             if let Some((start, offset, priority)) = place {
                 // A bridge that shows a part of it works out anew how much when it next looks.
