@@ -154,8 +154,10 @@ pub struct Tape {
     /// Writes of the semihosting call in progress.
     writes: Option<Writes>,
     broken: Option<String>,
-    /// While playing: what the machine says goes out all the same.
-    aloud: bool,
+    /// It comes from another run: what the machine says while it plays goes out all the same, and what the host does is dropped.
+    foreign: bool,
+    /// Of such a tape: up to where the machine has been before, and says nothing twice.
+    quiet_until: Option<Moment>,
 }
 
 /// A place on a tape: with a saved machine, all that a replay needs.
@@ -190,9 +192,11 @@ impl Tape {
 
     /// Plays entries from elsewhere up to `end`.
     pub fn play(&mut self, entries: impl IntoIterator<Item = (Moment, Input)>, end: Moment) {
+        let entries: VecDeque<_> = entries.into_iter().collect();
         *self = Self {
             mode: Mode::Play,
-            entries: entries.into_iter().collect(),
+            weight: entries.iter().map(|(_, input)| input.weight()).sum(),
+            entries,
             end,
             ..Self::default()
         };
@@ -201,13 +205,18 @@ impl Tape {
     /// Lets out what the machine says while the tape plays, for the replay of a run that another process recorded. What the host
     /// does meanwhile is dropped.
     pub fn play_aloud(&mut self) {
-        self.aloud = true;
+        self.foreign = true;
+    }
+
+    /// Whether it plays what another process recorded.
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
     }
 
     /// Whether what the machine says now goes out.
     #[inline]
     pub fn lets_out(&self) -> bool {
-        self.mode != Mode::Play || self.aloud
+        self.mode != Mode::Play || self.foreign && self.quiet_until.is_none()
     }
 
     /// Neither hears nor says anything more.
@@ -238,6 +247,9 @@ impl Tape {
         if !self.plays() {
             self.end = now;
         }
+        if self.foreign {
+            self.quiet_until.get_or_insert(now);
+        }
         self.mode = Mode::Play;
         self.next = to.next;
         self.questions = to.questions;
@@ -250,6 +262,7 @@ impl Tape {
 
     /// Records again once everything is played and the present is reached. Whether that is so now.
     pub(crate) fn catch_up(&mut self, now: Moment) -> bool {
+        self.quiet_until = self.quiet_until.filter(|until| now < *until);
         let done = self.plays() && self.next >= self.recorded() && now >= self.end;
         if done {
             self.mode = Mode::Record;
@@ -327,7 +340,8 @@ impl Tape {
 
     /// When the next entry plays, or where the tape ends.
     pub(crate) fn next_moment(&self) -> Option<Moment> {
-        self.plays().then(|| self.peek().map_or(self.end, |(at, _)| *at))
+        let next = self.plays().then(|| self.peek().map_or(self.end, |(at, _)| *at))?;
+        Some(self.quiet_until.map_or(next, |until| until.min(next)))
     }
 
     /// The next entry, if its moment has come and it is none that the machine itself asks for.
@@ -400,7 +414,7 @@ impl Tape {
 
     /// Keeps what the host did until the machine is back in the present.
     pub(crate) fn hold(&mut self, device: DeviceId, done: Completion) {
-        if !self.aloud {
+        if !self.foreign {
             self.held.push_back((device, done));
         }
     }

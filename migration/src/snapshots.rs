@@ -128,7 +128,8 @@ impl Snapshots {
     /// There is none, it is damaged or of another machine. The machine is as it was.
     pub fn load(&self, machine: &mut Machine, name: &str) -> Result<(), SnapshotError> {
         check_name(name)?;
-        if machine.sys.tape.mode() != southbridge_core::tape::Mode::Off && machine.has_past().is_err() {
+        let tape = &machine.sys.tape;
+        if tape.mode() != southbridge_core::tape::Mode::Off && (tape.is_foreign() || machine.has_past().is_err()) {
             return Err(SnapshotError::Recorded);
         }
         let here = stream::describe(machine, &self.0.board).map_err(SnapshotError::Blocked)?;

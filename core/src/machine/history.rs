@@ -75,28 +75,27 @@ impl Machine {
         if on == self.history.is_some() {
             return;
         }
-        if on && self.sys.tape.mode() != crate::tape::Mode::Off {
-            // The tape is somebody else's: a recording to a file, or its replay.
-            return;
-        }
         if !on {
             if self.history.take().is_some_and(|h| h.has_tape) {
                 self.sys.tape.stop();
             }
             return;
         }
-        let has_tape = self.sys.tape.mode() == crate::tape::Mode::Off;
+        use crate::tape::Mode;
+        // Another's tape that plays serves as well as one of our own; one that records is written to a file as it goes.
+        let has_tape = self.sys.tape.mode() == Mode::Off;
+        let records = self.sys.tape.mode() == Mode::Record;
         self.history = Some(Box::new(History {
             snapshots: Vec::new(),
-            blocked: (!has_tape).then(|| "the run is being recorded or replayed already".to_owned()),
+            blocked: records.then(|| "the run is being recorded to a file; replay that, and go back there".to_owned()),
             has_tape,
             due: 0,
             kept: Kept::default(),
         }));
         if has_tape {
             self.sys.tape.record();
-            self.take_snapshot();
         }
+        self.take_snapshot();
     }
 
     /// Whether history is recorded and can be gone back to.
@@ -462,7 +461,8 @@ impl Machine {
         }
         history.due = self.sys.clock.executed() + INTERVAL;
         history.thin_out(self.sys.clock.executed(), MOST_RAM);
-        while let Some(first) = history.snapshots.first()
+        while history.has_tape
+            && let Some(first) = history.snapshots.first()
             && self.sys.tape.forget_before(first.place) > MOST_INPUT
         {
             history.snapshots.remove(0);
@@ -472,6 +472,11 @@ impl Machine {
 }
 
 impl History {
+    /// Whether what is recorded is recorded for it alone.
+    pub(super) fn has_tape(&self) -> bool {
+        self.has_tape
+    }
+
     /// Drops snapshots until the rest is within bounds.
     fn thin_out(&mut self, now: u64, most_ram: usize) {
         while self.snapshots.len() > MOST || self.snapshots.len() > 2 && self.kept.bytes() > most_ram {

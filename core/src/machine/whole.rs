@@ -180,7 +180,7 @@ impl Machine {
         self.wall = None;
         self.set_only(None);
         // What was recorded leads to another present.
-        if self.history.take().is_some_and(|_: Box<History>| true) {
+        if self.history.take().is_some_and(|h: Box<History>| h.has_tape()) {
             self.sys.tape.stop();
             self.keep_history(true);
         }

@@ -352,6 +352,70 @@ fn the_past_is_the_same_to_the_instruction_with_its_input() {
 }
 
 #[test]
+fn a_replay_of_another_run_goes_back_too() {
+    use southbridge_core::tape::Moment;
+    let run = |machine: &mut southbridge_core::Machine, ns| {
+        let end = machine.sys.clock.now().after_ns(ns);
+        assert_eq!(machine.run_until(end), Outcome::Deadline);
+    };
+    let (mut built, line) = board(ECHO, true);
+    let (machine, line) = (&mut built.machine, line.unwrap());
+    machine.start();
+    machine.sys.tape.record();
+    machine.keep_history(true);
+    assert!(
+        machine
+            .has_past()
+            .unwrap_err()
+            .to_string()
+            .contains("recorded to a file")
+    );
+    let mut moments = Vec::new();
+    for input in [b"a".as_slice(), b"bc", b"", b"defghijkl", b"m"] {
+        line.feed(input);
+        run(machine, 60_000_000);
+        moments.push((machine.sys.clock.executed(), everything(machine)));
+        run(machine, 1_000_000);
+    }
+    let inputs: Vec<_> = machine.sys.tape.entries().cloned().collect();
+    let sent = line.take();
+    assert!(sent.starts_with(b"ab"), "{sent:?}");
+
+    let (mut built, line) = board(ECHO, true);
+    let (machine, line) = (&mut built.machine, line.unwrap());
+    let never = Moment {
+        executed: u64::MAX,
+        ticks: u64::MAX,
+    };
+    machine.sys.tape.play(inputs, never);
+    machine.sys.tape.play_aloud();
+    machine.start();
+    machine.keep_history(true);
+    // Up to the third moment, and back and forth there.
+    for (executed, then) in &moments[..3] {
+        run(machine, 60_000_000);
+        assert_eq!(machine.sys.clock.executed(), *executed);
+        assert!(everything(machine) == *then, "the replay after {executed} instructions");
+        run(machine, 1_000_000);
+    }
+    let said = line.take();
+    assert!(sent.starts_with(&said) && said.len() < sent.len(), "{said:?}");
+    for (executed, then) in moments[..3].iter().rev().chain(&moments[..2]) {
+        machine.rewind(*executed).unwrap();
+        machine.run_past(*executed);
+        assert!(everything(machine) == *then, "the state after {executed} instructions");
+    }
+    assert!(line.take().is_empty(), "nothing is said twice");
+    // From the past through what was the present to the end.
+    let (executed, then) = &moments[4];
+    machine.run_past(*executed);
+    assert!(everything(machine) == *then, "the state after {executed} instructions");
+    run(machine, 1_000_000);
+    assert_eq!([said, line.take()].concat(), sent);
+    assert_eq!(machine.sys.tape.broken(), None);
+}
+
+#[test]
 fn real_firmware_is_the_same_on_the_way_back() {
     for name in ["t-timers", "t-systick", "t-semihosting", "t-watchdog"] {
         let path = format!(
