@@ -240,6 +240,9 @@ impl Session {
                 if let Some(cpu) = machine.cpus.first_mut() {
                     cpu.on_line(line, level, sys);
                 }
+                if sys.tapped.tap == Tap::Cpu(CpuId(0)) {
+                    sys.tapped.heard.push((line, level));
+                }
                 answer::OK.into()
             }
             Some(Target::Device(device)) => {
@@ -248,6 +251,10 @@ impl Session {
                 match u16::try_from(number) {
                     Ok(n) if n < count => {
                         machine.sys.set_input(device, first + n, level);
+                        // Where inputs are watched, a client hears of what it set itself, too.
+                        if machine.sys.tapped.tap == Tap::Inputs(device) {
+                            machine.sys.tapped.heard.push(((first + n).into(), level));
+                        }
                         answer::OK.into()
                     }
                     _ => format!("FAIL '{path}' has {count} lines '{name}', not number {number}"),

@@ -125,6 +125,66 @@ fn lines_of_pins_and_of_the_processor() {
     );
 }
 
+/// As QEMU's virt answers, but for its refusal of the clock where a processor runs.
+#[test]
+fn interrupts_of_virt() {
+    conversation(
+        "virt",
+        "
+        > irq_intercept_in /machine/unattached/device[2]
+        < OK
+        > readb 0x10000005
+        < OK 0x0000000000000060
+        > writeb 0x10000001 2
+        < IRQ raise 10
+        < OK
+        > readb 0x10000002
+        < IRQ lower 10
+        < OK 0x0000000000000002
+        > set_irq_in /machine/unattached/device[2] unnamed-gpio-in 11 1
+        < IRQ raise 11
+        < OK
+        > readl 0xc001000
+        < OK 0x0000000000000c00
+        > set_irq_in /machine/unattached/device[2] unnamed-gpio-in 11 1
+        < OK
+        > irq_intercept_out /machine/unattached/device[1]
+        < FAIL IRQ intercept already enabled
+        > readl 0x30000000
+        < OK 0x0000000000081b36
+        ",
+    );
+    conversation(
+        "virt",
+        "
+        > irq_intercept_out /machine/unattached/device[1]
+        < OK
+        > writeq 0x2004000 100
+        < OK
+        > clock_step
+        < IRQ raise 0
+        < OK 10000
+        > clock_step 100000
+        < OK 110000
+        > readq 0x200bff8
+        < OK 0x000000000000044c
+        ",
+    );
+    conversation(
+        "virt",
+        "
+        > irq_intercept_out /machine/unattached/device[0]
+        < OK
+        > writel 0x2000000 1
+        < IRQ raise 0
+        < OK
+        > writel 0x2000000 0
+        < IRQ lower 0
+        < OK
+        ",
+    );
+}
+
 #[test]
 fn a_clock_without_deadlines_says_so() {
     conversation(
