@@ -134,6 +134,34 @@ fn backwards() {
     transcript("backwards", "mps2-an385", "t-exceptions");
 }
 
+/// The same conversation in the replay of a recorded run, where what was recorded is the past.
+#[test]
+fn backwards_in_a_replay() {
+    if !has_gdb("backwards_in_a_replay") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let time = |mode: &str| format!("shift=3,rr={mode},rrfile={}", dir.path().join("run").display());
+    let kernel = firmware("t-exceptions-mps2-an385.elf");
+    let record = time("record");
+    let words = [
+        "-M",
+        "mps2-an385",
+        "-nographic",
+        "-semihosting",
+        "-kernel",
+        &kernel,
+        "-icount",
+        &record,
+    ];
+    let recorded = common::run(program().args(words));
+    assert!(recorded.status.success(), "{}", common::err(&recorded));
+    let target = Target::start("mps2-an385", "t-exceptions", &["-S", "-icount", &time("replay")]);
+    compare("backwards", |script| {
+        gdb(&target, "arm", Some(Path::new(&kernel)), script)
+    });
+}
+
 /// Harts, CSRs, translated and physical memory, and time that goes back, on `virt`.
 #[test]
 fn harts_above_the_built_in_firmware() {
