@@ -211,6 +211,10 @@ finish: .set    at, RESULT_X + 8
         sd      t2, 8(t0)
         andi    t3, t3, RESET_AFTER
         beqz    t3, next
+        # QEMU 10.0.2 unlocks as many entries of the PMP as are active, from the first on: all must be.
+        li      t1, 0x1010101010101010
+        csrw    pmpcfg0, t1
+        csrw    pmpcfg2, t1
         li      t0, 0x100000
         li      t1, 0x7777
         sw      t1, 0(t0)

@@ -66,9 +66,9 @@ impl Campaign {
         }
         for ((case, mine), theirs) in cases.iter().zip(&mine).zip(qemu::run(&cases)?) {
             match theirs {
-                Some(theirs) => self.compare(case, mine, &theirs),
-                None => {
-                    let text = format!("seed {:#x}: QEMU does not end\n{}", case.seed, listing(case));
+                Ok(theirs) => self.compare(case, mine, &theirs),
+                Err(end) => {
+                    let text = format!("seed {:#x}: {end}\n{}", case.seed, listing(case));
                     self.tally.differences.push(text);
                 }
             }

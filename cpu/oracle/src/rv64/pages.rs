@@ -144,7 +144,8 @@ impl Tables {
             let addr = if cfg[i] >> 3 == 2 {
                 at >> 2
             } else {
-                at >> 2 & !((1 << span) - 1) | ((1 << span) - 1)
+                // The lowest zero says where the range ends, and must be ours.
+                at >> 2 & !((2 << span) - 1) | ((1 << span) - 1)
             };
             self.case.set_csr(["pmpaddr0", "pmpaddr1", "pmpaddr2"][i], addr);
         }
@@ -179,6 +180,12 @@ impl Tables {
         let high = *r.pick(&self.prefixes) & !low | target & low;
         let sign = |v: u64| ((v << (64 - bits)) as i64 >> (64 - bits)) as u64;
         if r.chance(4) { high } else { sign(high) }
+    }
+
+    /// Whether an address is one at all: all bits above are as the highest.
+    fn valid(&self, addr: u64) -> bool {
+        let above = 64 - (12 + 9 * self.levels);
+        ((addr << above) as i64 >> above) as u64 == addr
     }
 
     /// Follows an address down, and decides what was not decided before.
@@ -319,11 +326,13 @@ impl Tables {
         // x29 has what is cleared.
         self.constant(T6, status);
         let fetch = self.r.chance(22);
-        self.constant(T5, if fetch { addr & !1 } else { addr });
+        self.constant(T5, addr);
         self.constant(29, MPRV | SUM_MXR | MPP);
         if fetch {
             self.constant(T6, status & !MPRV);
+            // PMP may have kept the constants from being loaded: whatever is there instead, the address is even.
             self.emit(&[
+                i(0x13, 7, T5, T5, -2),
                 csr(3, 0, mstatus, 29),
                 csr(2, 0, mstatus, T6),
                 csr(1, 0, number("mepc"), T5),
@@ -389,7 +398,7 @@ impl Tables {
         self.constant(28, p.addr);
         self.constant(29, self.asid);
         self.emit(&[sd(T6, T5, 0)]);
-        let by_addr = leaf && p.level == 0 && old & N == 0 && self.r.chance(60);
+        let by_addr = leaf && self.valid(p.addr) && p.level == 0 && old & N == 0 && self.r.chance(60);
         let by_asid = old & G == 0 && leaf && !self.switched && self.r.chance(40);
         let (rs1, rs2) = (if by_addr { 28 } else { 0 }, if by_asid { 29 } else { 0 });
         self.emit(&[sfence(rs1, rs2)]);

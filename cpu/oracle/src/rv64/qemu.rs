@@ -53,8 +53,9 @@ impl Scratch {
     }
 }
 
-/// Runs cases, which must stand in slots of rising numbers from 0 on: the memory of each when it was over; `None` where it was never.
-pub fn run(cases: &[Case]) -> io::Result<Vec<Option<Box<[u8]>>>> {
+/// Runs cases, which must stand in slots of rising numbers from 0 on: the memory of each when it was over; how QEMU ended where it was
+/// never.
+pub fn run(cases: &[Case]) -> io::Result<Vec<Result<Box<[u8]>, String>>> {
     let scratch = Scratch::new();
     let file = File::options()
         .read(true)
@@ -79,16 +80,17 @@ pub fn run(cases: &[Case]) -> io::Result<Vec<Option<Box<[u8]>>>> {
     let mut done = Vec::with_capacity(cases.len());
     while done.len() < cases.len() {
         file.write_all_at(&(done.len() as u64).to_le_bytes(), COUNT + 8)?;
-        wait(&mut command(&scratch), &file)?;
+        let end = wait(&mut command(&scratch), &file)?;
         let n = progress(&file)?.min(cases.len());
         for case in &cases[done.len()..n] {
             let mut out = vec![0; SLOT];
             file.read_exact_at(&mut out, case.base() - RAM)?;
+            exclude::mend(&mut out);
             exclude::forget(&mut out, case.base());
-            done.push(Some(out.into()));
+            done.push(Ok(out.into()));
         }
         if n < cases.len() {
-            done.push(None);
+            done.push(Err(end));
         }
     }
     Ok(done)
@@ -101,11 +103,14 @@ fn progress(file: &File) -> io::Result<usize> {
     Ok(u64::from_le_bytes(word) as usize)
 }
 
-/// Until it ends, or stays at one case for too long.
-fn wait(command: &mut Command, file: &File) -> io::Result<()> {
+/// Until it ends, or stays at one case for too long; which of both, in words.
+fn wait(command: &mut Command, file: &File) -> io::Result<String> {
     let mut child = command.spawn()?;
     let (mut since, mut at) = (Instant::now(), 0);
-    while child.try_wait()?.is_none() {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(format!("QEMU ends by itself ({status})"));
+        }
         let now = progress(file)?;
         if now != at {
             (since, at) = (Instant::now(), now);
@@ -113,11 +118,10 @@ fn wait(command: &mut Command, file: &File) -> io::Result<()> {
         if since.elapsed() > PATIENCE {
             child.kill()?;
             child.wait()?;
-            return Ok(());
+            return Ok("QEMU does not end".to_owned());
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    Ok(())
 }
 
 fn command(scratch: &Scratch) -> Command {

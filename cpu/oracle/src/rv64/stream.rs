@@ -150,8 +150,13 @@ impl Stream {
     }
 
     fn pick(&mut self, of: &[Form]) -> u32 {
-        let (_, picture) = *self.r.pick(of);
-        self.fill(picture)
+        loop {
+            let (_, picture) = *self.r.pick(of);
+            let raw = self.fill(picture);
+            if super::exclude::excluded(raw).is_none() {
+                return raw;
+            }
+        }
     }
 
     fn push(&mut self, item: Item) {

@@ -6,6 +6,7 @@ const V: u64 = 1;
 const RWX: u64 = 7 << 1;
 const U: u64 = 1 << 4;
 const AD: u64 = 3 << 6;
+const LOCK: u8 = 1 << 7;
 
 impl Stream {
     pub(super) fn set_up(&mut self) {
@@ -94,6 +95,12 @@ impl Stream {
             };
             let rights = *r.pick(&[0, 1, 3, 4, 5, 7]);
             cfg[3 * i + 1] = how << 3 | rights;
+            if self.r.chance(8) {
+                // M-mode obeys this one, until a reset.
+                cfg[3 * i + 1] |= LOCK;
+                let flags = self.case.get(FLAGS);
+                self.case.put(FLAGS, flags | flag::RESET_AFTER);
+            }
             let names = ["pmpaddr1", "pmpaddr4", "pmpaddr7"];
             self.case.set_csr(names[i], addr);
             if how == 1 {
@@ -103,7 +110,7 @@ impl Stream {
             }
         }
         for (name, half) in [("pmpcfg0", &cfg[..8]), ("pmpcfg2", &cfg[8..])] {
-            self.case.set_csr(name, super::super::case::word(half, 0));
+            self.case.put(csr_in(name), super::super::case::word(half, 0));
         }
     }
 

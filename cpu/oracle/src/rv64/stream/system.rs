@@ -84,9 +84,14 @@ const PROBED: &[&str] = &[
     "pmpaddr13",
     "mhpmevent3",
     "mhpmevent18",
+    "mhpmevent31",
     "mcountinhibit",
     "mstateen1",
     "mstateen3",
+    "sstateen0",
+    "sstateen2",
+    "pmpcfg0",
+    "pmpcfg2",
     "misa",
 ];
 /// What of `mstatus` is set and cleared: SIE, MIE, SPIE, MPIE, SPP, MPP, FS, SUM, MXR, TVM, TW, TSR.
