@@ -116,7 +116,7 @@ fn character(value: u64) -> String {
 }
 
 /// Where that processor would find an address; as it is without one.
-fn physical(machine: &mut Machine, cpu: Option<CpuId>, at: u64) -> Option<u64> {
+pub(super) fn physical(machine: &mut Machine, cpu: Option<CpuId>, at: u64) -> Option<u64> {
     match cpu.and_then(|c| machine.cpus.get(usize::from(c.0))) {
         Some(cpu) => cpu.translate(at, &mut machine.sys),
         None => Some(at),

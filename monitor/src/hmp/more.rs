@@ -63,15 +63,10 @@ pub(super) fn sum(call: &mut Call<'_, '_>) -> Done {
 /// Microcontrollers have no address translation.
 pub(super) fn gva2gpa(call: &mut Call<'_, '_>) -> Done {
     let address = call.args.number(0).unwrap_or(0);
-    if call
-        .cx
-        .machine
-        .sys
-        .memory
-        .flat()
-        .iter()
-        .any(|r| r.start <= address && address <= r.last)
-    {
+    let cpu = call.cx.world.hmp.cpu;
+    let found = super::memory::physical(call.cx.machine, Some(cpu), address);
+    let mut flat = call.cx.machine.sys.memory.flat().iter();
+    if let Some(address) = found.filter(|a| flat.any(|r| r.start <= *a && *a <= r.last)) {
         call.say(format_args!("gpa: {address:#x}"));
     } else {
         call.say(format_args!("Unmapped"));

@@ -39,6 +39,10 @@ rwatch *(long*)0x80202000
 continue
 delete
 monitor info status
+monitor info mem
+monitor gva2gpa 0x40202000
+monitor gva2gpa 0x1000
+monitor info registers
 reverse-stepi
 reverse-stepi
 p/x $pc
