@@ -1,7 +1,7 @@
 //! What is not compared, and why: one table.
 
 use super::case::{Kind, traps, word};
-use super::layout::{END_PC, ENTRY, LOG, SLOT, START, csr_out};
+use super::layout::{CODE, END_PC, ENTRY, LOG, SLOT, START, csr_out};
 use crate::picture::Picture;
 
 /// What generators avoid although the architecture defines it, with the reason.
@@ -279,6 +279,9 @@ pub fn incomparable(kind: Kind, image: &[u8], base: u64) -> Option<&'static str>
                 Some("reads a trap value that is not compared: the instruction or zero for CBOs and returns, blocks of CBO.ZERO")
             }
             5..=7 | 13 | 15 if SC.matches(raw) => Some("an SC without a reservation may trap, or fail before it looks"),
+            5 if kind == Kind::Pages && (base + CODE as u64..base + START as u64).contains(tval) => {
+                Some("the PMP keeps a constant from being loaded: CSRs get what is there instead, which nobody made legal")
+            }
             5 | 7 if CBO.matches(raw) && (kind == Kind::Pages || own.contains(tval)) => {
                 Some("CBOs that the PMP refuses: where it differs within a block, or allows only fetches, that is open (CMO)")
             }
