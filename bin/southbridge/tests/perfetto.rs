@@ -163,7 +163,10 @@ fn a_board_with_interrupts() {
     let cpu = timeline.track("cpu0");
     let of = |name: &str| cpu.slices.iter().filter(|s| s.0 == name).count();
     assert_eq!(of("sleep"), count(&trace, "cpu_sleep"));
-    assert_eq!(of("SysTick"), trace.matches(" cpu_exception_enter cpu0 number=15 ").count());
+    assert_eq!(
+        of("SysTick"),
+        trace.matches(" cpu_exception_enter cpu0 number=15 ").count()
+    );
     assert!(of("SysTick") > 10, "{cpu:?}");
     assert!(cpu.slices.iter().all(|(_, begin, end, _)| begin <= end));
 }

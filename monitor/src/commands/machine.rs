@@ -63,7 +63,7 @@ pub(super) fn query_machines(cx: &mut Cx<'_>, args: QueryMachinesArgs) -> Result
             .as_ref()
             .and_then(|c| c.models().first().map(|m| tree::cpu_type(m, c.isa()))),
         default_ram_id: None,
-        acpi: false,
+        acpi: b.properties.iter().any(|p| p.name == "acpi"),
         compat_props: args.compat_props.filter(|wanted| *wanted).map(|_| Vec::new()),
     };
     Ok(offered(cx).map(info).collect())
