@@ -266,7 +266,11 @@ fn the_monitor_stays_where_the_serial_port_leaves() {
         ("-serial null -monitor none".into(), false),
         ("-monitor none".into(), false),
     ] {
+        let pid = folder.path().join("pid");
+        let _ = std::fs::remove_file(&pid);
         let mut child = program()
+            .arg("-pidfile")
+            .arg(&pid)
             .args([
                 "-M",
                 "lm3s6965evb",
@@ -287,6 +291,10 @@ fn the_monitor_stays_where_the_serial_port_leaves() {
         if monitor {
             wait("the end of the monitor", || guard.0.try_wait().unwrap().is_some());
         } else {
+            // Before, it does not listen for signals.
+            wait("the pid file", || {
+                std::fs::read_to_string(&pid).is_ok_and(|t| t.ends_with('\n'))
+            });
             assert!(guard.terminate().success(), "{words}");
         }
         let mut said = String::new();
