@@ -175,8 +175,9 @@ impl System {
         };
         let before = r.mappings.clone();
         let size = r.size;
-        // What lies beyond the region (a BAR may be longer) is not there.
-        let parts: SmallVec<[Part; 2]> = parts.iter().filter(|p| p.offset < size).copied().collect();
+        // What lies beyond the region (a BAR may be longer) is not there. The place of one whose size is not known yet is kept for it.
+        let has = |p: &&Part| p.offset < size || (p.offset, size) == (0, 0);
+        let parts: SmallVec<[Part; 2]> = parts.iter().filter(has).copied().collect();
         let is_there = |(m, p): (&MappingId, &Part)| {
             let m = self.memory.mapping(*m);
             let len = p.len.min(size - p.offset);
