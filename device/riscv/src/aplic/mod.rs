@@ -227,14 +227,14 @@ impl Aplic {
             regs::MMSICFGADDRH => s.mmsi.high = value & regs::CFG_VALID,
             _ if self.child.is_none() => {}
             regs::SMSICFGADDR => s.smsi.low = value,
-            _ => s.smsi.high = value & regs::CFG_VALID,
+            _ => s.smsi.high = value & regs::SCFG_VALID,
         }
         self.tell_child(cx);
     }
 
     fn tell_child(&mut self, cx: &mut Ctx<'_>) {
         if let Some(child) = self.child {
-            let addresses = self.state.smsi;
+            let addresses = self.state.smsi.with_harts_of(self.state.mmsi);
             cx.with_role::<dyn Domain, _>(child, |d, _| d.set_msi_addresses(addresses));
         }
     }

@@ -65,7 +65,13 @@ bitflags! {
 
 /// MMSICFGADDRH, SMSICFGADDRH (4.5.3, 4.5.4): lock, and the fields that exist.
 pub(crate) const CFG_LOCK: u32 = 1 << 31;
-pub(crate) const CFG_VALID: u32 = CFG_LOCK | 0x1f << 24 | 7 << 20 | 7 << 16 | 0xf << 12 | 0xfff;
+/// HHXS, HHXW and LHXW: how the bits of a hart's number are laid out. The machine level's register says it for both.
+pub(crate) const CFG_HARTS: u32 = 0x1f << 24 | 7 << 16 | 0xf << 12;
+/// LHXS and the upper half of the page number, which each level has of its own.
+const CFG_OWN: u32 = 7 << 20 | 0xfff;
+pub(crate) const CFG_VALID: u32 = CFG_LOCK | CFG_HARTS | CFG_OWN;
+/// The fields of SMSICFGADDRH. Firmware that writes those of MMSICFGADDRH as well means the same by them.
+pub(crate) const SCFG_VALID: u32 = CFG_OWN;
 
 /// TARGET (4.5.16).
 pub(crate) const TARGET_HART_SHIFT: u32 = 18;
@@ -84,6 +90,14 @@ pub struct MsiAddresses {
 }
 
 impl MsiAddresses {
+    /// These for the supervisor level, with the layout of harts that the machine level's pair has (4.9.1).
+    pub(crate) fn with_harts_of(self, machine: Self) -> Self {
+        Self {
+            low: self.low,
+            high: self.high & CFG_OWN | machine.high & CFG_HARTS,
+        }
+    }
+
     /// The address of a hart's interrupt file.
     pub(crate) fn of(self, hart: u32, guest: u32) -> u64 {
         let field = |at: u32, bits: u32| self.high >> at & ((1 << bits) - 1);

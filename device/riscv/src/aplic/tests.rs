@@ -70,7 +70,8 @@ impl Pair {
     fn with_source(msi: bool, target: u32) -> Self {
         let mut p = Self::new(msi);
         p.b.write32(SMSICFGADDR, (FILES >> 12) as u32);
-        p.b.write32(SMSICFGADDRH, 1 << 12);
+        // How many bits a hart's number has, the machine level says for both.
+        p.b.write32(MMSICFGADDRH, 1 << 12);
         p.b.write32(sourcecfg(10), SOURCECFG_D);
         p.write(sourcecfg(10), MODE_LEVEL_HIGH);
         p.write(self::target(10), target);
@@ -255,10 +256,33 @@ fn addresses_can_be_locked() {
     p.b.write32(SMSICFGADDR, 0x28000);
     p.b.write32(MMSICFGADDRH, u32::MAX);
     assert_eq!(p.b.read32(MMSICFGADDRH), CFG_VALID);
+    assert_eq!(p.b.read32(SMSICFGADDRH), 0, "locked with the others");
     p.b.write32(MMSICFGADDR, 1);
     p.b.write32(SMSICFGADDR, 1);
     assert_eq!((p.b.read32(MMSICFGADDR), p.b.read32(SMSICFGADDR)), (0x24000, 0x28000));
     assert_eq!(p.read(SMSICFGADDR), 0, "the child has no such register");
+}
+
+#[test]
+fn the_supervisor_level_has_the_harts_of_the_machine_level() {
+    let mut p = Pair::new(true);
+    p.b.write32(SMSICFGADDRH, u32::MAX);
+    assert_eq!(
+        p.b.read32(SMSICFGADDRH),
+        SCFG_VALID,
+        "guests and page number alone are its own"
+    );
+    let machine = MsiAddresses {
+        low: 0x24000,
+        high: 12 << 24 | 1 << 16 | 2 << 12 | 7,
+    };
+    let supervisor = MsiAddresses {
+        low: 0x28000,
+        high: 3 << 20 | 0xf << 12,
+    };
+    let both = supervisor.with_harts_of(machine);
+    assert_eq!(both.of(3, 5), 0x2801_d000);
+    assert_eq!(both.of(4, 0), 1 << 36 | 0x2800_0000);
 }
 
 #[test]
