@@ -162,7 +162,8 @@ fn every_type_is_read_from_zeroes_and_cut_anywhere() {
         }
     }
     for (name, kind) in Reply::TYPES {
-        let reply = Reply::read_fields(*kind, &fields_of(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let fields = fields_of(name);
+        let reply = Reply::read_fields(*kind, &fields).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!((reply.code(), reply.name()), (*kind, *name));
         let bytes = reply.to_bytes(5);
         assert_eq!(Reply::read(&bytes), Ok((5, reply)), "{name}");
