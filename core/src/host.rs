@@ -515,6 +515,21 @@ impl Host {
         any.downcast_ref()
     }
 
+    /// The first back end of a type, for those that a machine has one of.
+    pub fn find<T: Backend>(&self) -> Option<BackendId> {
+        let is = |b: &Option<Box<dyn Backend>>| b.as_deref().is_some_and(|b| (b as &dyn Any).is::<T>());
+        let i = self.backends.iter().position(is)?;
+        Some(BackendId(i as u32))
+    }
+
+    /// The same, made if there is none yet.
+    pub fn find_or_add<T: Backend + Default>(&mut self) -> BackendId {
+        self.find::<T>().unwrap_or_else(|| {
+            self.backends.push(Some(Box::<T>::default()));
+            BackendId(self.backends.len() as u32 - 1)
+        })
+    }
+
     /// Closes and drops a back end.
     pub fn remove(&mut self, id: BackendId) {
         if let Some(mut b) = self.backends.get_mut(id.0 as usize).and_then(Option::take) {
@@ -643,8 +658,13 @@ impl HostCx<'_> {
 
     /// Bytes that were posted for one connection of a device and that it has not seen yet: they count against the room it told of.
     pub fn undelivered(&self, device: DeviceId, port: u32) -> usize {
-        let mine = self.completions.iter().filter(|(d, c)| *d == device && c.port == port);
-        mine.map(|(_, c)| c.data.len()).sum()
+        self.waiting(device, port).map(|c| c.data.len()).sum()
+    }
+
+    /// What was posted for one connection of a device and has not reached it yet.
+    pub fn waiting(&self, device: DeviceId, port: u32) -> impl Iterator<Item = &Completion> {
+        let mine = self.completions.iter().filter(move |(d, c)| *d == device && c.port == port);
+        mine.map(|(_, c)| c)
     }
 
     /// A handle for a worker thread of this back end.

@@ -382,6 +382,11 @@ impl Build<'_> {
         self.sys.host.get(id)
     }
 
+    /// The back end of a type that a machine has one of, made if this is the first device to use it.
+    pub fn only_backend<T: Backend + Default>(&mut self) -> BackendId {
+        self.sys.host.find_or_add::<T>()
+    }
+
     /// Says where one of the device's connections leads, for rules of fault injection: to the back end of that id. `closed` is the token
     /// of the completion by which the device hears that the other side is gone.
     pub fn name_port(&mut self, port: u32, backend: &str, closed: u64) {
