@@ -17,15 +17,17 @@ fn snake(name: &str) -> String {
 fn camel(name: &str) -> String {
     let parts = name.split(['-', '_']).filter(|p| !p.is_empty());
     let shouting = !name.chars().any(|c| c.is_ascii_lowercase());
-    parts
+    // No name of Rust begins with a digit.
+    let digit = name.starts_with(|c: char| c.is_ascii_digit()).then(|| "N".to_owned());
+    let camel = parts
         .map(|p| {
             let p = if shouting { p.to_lowercase() } else { p.to_owned() };
             let mut c = p.chars();
             c.next().map_or(String::new(), |first| {
                 first.to_uppercase().collect::<String>() + c.as_str()
             })
-        })
-        .collect()
+        });
+    digit.into_iter().chain(camel).collect()
 }
 
 fn rust_type(of: &Type) -> String {

@@ -5,6 +5,7 @@ pub(crate) mod control;
 pub(crate) mod device;
 mod dump;
 pub(crate) mod fds;
+pub(crate) mod input;
 pub(crate) mod machine;
 pub(crate) mod memory;
 pub(crate) mod migration;

@@ -135,6 +135,11 @@ impl Source {
                 here.chain(["none", "all"]).map(str::to_owned).collect()
             }
             Self::Events => cx.machine.sys.trace.events().map(|(e, _)| e.name.to_owned()).collect(),
+            Self::Keys => {
+                let before = prefix.rfind('-').map_or("", |i| &prefix[..=i]);
+                let keys = southbridge_backend_input::KEYS.iter();
+                keys.map(|k| format!("{before}{}", k.name)).collect()
+            }
             Self::Words(words) => owned(words),
         };
         Candidates::of(prefix, words)

@@ -11,6 +11,7 @@ mod complete;
 mod console;
 mod expr;
 mod info;
+mod input;
 mod line;
 mod log;
 mod memory;

@@ -1,6 +1,6 @@
 //! The commands: names, arguments, a line of help, and who does it. Help, usage, parsing and completion read this and nothing else.
 
-use super::{Call, Refusal, info, log, memory, more, pci, plug, riscv, run, snapshot, tree};
+use super::{Call, Refusal, info, input, log, memory, more, pci, plug, riscv, run, snapshot, tree};
 use Kind::{Flag, Format, Number, Rest, Switch, Word};
 use Source as S;
 
@@ -37,6 +37,7 @@ pub(super) enum Source {
     Snapshots,
     LogItems,
     Events,
+    Keys,
     Words(&'static [&'static str]),
 }
 
@@ -247,6 +248,28 @@ pub(super) static COMMANDS: &[Command] = &[
         "set a parameter for migrations",
         snapshot::migrate_set_parameter,
     ),
+    command(
+        &["mouse_button"],
+        &[must("state", Number)],
+        "press and let go buttons of the pointer (1: left, 2: right, 4: middle)",
+        input::mouse_button,
+    ),
+    command(
+        &["mouse_move"],
+        &[
+            must("dx", Word(S::Nothing)),
+            must("dy", Word(S::Nothing)),
+            may("dz", Word(S::Nothing)),
+        ],
+        "move the pointer by so much, and the wheel",
+        input::mouse_move,
+    ),
+    command(
+        &["mouse_set"],
+        &[must("index", Number)],
+        "choose which pointer gets the events (info mice has their numbers)",
+        input::mouse_set,
+    ),
     command(&["nmi"], &[], "raise a non-maskable interrupt", run::nmi),
     command(
         &["o"],
@@ -343,6 +366,12 @@ pub(super) static COMMANDS: &[Command] = &[
         "take a snapshot of the machine (kept in memory without -snapshot-dir)",
         snapshot::savevm,
     ),
+    command(
+        &["sendkey"],
+        &[must("keys", Word(S::Keys)), may("hold_ms", Number)],
+        "press keys and let them go (ctrl-alt-f1, or numbers as in 0x1d-0x38)",
+        input::sendkey,
+    ),
     command(&["stop", "s"], &[], "stop the machine", run::stop),
     command(
         &["sum"],
@@ -422,6 +451,7 @@ pub(super) static INFOS: &[Command] = &[
         "how much memory the guest has",
         more::memory_size,
     ),
+    command(&["mice"], &[], "devices that move the guest's pointer", input::mice),
     command(&["migrate"], &[], "how far a migration is", snapshot::info_migrate),
     command(
         &["migrate_capabilities"],
