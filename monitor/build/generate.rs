@@ -19,14 +19,13 @@ fn camel(name: &str) -> String {
     let shouting = !name.chars().any(|c| c.is_ascii_lowercase());
     // No name of Rust begins with a digit.
     let digit = name.starts_with(|c: char| c.is_ascii_digit()).then(|| "N".to_owned());
-    let camel = parts
-        .map(|p| {
-            let p = if shouting { p.to_lowercase() } else { p.to_owned() };
-            let mut c = p.chars();
-            c.next().map_or(String::new(), |first| {
-                first.to_uppercase().collect::<String>() + c.as_str()
-            })
-        });
+    let camel = parts.map(|p| {
+        let p = if shouting { p.to_lowercase() } else { p.to_owned() };
+        let mut c = p.chars();
+        c.next().map_or(String::new(), |first| {
+            first.to_uppercase().collect::<String>() + c.as_str()
+        })
+    });
     digit.into_iter().chain(camel).collect()
 }
 
