@@ -1,0 +1,151 @@
+//! All network back ends of a machine, by id.
+
+use southbridge_core::host::{BackendId, Host, HostCx};
+use std::collections::BTreeMap;
+
+use crate::error::NetError;
+use crate::kind::hubport::{Hub, HubPort};
+use crate::kind::{self, Kind, Make, Maker, Options};
+use crate::link::Link;
+use crate::message::Messages;
+use crate::netdev::{NetHandle, Netdev};
+
+/// The directory of a machine's network back ends. A clone is a copy of the names as they are now; it shares the hubs.
+#[derive(Clone, Default)]
+pub struct Netdevs {
+    ids: BTreeMap<String, BackendId>,
+    hubs: BTreeMap<u64, Hub>,
+    messages: Messages,
+}
+
+impl Netdevs {
+    /// Opens a back end from options as the command line spells them (without `id` and `type`).
+    ///
+    /// # Errors
+    /// Names the option that is wrong and what would be right. Nothing is left behind.
+    pub fn open<'t>(
+        &mut self,
+        host: &mut Host,
+        kind: &str,
+        id: &str,
+        pairs: impl IntoIterator<Item = (&'t str, &'t str)>,
+    ) -> Result<BackendId, NetError> {
+        let kind = kind::find(kind)?;
+        let options = kind::parse(kind, pairs)?;
+        self.open_parsed(host, kind, id, &options)
+    }
+
+    /// The same from parsed options.
+    ///
+    /// # Errors
+    /// As [`Netdevs::open`].
+    pub fn open_parsed(
+        &mut self,
+        host: &mut Host,
+        kind: &'static Kind,
+        id: &str,
+        options: &Options,
+    ) -> Result<BackendId, NetError> {
+        if self.ids.contains_key(id) {
+            return Err(NetError::DuplicateId(id.to_owned()));
+        }
+        let backend = match kind.maker {
+            Maker::Link(make) => {
+                let link = make(&mut Make { options, id })?;
+                self.add(host, kind.name, id, link)?
+            }
+            Maker::HubPort => self.hub_port(host, id, options)?,
+            Maker::Missing(why) => return Err(NetError::KindMissing { kind: kind.name, why }),
+        };
+        self.ids.insert(id.to_owned(), backend);
+        Ok(backend)
+    }
+
+    fn add(&self, host: &mut Host, kind: &'static str, id: &str, link: Box<dyn Link>) -> Result<BackendId, NetError> {
+        let mut netdev = Netdev::new(id, kind, link, self.messages.clone());
+        host.add(|cx| {
+            start(&mut netdev, cx)?;
+            Ok(Box::new(netdev) as _)
+        })
+    }
+
+    fn hub_port(&mut self, host: &mut Host, id: &str, options: &Options) -> Result<BackendId, NetError> {
+        let number = options.uint("hubid").ok_or(NetError::Missing {
+            kind: "hubport",
+            option: "hubid",
+            expected: "NUMBER",
+        })?;
+        let behind = match options.str("netdev") {
+            Some(name) => Some((name, self.named(name)?)),
+            None => None,
+        };
+        let hub = self.hubs.entry(number).or_default().clone();
+        let port = self.add(host, "hubport", id, Box::new(HubPort::new(hub, number)))?;
+        if let Some((name, backend)) = behind {
+            let Some((_, cx)) = host.get::<Netdev>(port) else {
+                return Ok(port);
+            };
+            let waker = cx.waker();
+            match NetHandle::attach(host, backend, Some(Box::new(move || waker.wake()))) {
+                Ok(handle) => {
+                    if let Some((n, mut cx)) = host.get::<Netdev>(port) {
+                        n.on_link(&mut cx, |l: &mut HubPort, _| l.lead_to(name, handle));
+                    }
+                }
+                Err(e) => {
+                    host.remove(port);
+                    let why = format!("names '{name}', which {e}");
+                    return Err(NetError::Conflict { option: "netdev", why });
+                }
+            }
+        }
+        Ok(port)
+    }
+
+    /// The back end whose id an option `netdev` names.
+    fn named(&self, name: &str) -> Result<BackendId, NetError> {
+        self.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.ids.keys().map(String::as_str).collect();
+            NetError::BadValue {
+                option: "netdev".into(),
+                value: name.into(),
+                expected: if known.is_empty() {
+                    "the id of a netdev that stands before this one (there is none)".into()
+                } else {
+                    format!("the id of a netdev that stands before this one: {}", known.join(", "))
+                },
+            }
+        })
+    }
+
+    /// A back end by its id.
+    pub fn get(&self, id: &str) -> Option<BackendId> {
+        self.ids.get(id).copied()
+    }
+
+    /// All ids with their back ends, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, BackendId)> {
+        self.ids.iter().map(|(k, v)| (k.as_str(), *v))
+    }
+
+    /// Closes a back end and forgets its id; the NIC in front finds its cable pulled. `false` if there is none of that id.
+    pub fn remove(&mut self, host: &mut Host, id: &str) -> bool {
+        let found = self.ids.remove(id);
+        if let Some(backend) = found {
+            host.remove(backend);
+        }
+        found.is_some()
+    }
+
+    /// Where warnings and news of peers go: set who hears them before opening anything.
+    pub fn messages(&self) -> &Messages {
+        &self.messages
+    }
+}
+
+fn start(netdev: &mut Netdev, host: &mut HostCx<'_>) -> Result<(), NetError> {
+    netdev.start(host).map_err(|e| {
+        southbridge_core::host::Backend::close(netdev, host);
+        NetError::host(None, format!("cannot start '{}'", netdev.kind()), e)
+    })
+}
