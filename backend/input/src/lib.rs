@@ -5,11 +5,13 @@
 //! (scan codes, HID reports, evdev codes) is the device's business, not done here.
 
 mod event;
+mod host;
 mod hub;
 mod keys;
 mod queue;
 
 pub use event::{ABS_MAX, ABS_MIN, Axis, Button, InputEvent, Kinds, Leds, SLOT_MAX, SLOT_MIN, Step, TouchKind};
+pub use host::{AbsRange, HostFacts, HostInput, RawEvent};
 pub use hub::{DEFAULT_HOLD_MS, Input, InputError, InputFront, Mouse, Seat, of};
 pub use keys::{KEYS, Key, KeyFacts, parse_keys};
 pub use queue::{Due, InputQueue, MOST_WAITING};

@@ -147,6 +147,11 @@ impl Ctx<'_> {
         answer
     }
 
+    /// Whether the machine runs through a past, its own or another process's: what the host did then comes again by itself.
+    pub fn is_replaying(&self) -> bool {
+        self.sys.tape.plays()
+    }
+
     /// A back end as its concrete type, to submit something to it. `None` if it is gone, or while the machine runs through its past.
     pub fn backend<T: Backend>(&mut self, id: BackendId) -> Option<(&mut T, HostCx<'_>)> {
         if !self.sys.tape.lets_out() {
@@ -385,6 +390,17 @@ impl Build<'_> {
     /// The back end of a type that a machine has one of, made if this is the first device to use it.
     pub fn only_backend<T: Backend + Default>(&mut self) -> BackendId {
         self.sys.host.find_or_add::<T>()
+    }
+
+    /// Takes in a back end that is this device's alone; [`Build::only_backend`] and properties lead to others.
+    ///
+    /// # Errors
+    /// When `make` fails; nothing is left behind.
+    pub fn add_backend<E>(
+        &mut self,
+        make: impl FnOnce(&mut HostCx<'_>) -> Result<Box<dyn Backend>, E>,
+    ) -> Result<BackendId, E> {
+        self.sys.host.add(make)
     }
 
     /// Says where one of the device's connections leads, for rules of fault injection: to the back end of that id. `closed` is the token
