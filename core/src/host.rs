@@ -193,6 +193,17 @@ impl Waker {
     }
 }
 
+/// The flag by which the host's side asks CPUs to return.
+#[derive(Clone)]
+pub struct AttentionFlag(Arc<Shared>);
+
+impl AttentionFlag {
+    /// The flag itself.
+    pub fn flag(&self) -> &AtomicBool {
+        &self.0.attention
+    }
+}
+
 /// Interrupts a running machine from another thread or a signal handler's thread: the run loop looks at its requests soon.
 #[derive(Clone)]
 pub struct Kick(Arc<Shared>);
@@ -233,6 +244,11 @@ impl Reactor {
     #[inline]
     pub fn attention(&self) -> bool {
         self.shared.attention.load(Ordering::Relaxed)
+    }
+
+    /// The flag behind [`Reactor::attention`], for compiled code.
+    pub fn attention_flag(&self) -> AttentionFlag {
+        AttentionFlag(self.shared.clone())
     }
 
     /// A handle that makes the machine look up from its work.

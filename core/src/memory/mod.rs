@@ -6,7 +6,7 @@
 mod guard;
 mod ram;
 
-pub use ram::{CODE_GRANULE, RamBlock, RamWindow};
+pub use ram::{CODE_GRANULE, HostSpan, RamBlock, RamWindow};
 
 use crate::device::DeviceId;
 

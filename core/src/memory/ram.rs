@@ -246,6 +246,40 @@ impl std::fmt::Debug for RamWindow {
     }
 }
 
+/// Addresses in this process of a stretch of guest RAM; see [`RamWindow::host`].
+#[derive(Clone, Copy, Debug)]
+pub struct HostSpan {
+    memory: usize,
+    marks: usize,
+    skew: u8,
+    len: u64,
+    readonly: bool,
+}
+
+impl HostSpan {
+    /// Address of its first byte.
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+    /// Address of the code mark (one byte for [`CODE_GRANULE`]) of its first byte.
+    pub fn marks(&self) -> usize {
+        self.marks
+    }
+    /// Distance of its first byte from where that byte's granule begins.
+    pub fn skew(&self) -> u8 {
+        self.skew
+    }
+    /// Bytes.
+    #[allow(clippy::len_without_is_empty)] // of no use here
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+    /// Whether it must not be written.
+    pub fn readonly(&self) -> bool {
+        self.readonly
+    }
+}
+
 macro_rules! access {
     ($read:ident, $write:ident, $t:ty) => {
         /// Reads a little-endian value at a byte offset from the window's start, aligned or not; `None` beyond its end.
@@ -307,6 +341,23 @@ impl RamWindow {
             ptr,
             block: block.clone(),
             block_offset,
+        })
+    }
+
+    /// Where `len` bytes from `offset` stand in this process, for code that was compiled to access them directly. `None` if they are not
+    /// all inside. Whoever keeps it must keep the window.
+    pub fn host(&self, offset: u64, len: u64) -> Option<HostSpan> {
+        let end = offset.checked_add(len)?;
+        if end > self.len {
+            return None;
+        }
+        let place = self.block_offset + offset;
+        Some(HostSpan {
+            memory: self.ptr as usize + offset as usize,
+            marks: self.block.0.code.as_ptr() as usize + (place >> CODE_SHIFT) as usize,
+            skew: (place % CODE_GRANULE) as u8,
+            len,
+            readonly: self.readonly,
         })
     }
 

@@ -304,6 +304,11 @@ impl System {
         self.attention | self.news || self.host.reactor.attention()
     }
 
+    /// The part of `attention` that other threads set.
+    pub fn attention_flag(&self) -> crate::host::AttentionFlag {
+        self.host.reactor.attention_flag()
+    }
+
     /// Clears the part of `attention` that the run loop answers; it does it before each slice.
     pub(crate) fn clear_attention(&mut self) {
         self.attention = false;

@@ -1,5 +1,5 @@
 //! Instructions per second of the interpreter on a CoreMark-class program, on a machine's real address space:
-//! `cargo run --release -p southbridge-cpu-rv64 --example mips`. With an argument, in S-mode under Sv39.
+//! `cargo run --release -p southbridge-cpu-rv64 --example mips [jit] [sv39]`: with compiled code; in S-mode under Sv39.
 
 use southbridge_core::cpu::{Cpu, Exit};
 use southbridge_core::memory::{Mapping, RamBlock, Target};
@@ -15,7 +15,7 @@ const LEAF: u64 = 0xcf;
 
 fn main() -> std::io::Result<()> {
     let image = include_bytes!("coremark_like.bin");
-    let translated = std::env::args().nth(1).is_some();
+    let translated = std::env::args().any(|a| a == "sv39");
     for _ in 0..3 {
         let mut sys = System::new(ClockRate::Hz(1_000_000_000))?;
         sys.set_cpu_count(1);
@@ -41,6 +41,9 @@ fn main() -> std::io::Result<()> {
             ..Config::new(CpuId(0), 0)
         });
         cpu.set_semihosting(true);
+        if std::env::args().any(|a| a == "jit") {
+            cpu.set_jit(Some(southbridge_cpu_rv64::jit::Options::default())).expect("a compiler for this host");
+        }
         cpu.reset(&mut sys);
         if translated {
             cpu.start(RAM, 0, 0);
@@ -62,6 +65,9 @@ fn main() -> std::io::Result<()> {
             "checksum {arg:#06x}, {n} instructions in {seconds:.3} s: {:.1} million/s",
             n as f64 / seconds / 1e6
         );
+        if let Some(numbers) = cpu.jit_statistics() {
+            println!("{numbers:?}");
+        }
     }
     Ok(())
 }

@@ -6,12 +6,14 @@
 
 use southbridge_core::memory::CODE_GRANULE;
 use southbridge_core::{RamBlock, System};
+use southbridge_cpu_jit::{Busy, Code};
 use std::cell::Cell;
 use std::collections::HashMap;
 
 use crate::decode::Decoder;
 use crate::exec;
 use crate::exec::pairs::{self, Pairs};
+use crate::fast::Fast;
 use crate::hart::{Flow, Hart, Trap};
 use crate::insn::{Entry, Insn, Kind, Op};
 use crate::tlb::Access;
@@ -25,6 +27,8 @@ const MAX_BLOCKS: usize = 1 << 16;
 /// Blocks noted for one granule before all of it is dropped.
 const MAX_PER_GRANULE: usize = 1024;
 const QUICK: usize = 1 << 13;
+/// Runs of a block after which it is compiled: code that runs once or twice is not worth it.
+const HOT: u32 = 60;
 /// The key of no block. No instruction begins at an odd address; odd is also the key of what crosses into another page, which
 /// nobody may follow unseen.
 const DEAD: u64 = u64::MAX;
@@ -51,6 +55,10 @@ pub(crate) struct Block {
     pub(crate) second: Option<u64>,
     /// Blocks that came next: 0 behind it, 1 elsewhere.
     next: [Cell<u32>; 2],
+    /// Compiled code that begins here.
+    pub(crate) code: Cell<Option<Code>>,
+    /// Runs until it is worth compiling.
+    pub(crate) heat: Cell<u32>,
 }
 
 impl Block {
@@ -63,6 +71,8 @@ impl Block {
             len: 0,
             second: None,
             next: [Cell::new(0), Cell::new(0)],
+            code: Cell::new(None),
+            heat: Cell::new(HOT),
         }
     }
 
@@ -80,6 +90,28 @@ impl Block {
     /// Where instruction `i` is from the block's start, or what follows the block.
     pub(crate) fn at(&self, i: usize) -> u64 {
         self.places.get(i).map_or(self.len, |p| p.at).into()
+    }
+
+    /// Counts a run; whether that made it worth compiling.
+    #[inline(always)]
+    pub(crate) fn is_hot(&self) -> bool {
+        let left = self.heat.get().wrapping_sub(1);
+        self.heat.set(left);
+        left == 0
+    }
+
+    /// The key, of a block on one page that can be found by it.
+    pub(crate) fn even_key(&self) -> Option<u64> {
+        (self.key & 1 == 0).then_some(self.key)
+    }
+
+    /// Instruction `i` as an operation of its own; `insn` is what its bits mean, if anything.
+    pub(crate) fn operation(&self, i: usize, insn: Option<&Insn>) -> Op {
+        let at = self.at(i) as u8;
+        match insn {
+            Some(insn) => insn.lower(i as u8, at, Decoder::length(self.raw(i) as u16)),
+            None => exec::undefined(i as u8),
+        }
     }
 
     /// The bits of instruction `i`.
@@ -103,6 +135,8 @@ pub(crate) struct Cache {
     granules: HashMap<(u64, u64), Vec<u32>>,
     decoder: Decoder,
     pairs: Pairs,
+    /// The fast tier, if it is used.
+    pub(crate) fast: Option<Fast>,
 }
 
 #[inline(always)]
@@ -120,6 +154,7 @@ impl Cache {
             granules: HashMap::new(),
             decoder,
             pairs: pairs::all(),
+            fast: None,
         }
     }
 
@@ -141,6 +176,9 @@ impl Cache {
 
     /// Drops everything. Marks stay: other harts may have decoded the same.
     pub(crate) fn clear(&mut self) {
+        if let Some(fast) = &mut self.fast {
+            fast.clear();
+        }
         self.blocks.truncate(2);
         self.index.clear();
         self.quick.fill(0);
@@ -186,11 +224,61 @@ impl Cache {
 
     /// Drops one block.
     pub(crate) fn drop_block(&mut self, id: u32) {
-        if let Some(b) = self.blocks.get_mut(id as usize).filter(|b| b.key != DEAD) {
-            self.index.remove(&b.key);
-            *b = Block::dead();
-            self.free.push(id);
+        let Some(b) = self.blocks.get_mut(id as usize).filter(|b| b.key != DEAD) else {
+            return;
+        };
+        self.index.remove(&b.key);
+        *b = Block::dead();
+        self.free.push(id);
+        for entry in self.fast.as_mut().map(|fast| fast.dropped(id)).unwrap_or_default() {
+            if let Some(b) = self.blocks.get(entry as usize) {
+                b.code.set(None);
+            }
         }
+    }
+
+    /// Has the region that begins with a block compiled.
+    #[cold]
+    pub(crate) fn compile(&mut self, h: &mut Hart, id: u32) {
+        let Some(mut fast) = self.fast.take() else { return };
+        if fast.is_full(h.calls.len()) {
+            fast.clear();
+            self.blocks.iter().for_each(|b| b.code.set(None));
+        }
+        if fast.is_empty() {
+            h.calls.clear();
+        }
+        if let Some((key, region, members)) = crate::lift::region(self, id, &mut h.calls) {
+            match fast.submit(id, key, region, members) {
+                Ok(Some(code)) => self.get(id).code.set(Some(code)),
+                Ok(None) => {}
+                // Later, when fewer wait.
+                Err(Busy) => self.get(id).heat.set(HOT),
+            }
+        }
+        self.fast = Some(fast);
+    }
+
+    /// Takes over what was compiled meanwhile.
+    #[inline]
+    pub(crate) fn take_compiled(&mut self) {
+        if let Some(fast) = &mut self.fast {
+            for (id, code) in fast.take() {
+                if let Some(b) = self.blocks.get(id as usize) {
+                    b.code.set(Some(code));
+                }
+            }
+        }
+    }
+
+    /// The block that begins at `key`, if it is decoded.
+    pub(crate) fn known(&self, key: u64) -> Option<u32> {
+        self.index.get(&key).copied()
+    }
+
+    /// What bits mean.
+    pub(crate) fn decode(&self, raw: u32) -> Option<Insn> {
+        self.decoder.decode(raw)
     }
 
     /// Something wrote to `len` bytes at `offset` of memory `memory`: drops what was decoded there.
@@ -313,6 +401,8 @@ impl Reader {
             len: at as u8,
             second: self.second,
             next: [Cell::new(0), Cell::new(0)],
+            code: Cell::new(None),
+            heat: Cell::new(HOT),
         })
     }
 

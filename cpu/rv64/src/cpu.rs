@@ -116,6 +116,9 @@ impl Hart {
             observe: Default::default(),
             seen: (0, 0),
             semihosting: false,
+            calls: Vec::new(),
+            exit: 0,
+            limit: 0,
         };
         hart.rights_changed();
         hart
@@ -174,6 +177,21 @@ impl Rv64 {
     /// Whether the semihosting sequence is a call rather than a breakpoint.
     pub fn set_semihosting(&mut self, on: bool) {
         self.engine.hart.semihosting = on;
+    }
+
+    /// Compiles hot code, or no longer does. An error says why it cannot be done here.
+    pub fn set_jit(&mut self, options: Option<southbridge_cpu_jit::Options>) -> Result<(), String> {
+        let Engine { hart, cache, .. } = &mut self.engine;
+        // Without compressed instructions jumps can be misaligned, which no region looks at.
+        let options = options.filter(|_| hart.has(crate::Extensions::C));
+        cache.clear();
+        cache.fast = options.map(crate::fast::Fast::new).transpose()?;
+        Ok(())
+    }
+
+    /// Numbers about compiled code, if there is any.
+    pub fn jit_statistics(&self) -> Option<southbridge_cpu_jit::Statistics> {
+        self.engine.cache.fast.as_ref().map(crate::fast::Fast::statistics)
     }
 
     /// An integer register.

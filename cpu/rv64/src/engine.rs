@@ -89,6 +89,9 @@ impl Engine {
         }
         self.hart.observe = observe;
         self.follow_map(sys);
+        if let Some(fast) = &mut self.cache.fast {
+            fast.begin(sys);
+        }
     }
 
     fn follow_map(&mut self, sys: &System) {
@@ -211,6 +214,10 @@ impl Engine {
         let single = told || watching || !stops.is_empty();
         // Where blocks may run on without a look at what is to be stopped at.
         let free = if single { 0 } else { stop };
+        if !single {
+            self.hart.limit = stop;
+            self.cache.take_compiled();
+        }
         let mut from = 0;
         while self.hart.s.retired < stop {
             if single && self.hart.triggers_at(self.hart.s.pc) {
@@ -239,9 +246,24 @@ impl Engine {
                 let (pc, count) = (h.s.pc, cache.get(id).count);
                 h.tell(sys, Event::Block { pc, count });
             }
+            let mut hot = None;
             let flow = loop {
                 let block = cache.get(id);
                 let start = h.s.pc;
+                if let Some(code) = block.code.get()
+                    && free.saturating_sub(h.s.retired) >= block.count.into()
+                    && let Some(fast) = &cache.fast
+                {
+                    let exit = fast.run(block, code, h, sys);
+                    if let Some((flow, idx, id)) = exit.called() {
+                        return self.finish(sys, id, Flow(flow), idx);
+                    }
+                    if h.s.retired >= free || h.look_up || sys.attention() {
+                        return None;
+                    }
+                    id = 0;
+                    break None;
+                }
                 if free.saturating_sub(h.s.retired) < block.count.into()
                     && let budget = match (single, watching) {
                         (_, true) => 1,
@@ -268,6 +290,10 @@ impl Engine {
                 if h.s.retired >= free || h.look_up || sys.attention() {
                     return None;
                 }
+                if block.is_hot() {
+                    hot = Some(id);
+                    break None;
+                }
                 let pc = h.s.pc;
                 let key = block.key_near(start, pc).or_else(|| h.tlb.fetch(pc, h.fetch_context));
                 match key.and_then(|key| cache.follow(block, key)) {
@@ -278,6 +304,9 @@ impl Engine {
             from = id;
             if let Some((flow, idx)) = flow {
                 return self.finish(sys, id, flow, idx);
+            }
+            if let Some(id) = hot {
+                self.cache.compile(&mut self.hart, id);
             }
         }
         None

@@ -12,7 +12,7 @@ use crate::tlb::Tlb;
 
 /// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Flow(u8);
+pub(crate) struct Flow(pub(crate) u8);
 
 impl Flow {
     /// Done; on to the next operation of the block.
@@ -88,6 +88,10 @@ pub(crate) struct Hart {
     pub(crate) seen: (u64, u64),
     /// Whether `slli zero`/`ebreak`/`srai zero` is a semihosting call.
     pub(crate) semihosting: bool,
+    /// For compiled code: instructions that it has executed here, how such a one ended, and the count at which it must return.
+    pub(crate) calls: crate::lift::Calls,
+    pub(crate) exit: u64,
+    pub(crate) limit: u64,
 }
 
 impl Hart {

@@ -22,6 +22,12 @@ impl Regs {
     pub(crate) fn get(&self, n: u8) -> u64 {
         self.0[usize::from(n & 63)]
     }
+    /// The first of the 64 places, for compiled code.
+    pub(crate) const fn slot() -> southbridge_cpu_jit::Slot {
+        use crate::hart::Hart;
+        southbridge_cpu_jit::Slot::new::<Hart, u64>(std::mem::offset_of!(Hart, s.x.0), |h: &Hart| &h.s.x.0[0])
+    }
+
     /// The caller has renamed `x0`; see [`crate::insn::SINK`].
     #[inline(always)]
     pub(crate) fn put(&mut self, n: u8, v: u64) {

@@ -1,41 +1,39 @@
 //! The software TLB: for each page that was used, where it is in a window of RAM.
 //!
 //! An entry's tag has the page and the context of the access (address space, privilege, SUM, MXR), so that changes of mode flush
-//! nothing. There is no `unsafe`: a hit ends in a bounds-checked access of the window.
+//! nothing. The interpreter's hit ends in a bounds-checked access of the window; compiled code reads the same entries and goes to the
+//! host's address that they carry, so that both tiers know the same pages. The windows keep the memory mapped.
 
 use southbridge_core::{RamWindow, System};
+use southbridge_cpu_jit::Page;
 
 /// Entries of each kind of access; a power of two.
-const SIZE: usize = 512;
+pub(crate) const SIZE: usize = 512;
 /// Windows kept before all is dropped.
 const MAX_WINDOWS: usize = 64;
 /// Address spaces kept apart before all is dropped; the last number of 8 bits is that of no entry.
 const MAX_SPACES: usize = 200;
-/// The tag of no page.
-const NONE: u64 = u64::MAX;
 const CONTEXT_SHIFT: u32 = 52;
 
-/// One translation, in as few bytes as it goes: all that are in use should stay in the host's first cache.
-#[derive(Clone, Copy)]
-pub(crate) struct Entry {
-    tag: u64,
-    /// From bit 12: virtual page to page of the window; for fetches to physical page. Wrapping. Below: see [`Entry::new`].
-    rest: u64,
-}
-
-const EMPTY: Entry = Entry::new(NONE, 0, 0, 12);
+const EMPTY: Page = Page::NONE;
 const WINDOW: u64 = MAX_WINDOWS as u64 - 1;
 const SHIFT_AT: u32 = 6;
 const _: () = assert!(MAX_WINDOWS == 1 << SHIFT_AT);
 
-impl Entry {
-    /// `addend` is of whole pages; `shift` is log2 of the page's size as the page table has it.
-    const fn new(tag: u64, addend: u64, window: u32, shift: u32) -> Self {
-        let below = (shift as u64 & 63) << SHIFT_AT | window as u64 & WINDOW;
-        let rest = addend & !0xfff | below;
-        Self { tag, rest }
-    }
+/// What a translation has beside its tag. From bit 12: virtual page to page of the window; for fetches to physical page. Wrapping.
+/// Below: the number of the window, and log2 of the page's size as the page table has it.
+fn rest(addend: u64, window: u32, shift: u32) -> u64 {
+    addend & !0xfff | (u64::from(shift) & 63) << SHIFT_AT | u64::from(window) & WINDOW
+}
 
+/// A translation, read as this file writes it. Compiled code reads the same ones.
+trait Translation {
+    fn to(&self, addr: u64) -> u64;
+    fn window(&self) -> usize;
+    fn shift(&self) -> u32;
+}
+
+impl Translation for Page {
     #[inline(always)]
     fn to(&self, addr: u64) -> u64 {
         addr.wrapping_add(self.rest & !0xfff)
@@ -100,9 +98,9 @@ words! {
 
 /// All translations of a hart.
 pub(crate) struct Tlb {
-    read: Box<[Entry; SIZE]>,
-    write: Box<[Entry; SIZE]>,
-    fetch: Box<[Entry; SIZE]>,
+    pub(crate) read: [Page; SIZE],
+    pub(crate) write: [Page; SIZE],
+    pub(crate) fetch: [Page; SIZE],
     windows: Vec<RamWindow>,
     /// `satp` values by number less 1; number 0 is untranslated.
     spaces: Vec<u64>,
@@ -124,9 +122,9 @@ fn half(addr: u64) -> usize {
 impl Tlb {
     pub(crate) fn new() -> Self {
         Self {
-            read: Box::new([EMPTY; SIZE]),
-            write: Box::new([EMPTY; SIZE]),
-            fetch: Box::new([EMPTY; SIZE]),
+            read: [EMPTY; SIZE],
+            write: [EMPTY; SIZE],
+            fetch: [EMPTY; SIZE],
             windows: Vec::new(),
             spaces: Vec::new(),
             last: (0, 0),
@@ -152,10 +150,12 @@ impl Tlb {
     pub(crate) fn flush_some(&mut self, addr: Option<u64>, asid: Option<u16>) {
         let (None, None) = (addr, asid) else {
             let spaces = &self.spaces;
-            let is_meant = |e: &Entry| {
+            let is_meant = |e: &Page| {
                 // The tag has 52 bits of page number and the context above: compare below the context.
-                let same =
-                    |a: u64| (e.tag ^ a >> 12) << (64 - CONTEXT_SHIFT) >> (64 - CONTEXT_SHIFT) >> (e.shift() - 12) == 0;
+                let same = |a: u64| {
+                    let differs = (e.tag ^ a >> 12) << (64 - CONTEXT_SHIFT) >> (64 - CONTEXT_SHIFT);
+                    differs >> e.shift().saturating_sub(12) == 0
+                };
                 let number = (e.tag >> (CONTEXT_SHIFT + 4)) as usize;
                 let of = |a: u16| {
                     number
@@ -267,7 +267,7 @@ impl Tlb {
         let shift = shift.clamp(12, 63);
         self.large[half(addr)] |= shift > 12;
         if access == Access::Fetch {
-            self.fetch[slot(addr)] = Entry::new(tag, paddr.wrapping_sub(addr), 0, shift);
+            self.fetch[slot(addr)] = Page::fetch(tag, rest(paddr.wrapping_sub(addr), 0, shift));
             return;
         }
         let Some((i, w)) = self.window(sys, paddr) else {
@@ -278,7 +278,10 @@ impl Tlb {
         if !whole || addend & 0xfff != 0 || (access == Access::Write && w.readonly) {
             return;
         }
-        let e = Entry::new(tag, addend, i, shift);
+        let there = w.host(page - w.start, 0x1000);
+        let Some(e) = there.and_then(|there| Page::data(tag, rest(addend, i, shift), addr, there)) else {
+            return;
+        };
         match access {
             Access::Read => self.read[slot(addr)] = e,
             _ => self.write[slot(addr)] = e,

@@ -1,11 +1,14 @@
 //! RV64I: the base integer instructions (Unprivileged ISA, chapters RV32I and RV64I).
 
 use southbridge_core::System;
+use southbridge_cpu_jit::Word;
+use southbridge_cpu_jit::ir::Width;
 
 use super::{binary, sext, with_imm};
 use crate::ext::Extensions as X;
 use crate::hart::{Flow, Hart};
 use crate::insn::{Entry, Format, Kind, Op};
+use crate::lift::Meaning;
 
 pub(crate) static TABLE: &[Entry] = &[
     Entry::i("addi", 0x13, 0, X::I, addi),
@@ -61,39 +64,48 @@ pub(crate) static TABLE: &[Entry] = &[
     Entry::op3("fence.i", 0x0f, 1, Format::None, X::ZIFENCEI, fence_i).kind(Kind::Ends),
 ];
 
-with_imm! {
+with_imm! { IMMEDIATE:
     addi(a, imm) = a.wrapping_add(imm);
-    slti(a, imm) = u64::from((a as i64) < imm as i64);
-    sltiu(a, imm) = u64::from(a < imm);
+    slti(a, imm) = a.less(imm);
+    sltiu(a, imm) = a.below(imm);
     xori(a, imm) = a ^ imm;
     ori(a, imm) = a | imm;
     andi(a, imm) = a & imm;
-    slli(a, imm) = a << (imm & 63);
-    srli(a, imm) = a >> (imm & 63);
-    srai(a, imm) = (a as i64 >> (imm & 63)) as u64;
-    addiw(a, imm) = sext(a.wrapping_add(imm) as u32);
-    slliw(a, imm) = sext((a as u32) << (imm & 31));
-    srliw(a, imm) = sext(a as u32 >> (imm & 31));
-    sraiw(a, imm) = (a as i32 >> (imm & 31)) as i64 as u64;
+    slli(a, imm) = a.shl(imm);
+    srli(a, imm) = a.shr(imm);
+    srai(a, imm) = a.sar(imm);
+    addiw(a, imm) = a.wrapping_add(imm).signed32();
+    slliw(a, imm) = a.shl(imm).signed32();
+    srliw(a, imm) = a.low(32).shr(imm).signed32();
+    sraiw(a, imm) = a.signed32().sar(imm);
 }
 
-binary! {
+binary! { REGISTER:
     add(a, b) = a.wrapping_add(b);
     sub(a, b) = a.wrapping_sub(b);
-    sll(a, b) = a << (b & 63);
-    slt(a, b) = u64::from((a as i64) < b as i64);
-    sltu(a, b) = u64::from(a < b);
+    sll(a, b) = a.shl(b);
+    slt(a, b) = a.less(b);
+    sltu(a, b) = a.below(b);
     xor(a, b) = a ^ b;
-    srl(a, b) = a >> (b & 63);
-    sra(a, b) = (a as i64 >> (b & 63)) as u64;
+    srl(a, b) = a.shr(b);
+    sra(a, b) = a.sar(b);
     or(a, b) = a | b;
     and(a, b) = a & b;
-    addw(a, b) = sext(a.wrapping_add(b) as u32);
-    subw(a, b) = sext(a.wrapping_sub(b) as u32);
-    sllw(a, b) = sext((a as u32) << (b & 31));
-    srlw(a, b) = sext(a as u32 >> (b & 31));
-    sraw(a, b) = (a as i32 >> (b & 31)) as i64 as u64;
+    addw(a, b) = a.wrapping_add(b).signed32();
+    subw(a, b) = a.wrapping_sub(b).signed32();
+    sllw(a, b) = a.shl(b.low(5)).signed32();
+    srlw(a, b) = a.low(32).shr(b.low(5)).signed32();
+    sraw(a, b) = a.signed32().sar(b.low(5));
 }
+
+/// What is not a matter of values alone.
+pub(crate) static OTHERS: &[(&str, Meaning)] = &[
+    ("lui", Meaning::Upper),
+    ("auipc", Meaning::UpperOfPc),
+    ("jal", Meaning::Jump),
+    ("jalr", Meaning::JumpTo),
+    ("fence", Meaning::Fence),
+];
 
 #[inline]
 pub(super) fn lui(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
@@ -133,7 +145,7 @@ macro_rules! branches {
         #[inline]
         pub(super) fn $name(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
             let ($a, $b) = (h.x(op.rs1), h.x(op.rs2));
-            if $taken {
+            if $taken != 0 {
                 let target = h.relative(op);
                 if h.misaligned(target) {
                     return h.raise(crate::hart::cause::FETCH_MISALIGNED, target);
@@ -143,19 +155,21 @@ macro_rules! branches {
                 Flow::NEXT
             }
         }
-    )+ };
+    )+
+    pub(crate) static BRANCHES: &[(&str, Meaning)] = &[$((stringify!($name), Meaning::Branch(|$a, $b| $taken)),)+];
+    };
 }
 branches! {
-    beq(a, b) = a == b;
-    bne(a, b) = a != b;
-    blt(a, b) = (a as i64) < b as i64;
-    bge(a, b) = a as i64 >= b as i64;
-    bltu(a, b) = a < b;
-    bgeu(a, b) = a >= b;
+    beq(a, b) = a.is(b);
+    bne(a, b) = a.is_not(b);
+    blt(a, b) = a.less(b);
+    bge(a, b) = a.less(b).is(a.constant(0));
+    bltu(a, b) = a.below(b);
+    bgeu(a, b) = a.below(b).is(a.constant(0));
 }
 
 macro_rules! loads {
-    ($($name:ident: $t:ty, $v:ident => $wide:expr;)+) => { $(
+    ($($name:ident: $t:ty, $sign:literal, $v:ident => $wide:expr;)+) => { $(
         #[inline]
         pub(super) fn $name(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
             // The way that is mostly gone saves no registers: the other one is a function that is jumped to.
@@ -179,16 +193,19 @@ macro_rules! loads {
                 None => slow(h, sys, op, addr),
             }
         }
-    )+ };
+    )+
+    pub(crate) static LOADS: &[(&str, Meaning)] =
+        &[$((stringify!($name), Meaning::Load(Width { bytes: size_of::<$t>() as u8, signed: $sign })),)+];
+    };
 }
 loads! {
-    lb: u8, v => v as i8 as i64 as u64;
-    lh: u16, v => v as i16 as i64 as u64;
-    lw: u32, v => sext(v);
-    ld: u64, v => v;
-    lbu: u8, v => v.into();
-    lhu: u16, v => v.into();
-    lwu: u32, v => v.into();
+    lb: u8, true, v => v as i8 as i64 as u64;
+    lh: u16, true, v => v as i16 as i64 as u64;
+    lw: u32, true, v => sext(v);
+    ld: u64, false, v => v;
+    lbu: u8, false, v => v.into();
+    lhu: u16, false, v => v.into();
+    lwu: u32, false, v => v.into();
 }
 
 macro_rules! stores {
@@ -198,7 +215,10 @@ macro_rules! stores {
             let addr = h.x(op.rs1).wrapping_add(op.imm as i64 as u64);
             h.store::<$t>(sys, addr, h.x(op.rs2) as $t, op.idx)
         }
-    )+ };
+    )+
+    pub(crate) static STORES: &[(&str, Meaning)] =
+        &[$((stringify!($name), Meaning::Store(Width { bytes: size_of::<$t>() as u8, signed: false })),)+];
+    };
 }
 stores! {
     sb: u8;

@@ -1,8 +1,9 @@
 //! Zba, Zbb, Zbc and Zbs (Unprivileged ISA, chapter "B" Extension).
 
 use southbridge_core::System;
+use southbridge_cpu_jit::Word;
 
-use super::{binary, sext, with_imm};
+use super::{binary, with_imm};
 use crate::ext::Extensions as X;
 use crate::hart::{Flow, Hart};
 use crate::insn::{Entry, Op};
@@ -53,65 +54,84 @@ pub(crate) static TABLE: &[Entry] = &[
     Entry::shift("bseti", 0x13, 1, 0x0a, true, X::ZBS, bseti),
 ];
 
-/// The low 32 bits, zero-extended.
-#[inline(always)]
-fn word(v: u64) -> u64 {
-    u64::from(v as u32)
-}
-
 /// The bit that an index names, its upper bits ignored.
 #[inline(always)]
-fn bit(index: u64) -> u64 {
-    1u64.wrapping_shl(index as u32)
+fn bit<W: Word>(index: W) -> W {
+    index.constant(1).shl(index)
 }
 
-binary! {
-    add_uw(a, b) = word(a).wrapping_add(b);
-    sh1add(a, b) = (a << 1).wrapping_add(b);
-    sh2add(a, b) = (a << 2).wrapping_add(b);
-    sh3add(a, b) = (a << 3).wrapping_add(b);
-    sh1add_uw(a, b) = (word(a) << 1).wrapping_add(b);
-    sh2add_uw(a, b) = (word(a) << 2).wrapping_add(b);
-    sh3add_uw(a, b) = (word(a) << 3).wrapping_add(b);
+/// `a << n` plus `b`.
+#[inline(always)]
+fn shifted_add<W: Word>(a: W, n: u64, b: W) -> W {
+    a.shl(a.constant(n)).wrapping_add(b)
+}
+
+/// The low 32 bits rotated right by `n` modulo 32.
+#[inline(always)]
+fn rotate_word<W: Word>(a: W, n: W) -> W {
+    let (a, n) = (a.low(32), n.low(5));
+    (a.shr(n) | a.shl(n.constant(32).wrapping_sub(n))).signed32()
+}
+
+binary! { REGISTER:
+    add_uw(a, b) = a.low(32).wrapping_add(b);
+    sh1add(a, b) = shifted_add(a, 1, b);
+    sh2add(a, b) = shifted_add(a, 2, b);
+    sh3add(a, b) = shifted_add(a, 3, b);
+    sh1add_uw(a, b) = shifted_add(a.low(32), 1, b);
+    sh2add_uw(a, b) = shifted_add(a.low(32), 2, b);
+    sh3add_uw(a, b) = shifted_add(a.low(32), 3, b);
     andn(a, b) = a & !b;
     orn(a, b) = a | !b;
     xnor(a, b) = !(a ^ b);
-    min(a, b) = (a as i64).min(b as i64) as u64;
-    minu(a, b) = a.min(b);
-    max(a, b) = (a as i64).max(b as i64) as u64;
-    maxu(a, b) = a.max(b);
-    // `rotate_left` takes the amount modulo the width.
-    rol(a, b) = a.rotate_left(b as u32);
-    ror(a, b) = a.rotate_right(b as u32);
-    rolw(a, b) = sext((a as u32).rotate_left(b as u32));
-    rorw(a, b) = sext((a as u32).rotate_right(b as u32));
-    clmul(a, b) = carryless(a, b) as u64;
-    clmulr(a, b) = (carryless(a, b) >> 63) as u64;
-    clmulh(a, b) = (carryless(a, b) >> 64) as u64;
+    min(a, b) = a.less(b).pick(a, b);
+    minu(a, b) = a.below(b).pick(a, b);
+    max(a, b) = a.less(b).pick(b, a);
+    maxu(a, b) = a.below(b).pick(b, a);
+    rol(a, b) = a.rotl(b);
+    ror(a, b) = a.rotr(b);
+    rolw(a, b) = rotate_word(a, b.constant(32).wrapping_sub(b));
+    rorw(a, b) = rotate_word(a, b);
     bclr(a, b) = a & !bit(b);
-    bext(a, b) = u64::from(a & bit(b) != 0);
+    bext(a, b) = a.shr(b).low(1);
     binv(a, b) = a ^ bit(b);
     bset(a, b) = a | bit(b);
 }
 
-with_imm! {
-    slli_uw(a, n) = word(a).wrapping_shl(n as u32);
-    rori(a, n) = a.rotate_right(n as u32);
-    roriw(a, n) = sext((a as u32).rotate_right(n as u32));
+with_imm! { IMMEDIATE:
+    slli_uw(a, n) = a.low(32).shl(n);
+    rori(a, n) = a.rotr(n);
+    roriw(a, n) = rotate_word(a, n);
     bclri(a, n) = a & !bit(n);
-    bexti(a, n) = u64::from(a & bit(n) != 0);
+    bexti(a, n) = a.shr(n).low(1);
     binvi(a, n) = a ^ bit(n);
     bseti(a, n) = a | bit(n);
-    clz(a, _none) = a.leading_zeros().into();
-    ctz(a, _none) = a.trailing_zeros().into();
-    cpop(a, _none) = a.count_ones().into();
-    clzw(a, _none) = (a as u32).leading_zeros().into();
-    ctzw(a, _none) = (a as u32).trailing_zeros().into();
-    cpopw(a, _none) = (a as u32).count_ones().into();
-    sext_b(a, _none) = a as i8 as u64;
-    sext_h(a, _none) = a as i16 as u64;
-    zext_h(a, _none) = u64::from(a as u16);
-    rev8(a, _none) = a.swap_bytes();
+    clz(a, _none) = a.clz();
+    ctz(a, _none) = a.ctz();
+    cpop(a, _none) = a.ones();
+    clzw(a, none) = a.low(32).clz().wrapping_sub(none.constant(32));
+    ctzw(a, none) = (a | none.constant(1 << 32)).ctz();
+    cpopw(a, _none) = a.low(32).ones();
+    sext_b(a, _none) = a.signed8();
+    sext_h(a, _none) = a.signed16();
+    zext_h(a, _none) = a.low(16);
+    rev8(a, _none) = a.rev_bytes();
+}
+
+macro_rules! alone {
+    ($($name:ident($a:ident, $b:ident) = $value:expr;)+) => { $(
+        fn $name(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
+            let ($a, $b) = (h.x(op.rs1), h.x(op.rs2));
+            h.set_x(op.rd, $value);
+            Flow::NEXT
+        }
+    )+ };
+}
+// Too long to be worth a second engine's while.
+alone! {
+    clmul(a, b) = carryless(a, b) as u64;
+    clmulr(a, b) = (carryless(a, b) >> 63) as u64;
+    clmulh(a, b) = (carryless(a, b) >> 64) as u64;
     orc_b(a, _none) = fill_bytes(a);
 }
 

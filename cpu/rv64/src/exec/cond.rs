@@ -1,6 +1,7 @@
 //! Zicond: conditional zero (Unprivileged ISA, chapter "Zicond").
 
 use southbridge_core::System;
+use southbridge_cpu_jit::Word;
 
 use super::binary;
 use crate::ext::Extensions as X;
@@ -12,7 +13,7 @@ pub(crate) static TABLE: &[Entry] = &[
     Entry::r("czero.nez", 0x33, 7, 0x07, X::ZICOND, czero_nez),
 ];
 
-binary! {
-    czero_eqz(a, b) = if b == 0 { 0 } else { a };
-    czero_nez(a, b) = if b != 0 { 0 } else { a };
+binary! { REGISTER:
+    czero_eqz(a, b) = b.pick(a, b);
+    czero_nez(a, b) = b.pick(b.constant(0), a);
 }

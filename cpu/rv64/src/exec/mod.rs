@@ -37,28 +37,53 @@ pub(crate) static TABLES: &[&[Entry]] = &[
     zacas::TABLE,
 ];
 
-/// Defines handlers `name(a, b) = result` on `rs1` and `rs2`, or on `rs1` and the immediate.
+/// What instructions mean in terms that also become IR, by handler. Those that are missing are executed by their handlers alone.
+pub(crate) static MEANINGS: &[&[(&str, crate::lift::Meaning)]] = &[
+    base::IMMEDIATE,
+    base::REGISTER,
+    base::BRANCHES,
+    base::LOADS,
+    base::STORES,
+    base::OTHERS,
+    muldiv::REGISTER,
+    bits::REGISTER,
+    bits::IMMEDIATE,
+    cond::REGISTER,
+];
+
+/// Defines handlers `name(a, b) = result` on `rs1` and `rs2`, or on `rs1` and the immediate. The result is written over [`Word`], so that
+/// it also becomes IR; the first name is that of the list of those meanings.
 macro_rules! binary {
-    ($($(#[$doc:meta])* $name:ident($a:ident, $b:ident) = $value:expr;)+) => { $(
-        $(#[$doc])*
-        #[inline]
-        pub(super) fn $name(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
-            let ($a, $b) = (h.x(op.rs1), h.x(op.rs2));
-            h.set_x(op.rd, $value);
-            Flow::NEXT
-        }
-    )+ };
+    ($list:ident: $($(#[$doc:meta])* $name:ident($a:ident, $b:ident) = $value:expr;)+) => {
+        $(
+            $(#[$doc])*
+            #[inline]
+            pub(super) fn $name(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
+                let ($a, $b) = (h.x(op.rs1), h.x(op.rs2));
+                h.set_x(op.rd, $value);
+                Flow::NEXT
+            }
+        )+
+        pub(crate) static $list: &[(&str, $crate::lift::Meaning)] = &[
+            $((stringify!($name), $crate::lift::Meaning::Two(|$a, $b| $value)),)+
+        ];
+    };
 }
 macro_rules! with_imm {
-    ($($(#[$doc:meta])* $name:ident($a:ident, $imm:ident) = $value:expr;)+) => { $(
-        $(#[$doc])*
-        #[inline]
-        pub(super) fn $name(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
-            let ($a, $imm) = (h.x(op.rs1), op.imm as i64 as u64);
-            h.set_x(op.rd, $value);
-            Flow::NEXT
-        }
-    )+ };
+    ($list:ident: $($(#[$doc:meta])* $name:ident($a:ident, $imm:ident) = $value:expr;)+) => {
+        $(
+            $(#[$doc])*
+            #[inline]
+            pub(super) fn $name(h: &mut Hart, _: &mut System, op: &Op) -> Flow {
+                let ($a, $imm) = (h.x(op.rs1), op.imm as i64 as u64);
+                h.set_x(op.rd, $value);
+                Flow::NEXT
+            }
+        )+
+        pub(crate) static $list: &[(&str, $crate::lift::Meaning)] = &[
+            $((stringify!($name), $crate::lift::Meaning::Immediate(|$a, $imm| $value)),)+
+        ];
+    };
 }
 pub(crate) use {binary, with_imm};
 

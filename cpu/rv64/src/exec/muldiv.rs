@@ -1,8 +1,9 @@
 //! M: multiplication and division (Unprivileged ISA, chapter "M").
 
 use southbridge_core::System;
+use southbridge_cpu_jit::Word;
 
-use super::{binary, sext};
+use super::binary;
 use crate::ext::Extensions as X;
 use crate::hart::{Flow, Hart};
 use crate::insn::{Entry, Op};
@@ -24,18 +25,44 @@ pub(crate) static TABLE: &[Entry] = &[
 ];
 
 // Division by zero gives all ones and the dividend; the one overflow gives the dividend and zero.
-binary! {
+binary! { REGISTER:
     mul(a, b) = a.wrapping_mul(b);
-    mulh(a, b) = ((i128::from(a as i64) * i128::from(b as i64)) >> 64) as u64;
-    mulhsu(a, b) = (i128::from(a as i64).wrapping_mul(i128::from(b)) >> 64) as u64;
-    mulhu(a, b) = ((u128::from(a) * u128::from(b)) >> 64) as u64;
-    div(a, b) = if b == 0 { u64::MAX } else { (a as i64).wrapping_div(b as i64) as u64 };
-    divu(a, b) = a.checked_div(b).unwrap_or(u64::MAX);
-    rem(a, b) = if b == 0 { a } else { (a as i64).wrapping_rem(b as i64) as u64 };
-    remu(a, b) = a.checked_rem(b).unwrap_or(a);
-    mulw(a, b) = sext((a as u32).wrapping_mul(b as u32));
-    divw(a, b) = if b as u32 == 0 { u64::MAX } else { sext((a as i32).wrapping_div(b as i32) as u32) };
-    divuw(a, b) = sext((a as u32).checked_div(b as u32).unwrap_or(u32::MAX));
-    remw(a, b) = if b as u32 == 0 { sext(a as u32) } else { sext((a as i32).wrapping_rem(b as i32) as u32) };
-    remuw(a, b) = sext((a as u32).checked_rem(b as u32).unwrap_or(a as u32));
+    mulh(a, b) = a.mul_high_signed(b);
+    mulhsu(a, b) = a.mul_high_unsigned(b).wrapping_sub(a.sar(a.constant(63)) & b);
+    mulhu(a, b) = a.mul_high_unsigned(b);
+    div(a, b) = {
+        let (none, one) = (b.is(b.constant(0)), b.constant(1));
+        let overflow = a.is(a.constant(1 << 63)) & b.is(b.constant(u64::MAX));
+        none.pick(a.constant(u64::MAX), a.div_signed((none | overflow).pick(one, b)))
+    };
+    divu(a, b) = {
+        let none = b.is(b.constant(0));
+        none.pick(a.constant(u64::MAX), a.div_unsigned(none.pick(b.constant(1), b)))
+    };
+    rem(a, b) = {
+        let (none, one) = (b.is(b.constant(0)), b.constant(1));
+        let overflow = a.is(a.constant(1 << 63)) & b.is(b.constant(u64::MAX));
+        none.pick(a, a.rem_signed((none | overflow).pick(one, b)))
+    };
+    remu(a, b) = {
+        let none = b.is(b.constant(0));
+        none.pick(a, a.rem_unsigned(none.pick(b.constant(1), b)))
+    };
+    mulw(a, b) = a.wrapping_mul(b).signed32();
+    divw(a, b) = {
+        let none = b.low(32).is(b.constant(0));
+        none.pick(a.constant(u64::MAX), a.signed32().div_signed(none.pick(b.constant(1), b.signed32())).signed32())
+    };
+    divuw(a, b) = {
+        let none = b.low(32).is(b.constant(0));
+        none.pick(a.constant(u64::MAX), a.low(32).div_unsigned(none.pick(b.constant(1), b.low(32))).signed32())
+    };
+    remw(a, b) = {
+        let none = b.low(32).is(b.constant(0));
+        none.pick(a.signed32(), a.signed32().rem_signed(none.pick(b.constant(1), b.signed32())).signed32())
+    };
+    remuw(a, b) = {
+        let none = b.low(32).is(b.constant(0));
+        none.pick(a.signed32(), a.low(32).rem_unsigned(none.pick(b.constant(1), b.low(32))).signed32())
+    };
 }

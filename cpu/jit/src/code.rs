@@ -1,0 +1,109 @@
+//! Memory for code: one stretch, mapped twice. One mapping is written, the other executed; none is ever both.
+
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use std::io;
+
+/// Functions begin at multiples of this.
+const ALIGN: usize = 16;
+
+/// A bounded store of functions, filled from front to back and emptied as a whole.
+pub(crate) struct CodeCache {
+    write: *mut u8,
+    execute: *mut u8,
+    len: usize,
+    used: usize,
+}
+
+// SAFETY: the mappings belong to this struct alone; the pointers are used through `&mut self` or handed out as numbers.
+unsafe impl Send for CodeCache {}
+
+impl CodeCache {
+    /// Room for `len` bytes of code, which cost memory only as they are used.
+    pub(crate) fn new(len: usize) -> io::Result<Self> {
+        let len = len.next_multiple_of(4096);
+        let fd = memfd_create("guest-code", MemfdFlags::CLOEXEC)?;
+        ftruncate(&fd, len as u64)?;
+        let map = |prot| {
+            // SAFETY: a new mapping at an address of the kernel's choice; nothing else refers to it.
+            unsafe { mmap(std::ptr::null_mut(), len, prot, MapFlags::SHARED, &fd, 0) }
+        };
+        let write = map(ProtFlags::READ | ProtFlags::WRITE)?;
+        let execute = match map(ProtFlags::READ | ProtFlags::EXEC) {
+            Ok(p) => p,
+            Err(e) => {
+                // SAFETY: what was mapped just now, and nothing refers to it.
+                let _ = unsafe { munmap(write, len) };
+                return Err(e.into());
+            }
+        };
+        Ok(Self {
+            write: write.cast(),
+            execute: execute.cast(),
+            len,
+            used: 0,
+        })
+    }
+
+    /// Puts a function in; where it can be called, or `None` if there is no room left.
+    pub(crate) fn put(&mut self, code: &[u8]) -> Option<u64> {
+        let end = self.used.checked_add(code.len())?;
+        if end > self.len {
+            return None;
+        }
+        // SAFETY: `used..end` is inside the mapping, which nobody else writes, and holds no function yet.
+        unsafe { std::ptr::copy_nonoverlapping(code.as_ptr(), self.write.add(self.used), code.len()) };
+        // SAFETY: inside the mapping.
+        let at = unsafe { self.execute.add(self.used) } as u64;
+        synchronize(at, code.len());
+        self.used = end.next_multiple_of(ALIGN).min(self.len);
+        Some(at)
+    }
+
+    /// Forgets all functions put in since `used` bytes were in use. None of them may be called any more.
+    pub(crate) fn truncate(&mut self, used: usize) {
+        self.used = self.used.min(used);
+    }
+
+    /// Bytes in use.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Bytes in all.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl Drop for CodeCache {
+    fn drop(&mut self) {
+        // SAFETY: what `new` mapped; whoever owned the cache calls none of its functions any more.
+        let _ = unsafe { munmap(self.write.cast(), self.len) };
+        // SAFETY: as above.
+        let _ = unsafe { munmap(self.execute.cast(), self.len) };
+    }
+}
+
+/// Makes fresh code visible to the processor's instruction fetch.
+#[cfg(target_arch = "aarch64")]
+fn synchronize(at: u64, len: usize) {
+    // Arm ARM B2.4.4: clean the data side to the point of unification, then invalidate the instruction side. 4 bytes is no larger than
+    // any line.
+    for line in (at & !63..at + len as u64).step_by(64) {
+        // SAFETY: cache maintenance by address of mapped memory changes no data.
+        unsafe { std::arch::asm!("dc cvau, {0}", in(reg) line) };
+    }
+    // SAFETY: barriers and cache maintenance only.
+    unsafe { std::arch::asm!("dsb ish") };
+    for line in (at & !63..at + len as u64).step_by(64) {
+        // SAFETY: as above.
+        unsafe { std::arch::asm!("ic ivau, {0}", in(reg) line) };
+    }
+    // SAFETY: as above.
+    unsafe { std::arch::asm!("dsb ish", "isb") };
+}
+
+/// x86 keeps instruction fetch coherent by itself, also through another mapping once control goes there by a jump.
+#[cfg(not(target_arch = "aarch64"))]
+fn synchronize(_: u64, _: usize) {}

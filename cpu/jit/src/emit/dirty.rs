@@ -1,0 +1,73 @@
+//! Which guest registers a region touches, and where their home is stale.
+
+use crate::ir::{End, Op, Region, Target};
+
+/// Registers that need a variable, one bit each.
+pub(super) fn touched(region: &Region) -> u64 {
+    let of = |op: &Op| match op {
+        Op::Get(r) | Op::Set(r, _) => 1u64 << r,
+        Op::Load { register, .. } => 1 << register,
+        _ => 0,
+    };
+    region.blocks.iter().flat_map(|b| &b.ops).fold(0, |all, op| all | of(op))
+}
+
+fn successors(end: &End) -> impl Iterator<Item = usize> {
+    let (targets, guesses): (Vec<Target>, &[u32]) = match end {
+        End::Jump(t) => (vec![*t], &[]),
+        End::Branch(_, t, e) => (vec![*t, *e], &[]),
+        End::Indirect(_, guesses) => (Vec::new(), guesses),
+    };
+    let inside = targets.into_iter().filter_map(|t| match t {
+        Target::Block(n) => Some(n as usize),
+        Target::Outside(_) => None,
+    });
+    inside.chain(guesses.iter().map(|n| *n as usize)).collect::<Vec<_>>().into_iter()
+}
+
+/// Registers that may be stale at home when a block is left, by those that may be when it is entered.
+fn after(ops: &[Op], before: u64) -> u64 {
+    ops.iter().fold(before, |dirty, op| match op {
+        Op::Set(r, _) => dirty | 1 << r,
+        Op::Load { register, .. } => dirty | 1 << register,
+        Op::Call(_) => 0,
+        _ => dirty,
+    })
+}
+
+/// Registers that may be stale at home at the start of each block.
+pub(super) fn at_starts(region: &Region) -> Vec<u64> {
+    let mut at = vec![0; region.blocks.len()];
+    loop {
+        let mut changed = false;
+        for (i, block) in region.blocks.iter().enumerate() {
+            let out = after(&block.ops, at[i]);
+            for s in successors(&block.end) {
+                if let Some(there) = at.get_mut(s)
+                    && *there | out != *there
+                {
+                    *there |= out;
+                    changed = true;
+                }
+            }
+        }
+        if !changed {
+            return at;
+        }
+    }
+}
+
+/// Blocks that every loop passes at least one of: where it is looked whether somebody waits. The first is one, so that going from region
+/// to region is not endless either.
+pub(super) fn loops(region: &Region) -> Vec<bool> {
+    let mut all = vec![false; region.blocks.len()];
+    all[0] = true;
+    for (i, block) in region.blocks.iter().enumerate() {
+        for s in successors(&block.end).filter(|s| *s <= i) {
+            if let Some(back) = all.get_mut(s) {
+                *back = true;
+            }
+        }
+    }
+    all
+}

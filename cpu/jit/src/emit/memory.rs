@@ -1,0 +1,166 @@
+//! Guest memory in a few host instructions; whatever is not plain RAM is left to the engine.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, Type, Value as V, types};
+
+use super::{Emitter, PLAIN};
+use crate::ir::{Block, Call, Register, Width};
+use crate::layout::{GRANULE_SHIFT, Memory, Page, Pages, Window, WindowsAt};
+
+const TAG: i32 = std::mem::offset_of!(Page, tag) as i32;
+
+/// log2 of an entry of either table.
+const ENTRY: i64 = 5;
+const _: () = assert!(size_of::<Page>() == 1 << ENTRY && size_of::<Window>() == 1 << ENTRY);
+
+fn kind(bytes: u8) -> Type {
+    match bytes {
+        1 => types::I8,
+        2 => types::I16,
+        4 => types::I32,
+        _ => types::I64,
+    }
+}
+
+/// Where an access goes if the condition does not hold.
+struct Way {
+    /// Not 0 if this is not the way to go.
+    other: V,
+    /// Host address.
+    host: V,
+    /// Host address of the code mark.
+    mark: V,
+}
+
+impl Emitter<'_> {
+    /// What tags of data pages carry, for all of the function: it only changes where the engine makes the region end.
+    pub(super) fn memory_context(&mut self) -> V {
+        match self.layout.memory {
+            Memory::Paged { context, .. } => self.home(context, types::I64),
+            Memory::Windows(_) => self.fixed.guest,
+        }
+    }
+
+    pub(super) fn load(&mut self, block: &Block, address: V, width: Width, register: Register, slow: Call) -> V {
+        let address = self.resize(address, self.word, types::I64);
+        let way = self.way(address, width.bytes, false);
+        let (cold, on) = (self.b.create_block(), self.b.create_block());
+        let result = self.b.append_block_param(on, self.word);
+        self.b.set_cold_block(cold);
+        self.unless(way.other, cold);
+        let have = kind(width.bytes);
+        let v = self.b.ins().load(have, PLAIN, way.host, 0);
+        let v = match (have == self.word, width.signed) {
+            (true, _) => v,
+            (_, true) => self.b.ins().sextend(self.word, v),
+            _ => self.b.ins().uextend(self.word, v),
+        };
+        self.b.ins().jump(on, &[v.into()]);
+        self.b.switch_to_block(cold);
+        self.call(block, slow);
+        let v = match self.layout.registers.get(usize::from(register)) {
+            Some(slot) => self.home(*slot, self.word),
+            None => self.word(0),
+        };
+        self.b.ins().jump(on, &[v.into()]);
+        self.b.switch_to_block(on);
+        result
+    }
+
+    pub(super) fn store(&mut self, block: &Block, address: V, width: Width, value: V, slow: Call) {
+        let address = self.resize(address, self.word, types::I64);
+        let way = self.way(address, width.bytes, true);
+        let (cold, on) = (self.b.create_block(), self.b.create_block());
+        self.b.set_cold_block(cold);
+        self.unless(way.other, cold);
+        let code = self.b.ins().load(types::I8, PLAIN, way.mark, 0);
+        self.unless(code, cold);
+        let v = match kind(width.bytes) {
+            ty if ty == self.word => value,
+            ty => self.b.ins().ireduce(ty, value),
+        };
+        self.b.ins().store(PLAIN, v, way.host, 0);
+        self.b.ins().jump(on, &[]);
+        self.b.switch_to_block(cold);
+        self.call(block, slow);
+        self.b.ins().jump(on, &[]);
+        self.b.switch_to_block(on);
+    }
+
+    /// The page's number, and the address of its entry less the table's offset.
+    pub(super) fn page(&mut self, address: V, pages: Pages) -> (V, V) {
+        let number = self.b.ins().ushr_imm_u(address, 12);
+        let slot = self.b.ins().ushr_imm_u(address, 12 - ENTRY);
+        let slot = self.b.ins().band_imm_u(slot, ((1 << pages.log2) - 1) << ENTRY);
+        (number, self.b.ins().iadd(self.fixed.guest, slot))
+    }
+
+    fn way(&mut self, address: V, bytes: u8, write: bool) -> Way {
+        match self.layout.memory {
+            Memory::Paged { read, write: written, .. } => {
+                self.way_by_page(address, bytes, write, if write { written } else { read })
+            }
+            Memory::Windows(at) => self.way_by_window(address, bytes, write, at),
+        }
+    }
+
+    fn way_by_page(&mut self, address: V, bytes: u8, write: bool, pages: Pages) -> Way {
+        let at = pages.offset as i32;
+        let (number, entry) = self.page(address, pages);
+        let number = match (write, bytes) {
+            // The page of the last byte: an access across two pages matches neither.
+            (false, 2..) => {
+                let last = self.b.ins().iadd_imm_s(address, i64::from(bytes) - 1);
+                self.b.ins().ushr_imm_u(last, 12)
+            }
+            _ => number,
+        };
+        let want = self.b.ins().bor(number, self.fixed.context);
+        let tag = self.b.ins().load(types::I64, PLAIN, entry, at + TAG);
+        let other = match (write, bytes) {
+            // A store must lie in one granule of code marks: an aligned one does.
+            (true, 2..) => {
+                let odd = self.b.ins().band_imm_u(address, i64::from(bytes) - 1);
+                let differs = self.b.ins().bxor(tag, want);
+                let other = self.b.ins().bor(differs, odd);
+                self.b.ins().icmp_imm_u(IntCC::NotEqual, other, 0)
+            }
+            _ => self.b.ins().icmp(IntCC::NotEqual, tag, want),
+        };
+        let host = self.b.ins().load(types::I64, PLAIN, entry, at + Page::HOST);
+        let host = self.b.ins().iadd(host, address);
+        let mark = self.mark(entry, at + Page::MARKS, address);
+        Way { other, host, mark }
+    }
+
+    fn way_by_window(&mut self, address: V, bytes: u8, write: bool, at: WindowsAt) -> Way {
+        let offset = at.offset as i32;
+        let a = self.b.ins().ushr_imm_u(address, i64::from(at.shifts.0));
+        let b = self.b.ins().ushr_imm_u(address, i64::from(at.shifts.1));
+        let slot = self.b.ins().bxor(a, b);
+        let slot = self.b.ins().band_imm_u(slot, (1 << at.log2) - 1);
+        let slot = self.b.ins().ishl_imm_u(slot, ENTRY);
+        let entry = self.b.ins().iadd(self.fixed.guest, slot);
+        let first = self.b.ins().uload32(PLAIN, entry, offset + Window::FIRST);
+        let len = if write { Window::WRITE } else { Window::READ };
+        let len = self.b.ins().uload32(PLAIN, entry, offset + len);
+        // Below the window the distance wraps to beyond any length. Window and access are aligned: one has all of the other or nothing.
+        let distance = self.b.ins().isub(address, first);
+        let mut other = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, distance, len);
+        if bytes > 1 {
+            let odd = self.b.ins().band_imm_u(address, i64::from(bytes) - 1);
+            let odd = self.b.ins().icmp_imm_u(IntCC::NotEqual, odd, 0);
+            other = self.b.ins().bor(other, odd);
+        }
+        let host = self.b.ins().load(types::I64, PLAIN, entry, offset + Window::HOST);
+        let host = self.b.ins().iadd(host, address);
+        let mark = self.mark(entry, offset + Window::MARKS, address);
+        Way { other, host, mark }
+    }
+
+    fn mark(&mut self, entry: V, offset: i32, address: V) -> V {
+        let marks = self.b.ins().load(types::I64, PLAIN, entry, offset);
+        let granule = self.b.ins().ushr_imm_u(address, i64::from(GRANULE_SHIFT));
+        self.b.ins().iadd(marks, granule)
+    }
+}

@@ -1,0 +1,534 @@
+//! From a region to Cranelift's IR.
+//!
+//! Guest registers are variables: Cranelift makes SSA of them, so that what is overwritten unseen (flags above all) is never computed,
+//! and puts the rest into host registers. They go home when the region is left or the engine is called; which of them have to is
+//! worked out here ([`dirty`]). Whatever is rare stands in cold blocks behind the function.
+
+mod dirty;
+mod memory;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{
+    AbiParam, Block as Label, Function, InstBuilder, MemFlagsData, SigRef, Signature, Type, Value as V, types,
+};
+use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+
+use crate::ir::{Binary, Block, Call, End, Op, Region, Target, Unary, Value};
+use crate::layout::{Chain, Layout, Slot};
+
+/// What compiled code has in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shared {
+    /// Address of the table of regions by key.
+    pub(crate) table: u64,
+    /// Its entries, a power of two, each a key and an address.
+    pub(crate) entries: u64,
+    /// Address of the function that has the engine execute an instruction.
+    pub(crate) thunk: u64,
+}
+
+/// What a region returns when the engine is to look for the code at the PC.
+pub(crate) const LOOK: i64 = 1;
+
+const PLAIN: MemFlagsData = MemFlagsData::new().with_notrap();
+
+/// The signature of a region: engine's struct, the engine's world, the flag that says that somebody waits. It returns where to go on (an
+/// even address), or an [`crate::Exit`]. No register survives it.
+pub(crate) fn region_signature() -> Signature {
+    signature(CallConv::Winch, 3, true)
+}
+
+/// The signature of the function that calls the engine: struct, world, what. All registers survive it.
+pub(crate) fn thunk_signature() -> Signature {
+    signature(CallConv::PreserveAll, 3, false)
+}
+
+/// A signature of 64-bit integers.
+pub(crate) fn signature(convention: CallConv, parameters: usize, returns: bool) -> Signature {
+    let mut s = Signature::new(convention);
+    s.params = vec![AbiParam::new(types::I64); parameters];
+    s.returns = vec![AbiParam::new(types::I64); usize::from(returns)];
+    s
+}
+
+/// Makes the function of a region.
+pub(crate) fn region(
+    f: &mut Function,
+    context: &mut FunctionBuilderContext,
+    config: TargetFrontendConfig,
+    layout: &Layout,
+    region: &Region,
+    shared: Shared,
+) {
+    f.signature = region_signature();
+    let b = FunctionBuilder::new(f, context);
+    Emitter::new(b, layout, region, shared).all(config);
+}
+
+/// The values that live as long as the function.
+#[derive(Clone, Copy)]
+struct Fixed {
+    guest: V,
+    world: V,
+    attention: V,
+    /// Guest address of the region's start.
+    pc: V,
+    /// What tags of data pages carry.
+    context: V,
+}
+
+struct Emitter<'a> {
+    b: FunctionBuilder<'a>,
+    layout: &'a Layout,
+    region: &'a Region,
+    shared: Shared,
+    word: Type,
+    fixed: Fixed,
+    thunk: SigRef,
+    /// Guest registers that the region has to do with.
+    variables: Vec<Option<Variable>>,
+    retired: Variable,
+    /// Where each block begins.
+    labels: Vec<Label>,
+    /// Looks for the region of an address.
+    dispatch: Label,
+    /// Registers whose home is stale, here.
+    dirty: u64,
+    /// The block in hand: its number, and its values so far.
+    at: usize,
+    values: Vec<Option<V>>,
+}
+
+impl<'a> Emitter<'a> {
+    fn new(mut b: FunctionBuilder<'a>, layout: &'a Layout, region: &'a Region, shared: Shared) -> Self {
+        let word = if layout.word == 64 { types::I64 } else { types::I32 };
+        let entry = b.create_block();
+        b.append_block_params_for_function_params(entry);
+        b.switch_to_block(entry);
+        let [guest, world, attention] = b.block_params(entry)[..] else {
+            unreachable!("the signature has three parameters");
+        };
+        let thunk = b.import_signature(thunk_signature());
+        let touched = dirty::touched(region);
+        let variables = (0..layout.registers.len())
+            .map(|r| (touched >> r & 1 != 0).then(|| b.declare_var(word)))
+            .collect();
+        let retired = b.declare_var(types::I64);
+        let labels = region.blocks.iter().map(|_| b.create_block()).collect();
+        let dispatch = b.create_block();
+        let mut e = Emitter {
+            b,
+            layout,
+            region,
+            shared,
+            word,
+            fixed: Fixed { guest, world, attention, pc: guest, context: guest },
+            thunk,
+            variables,
+            retired,
+            labels,
+            dispatch,
+            dirty: 0,
+            at: 0,
+            values: Vec::new(),
+        };
+        e.fixed.pc = e.home(layout.pc, types::I64);
+        e.fixed.context = e.memory_context();
+        e
+    }
+
+    fn all(mut self, config: TargetFrontendConfig) {
+        let v = self.home(self.layout.retired, types::I64);
+        self.b.def_var(self.retired, v);
+        for r in 0..self.variables.len() {
+            self.reload(r as u8);
+        }
+        let first = self.labels[0];
+        self.b.ins().jump(first, &[]);
+        let dirty = dirty::at_starts(self.region);
+        let loops = dirty::loops(self.region);
+        for (i, block) in self.region.blocks.iter().enumerate() {
+            self.at = i;
+            self.dirty = dirty[i];
+            self.block(block, loops[i]);
+        }
+        self.dispatch();
+        self.b.seal_all_blocks();
+        self.b.finalize(config);
+    }
+
+    fn constant(&mut self, v: u64) -> V {
+        self.b.ins().iconst(types::I64, v as i64)
+    }
+
+    fn word(&mut self, v: u64) -> V {
+        let cut = if self.word == types::I32 { v as i32 as i64 } else { v as i64 };
+        self.b.ins().iconst(self.word, cut)
+    }
+
+    /// Reads a field of the engine's struct.
+    fn home(&mut self, slot: Slot, ty: Type) -> V {
+        let have = match slot.bytes() {
+            1 => types::I8,
+            4 => types::I32,
+            _ => types::I64,
+        };
+        let v = self.b.ins().load(have, PLAIN, self.fixed.guest, slot.offset());
+        self.resize(v, have, ty)
+    }
+
+    fn resize(&mut self, v: V, from: Type, to: Type) -> V {
+        match from.bits().cmp(&to.bits()) {
+            std::cmp::Ordering::Less => self.b.ins().uextend(to, v),
+            std::cmp::Ordering::Equal => v,
+            std::cmp::Ordering::Greater => self.b.ins().ireduce(to, v),
+        }
+    }
+
+    fn put_home(&mut self, slot: Slot, v: V) {
+        let to = match slot.bytes() {
+            1 => types::I8,
+            4 => types::I32,
+            _ => types::I64,
+        };
+        let from = self.b.func.dfg.value_type(v);
+        let v = self.resize(v, from, to);
+        self.b.ins().store(PLAIN, v, self.fixed.guest, slot.offset());
+    }
+
+    /// Fetches a register from home.
+    fn reload(&mut self, r: u8) {
+        if let Some(variable) = self.variables[usize::from(r)] {
+            let v = self.home(self.layout.registers[usize::from(r)], self.word);
+            self.b.def_var(variable, v);
+        }
+    }
+
+    /// Brings registers home.
+    fn flush(&mut self, dirty: u64) {
+        for r in 0..self.variables.len() {
+            if dirty >> r & 1 != 0
+                && let Some(variable) = self.variables[r]
+            {
+                let v = self.b.use_var(variable);
+                self.put_home(self.layout.registers[r], v);
+            }
+        }
+    }
+
+    /// Brings home the PC and the count of instructions.
+    fn flush_place(&mut self, pc: V) {
+        self.put_home(self.layout.pc, pc);
+        let retired = self.b.use_var(self.retired);
+        self.put_home(self.layout.retired, retired);
+    }
+
+    fn pc_at(&mut self, at: i64) -> V {
+        let pc = self.b.ins().iadd_imm_s(self.fixed.pc, at);
+        match self.word {
+            types::I32 => self.b.ins().band_imm_u(pc, 0xffff_ffff),
+            _ => pc,
+        }
+    }
+
+    /// Ends the run before the block in hand.
+    fn leave_before(&mut self, block: &Block) -> Label {
+        let here = self.b.current_block();
+        let label = self.b.create_block();
+        self.b.set_cold_block(label);
+        self.b.switch_to_block(label);
+        self.flush(self.dirty);
+        let pc = self.pc_at(block.at);
+        self.flush_place(pc);
+        let look = self.b.ins().iconst(types::I64, LOOK);
+        self.b.ins().return_(&[look]);
+        if let Some(here) = here {
+            self.b.switch_to_block(here);
+        }
+        label
+    }
+
+    fn block(&mut self, block: &'a Block, loops: bool) {
+        let label = self.labels[self.at];
+        self.b.switch_to_block(label);
+        let leave = self.leave_before(block);
+        let retired = self.b.use_var(self.retired);
+        let then = self.b.ins().iadd_imm_s(retired, i64::from(block.count));
+        let limit = self.home(self.layout.limit, types::I64);
+        let over = self.b.ins().icmp(IntCC::UnsignedGreaterThan, then, limit);
+        self.unless(over, leave);
+        if loops {
+            let waits = self.b.ins().load(types::I8, PLAIN, self.fixed.attention, 0);
+            self.unless(waits, leave);
+        }
+        self.values.clear();
+        for op in &block.ops {
+            let v = self.op(op, block);
+            self.values.push(v);
+        }
+        // Calls of this block count from its start.
+        let retired = self.b.use_var(self.retired);
+        let then = self.b.ins().iadd_imm_s(retired, i64::from(block.count));
+        self.b.def_var(self.retired, then);
+        self.end(&block.end);
+    }
+
+    /// Goes on here unless the condition holds.
+    fn unless(&mut self, condition: V, other: Label) {
+        let on = self.b.create_block();
+        self.b.ins().brif(condition, other, &[], on, &[]);
+        self.b.switch_to_block(on);
+    }
+
+    fn value(&mut self, v: Value) -> V {
+        match self.values.get(v.0 as usize).copied().flatten() {
+            Some(v) => v,
+            // A value that no operation made is a mistake of the lifter; zero is as good as any answer.
+            None => self.word(0),
+        }
+    }
+
+    fn get(&mut self, r: u8) -> V {
+        match self.variables.get(usize::from(r)).copied().flatten() {
+            Some(variable) => self.b.use_var(variable),
+            None => self.word(0),
+        }
+    }
+
+    fn set(&mut self, r: u8, v: V) {
+        if let Some(variable) = self.variables.get(usize::from(r)).copied().flatten() {
+            self.b.def_var(variable, v);
+            self.dirty |= 1 << r;
+        }
+    }
+
+    fn op(&mut self, op: &Op, block: &Block) -> Option<V> {
+        Some(match *op {
+            Op::Constant(v) => self.word(v),
+            Op::Address(at) => {
+                let v = self.pc_at(at);
+                self.resize(v, types::I64, self.word)
+            }
+            Op::Get(r) => self.get(r),
+            Op::Unary(op, a) => {
+                let a = self.value(a);
+                self.unary(op, a)
+            }
+            Op::Binary(op, a, b) => {
+                let (a, b) = (self.value(a), self.value(b));
+                self.binary(op, a, b)
+            }
+            Op::Select(c, a, b) => {
+                let (c, a, b) = (self.value(c), self.value(a), self.value(b));
+                self.b.ins().select(c, a, b)
+            }
+            Op::Set(r, v) => {
+                let v = self.value(v);
+                self.set(r, v);
+                return None;
+            }
+            Op::Load { address, width, register, slow } => {
+                let address = self.value(address);
+                let v = self.load(block, address, width, register, slow);
+                self.set(register, v);
+                return None;
+            }
+            Op::Store { address, width, value, slow } => {
+                let (address, value) = (self.value(address), self.value(value));
+                self.store(block, address, width, value, slow);
+                return None;
+            }
+            Op::Call(call) => {
+                self.call(block, call);
+                self.dirty = 0;
+                for r in (0..64).filter(|r| call.writes >> r & 1 != 0) {
+                    if usize::from(r) < self.variables.len() {
+                        self.reload(r);
+                    }
+                }
+                return None;
+            }
+            Op::Fence => {
+                self.b.ins().fence();
+                return None;
+            }
+        })
+    }
+
+    /// The engine executes an instruction; goes on here if the region is to go on.
+    fn call(&mut self, block: &Block, call: Call) {
+        self.flush(self.dirty);
+        let pc = self.pc_at(block.at);
+        self.flush_place(pc);
+        let thunk = self.constant(self.shared.thunk);
+        let what = self.constant(call.what.into());
+        let arguments = [self.fixed.guest, self.fixed.world, what];
+        self.b.ins().call_indirect(self.thunk, thunk, &arguments);
+        let exit = self.home(self.layout.exit, types::I64);
+        let out = self.b.create_block();
+        self.b.set_cold_block(out);
+        self.unless(exit, out);
+        let here = self.b.current_block();
+        self.b.switch_to_block(out);
+        self.b.ins().return_(&[exit]);
+        if let Some(here) = here {
+            self.b.switch_to_block(here);
+        }
+    }
+
+    fn flag(&mut self, condition: IntCC, a: V, b: V) -> V {
+        let c = self.b.ins().icmp(condition, a, b);
+        self.b.ins().uextend(self.word, c)
+    }
+
+    fn binary(&mut self, op: Binary, a: V, b: V) -> V {
+        match op {
+            Binary::Add => self.b.ins().iadd(a, b),
+            Binary::Sub => self.b.ins().isub(a, b),
+            Binary::Mul => self.b.ins().imul(a, b),
+            Binary::MulHighUnsigned => self.b.ins().umulhi(a, b),
+            Binary::MulHighSigned => self.b.ins().smulhi(a, b),
+            Binary::DivUnsigned => self.b.ins().udiv(a, b),
+            Binary::RemUnsigned => self.b.ins().urem(a, b),
+            Binary::DivSigned => self.b.ins().sdiv(a, b),
+            Binary::RemSigned => self.b.ins().srem(a, b),
+            Binary::And => self.b.ins().band(a, b),
+            Binary::Or => self.b.ins().bor(a, b),
+            Binary::Xor => self.b.ins().bxor(a, b),
+            Binary::ShiftLeft => self.b.ins().ishl(a, b),
+            Binary::ShiftRight => self.b.ins().ushr(a, b),
+            Binary::ShiftRightSigned => self.b.ins().sshr(a, b),
+            Binary::RotateLeft => self.b.ins().rotl(a, b),
+            Binary::RotateRight => self.b.ins().rotr(a, b),
+            Binary::Equal => self.flag(IntCC::Equal, a, b),
+            Binary::NotEqual => self.flag(IntCC::NotEqual, a, b),
+            Binary::LessUnsigned => self.flag(IntCC::UnsignedLessThan, a, b),
+            Binary::LessSigned => self.flag(IntCC::SignedLessThan, a, b),
+            Binary::CarryOfAdd => {
+                let sum = self.b.ins().iadd(a, b);
+                self.flag(IntCC::UnsignedLessThan, sum, a)
+            }
+        }
+    }
+
+    fn unary(&mut self, op: Unary, a: V) -> V {
+        match op {
+            Unary::Not => self.b.ins().bnot(a),
+            Unary::LeadingZeros => self.b.ins().clz(a),
+            Unary::TrailingZeros => self.b.ins().ctz(a),
+            Unary::Ones => self.b.ins().popcnt(a),
+            Unary::SwapBytes => self.b.ins().bswap(a),
+            Unary::ReverseBits => self.b.ins().bitrev(a),
+            Unary::Signed8 => self.sign(a, types::I8),
+            Unary::Signed16 => self.sign(a, types::I16),
+            Unary::Signed32 => self.sign(a, types::I32),
+        }
+    }
+
+    fn sign(&mut self, a: V, ty: Type) -> V {
+        if ty == self.word {
+            return a;
+        }
+        let low = self.b.ins().ireduce(ty, a);
+        self.b.ins().sextend(self.word, low)
+    }
+
+    fn end(&mut self, end: &End) {
+        match end {
+            End::Jump(target) => {
+                let (label, at) = self.target(*target);
+                self.b.ins().jump(label, &[]);
+                self.outside(label, at);
+            }
+            End::Branch(condition, then, other) => {
+                let condition = self.value(*condition);
+                let (then, then_at) = self.target(*then);
+                let (other, other_at) = self.target(*other);
+                self.b.ins().brif(condition, then, &[], other, &[]);
+                self.outside(then, then_at);
+                self.outside(other, other_at);
+            }
+            End::Indirect(to, guesses) => {
+                let to = self.value(*to);
+                let to = self.resize(to, self.word, types::I64);
+                for guess in guesses {
+                    let Some(block) = self.region.blocks.get(*guess as usize) else { continue };
+                    let there = self.pc_at(block.at);
+                    let is = self.b.ins().icmp(IntCC::Equal, to, there);
+                    let label = self.labels[*guess as usize];
+                    self.unless(is, label);
+                }
+                self.go_to(to);
+            }
+        }
+    }
+
+    /// Where to jump, and, if that leaves the region, the distance of the guest address.
+    fn target(&mut self, target: Target) -> (Label, Option<i64>) {
+        match target {
+            Target::Block(n) => match self.labels.get(n as usize) {
+                Some(label) => (*label, None),
+                None => (self.b.create_block(), Some(0)),
+            },
+            Target::Outside(at) => (self.b.create_block(), Some(at)),
+        }
+    }
+
+    fn outside(&mut self, label: Label, at: Option<i64>) {
+        if let Some(at) = at {
+            self.b.switch_to_block(label);
+            let pc = self.pc_at(at);
+            self.go_to(pc);
+        }
+    }
+
+    /// Leaves the region for a guest address.
+    fn go_to(&mut self, pc: V) {
+        self.flush(self.dirty);
+        self.flush_place(pc);
+        let dispatch = self.dispatch;
+        self.b.ins().jump(dispatch, &[pc.into()]);
+    }
+
+    /// The end of the function: finds the region of a guest address.
+    fn dispatch(&mut self) {
+        self.b.switch_to_block(self.dispatch);
+        let pc = self.b.append_block_param(self.dispatch, types::I64);
+        let fail = self.b.create_block();
+        self.b.set_cold_block(fail);
+        let key = match self.layout.chain {
+            Chain::Paged { fetch, context } => {
+                let context = self.home(context, types::I64);
+                let (page, entry) = self.page(pc, fetch);
+                let want = self.b.ins().bor(page, context);
+                let tag = self.b.ins().load(types::I64, PLAIN, entry, fetch.offset as i32);
+                let other = self.b.ins().icmp(IntCC::NotEqual, tag, want);
+                self.unless(other, fail);
+                let rest = self.b.ins().load(types::I64, PLAIN, entry, fetch.offset as i32 + 8);
+                let rest = self.b.ins().band_imm_s(rest, !0xfff);
+                self.b.ins().iadd(pc, rest)
+            }
+            Chain::Plain { beside } => {
+                let beside = self.home(beside, types::I64);
+                let upper = self.b.ins().ishl_imm_u(beside, 32);
+                self.b.ins().bor(pc, upper)
+            }
+        };
+        let low = self.b.ins().ushr_imm_u(key, 1);
+        let high = self.b.ins().ushr_imm_u(key, 13);
+        let hash = self.b.ins().bxor(low, high);
+        let slot = self.b.ins().band_imm_u(hash, self.shared.entries as i64 - 1);
+        let slot = self.b.ins().ishl_imm_u(slot, 4);
+        let table = self.constant(self.shared.table);
+        let entry = self.b.ins().iadd(table, slot);
+        let have = self.b.ins().load(types::I64, PLAIN, entry, 0);
+        let other = self.b.ins().icmp(IntCC::NotEqual, have, key);
+        self.unless(other, fail);
+        let code = self.b.ins().load(types::I64, PLAIN, entry, 8);
+        self.b.ins().return_(&[code]);
+        self.b.switch_to_block(fail);
+        let look = self.b.ins().iconst(types::I64, LOOK);
+        self.b.ins().return_(&[look]);
+    }
+}

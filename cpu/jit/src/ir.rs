@@ -1,0 +1,222 @@
+//! The intermediate representation: what a region of guest code does, in terms that no guest architecture owns.
+//!
+//! A region is a set of basic blocks that one page of guest code holds. Values live inside their block; what goes from one block to
+//! another goes through guest registers, which the code generator keeps in host registers across the whole region. All values have the
+//! guest's word width (32 or 64 bits); truth is 0 or 1.
+
+use std::fmt;
+
+/// A value: the number of the operation that made it, in its block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value(pub(crate) u32);
+
+/// A guest register: its place in [`crate::Layout::registers`].
+pub type Register = u8;
+
+/// Operations on two values. Shift amounts count modulo the width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Binary {
+    Add,
+    Sub,
+    Mul,
+    /// The upper half of the unsigned product.
+    MulHighUnsigned,
+    /// The upper half of the signed product.
+    MulHighSigned,
+    /// The divisor is never 0: whoever lifts sees to that.
+    DivUnsigned,
+    RemUnsigned,
+    /// Neither is the divisor 0, nor does the quotient overflow.
+    DivSigned,
+    RemSigned,
+    And,
+    Or,
+    Xor,
+    ShiftLeft,
+    ShiftRight,
+    ShiftRightSigned,
+    RotateLeft,
+    RotateRight,
+    Equal,
+    NotEqual,
+    LessUnsigned,
+    LessSigned,
+    /// Either of two unsigned sums carried, and the like: the carry out of `a + b`.
+    CarryOfAdd,
+}
+
+/// Operations on one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Unary {
+    Not,
+    LeadingZeros,
+    TrailingZeros,
+    Ones,
+    SwapBytes,
+    ReverseBits,
+    /// Sign extension of the low 8, 16, 32 bits.
+    Signed8,
+    Signed16,
+    Signed32,
+}
+
+/// How much an access moves, and how a load fills the word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Width {
+    /// 1, 2, 4 or 8.
+    pub bytes: u8,
+    /// Loads extend the sign.
+    pub signed: bool,
+}
+
+/// One guest instruction that the engine itself executes, through the function given to [`crate::Jit::new`]. It sees all guest
+/// registers in their home; what it returns other than 0 leaves the region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// What the engine is told: the number under which it finds the instruction.
+    pub what: u32,
+    /// Registers that it may change, one bit each.
+    pub writes: u64,
+    /// The instruction's number in its block.
+    pub index: u8,
+}
+
+/// One step. Those that make a value are numbered by their place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Op {
+    Constant(u64),
+    /// The guest address at which the region began to run this time, plus a distance.
+    Address(i64),
+    Get(Register),
+    Set(Register, Value),
+    Unary(Unary, Value),
+    Binary(Binary, Value, Value),
+    /// The first if the condition is not 0, else the second.
+    Select(Value, Value, Value),
+    /// Reads memory where that is plain RAM; otherwise `slow` does the whole instruction. One load per instruction, and its only
+    /// effect is `Set(register, value)`.
+    Load { address: Value, width: Width, register: Register, slow: Call },
+    /// Writes memory where that is plain RAM without decoded code; otherwise `slow` does the whole instruction.
+    Store { address: Value, width: Width, value: Value, slow: Call },
+    /// The engine does it.
+    Call(Call),
+    /// Keeps loads and stores before it from those behind it.
+    Fence,
+}
+
+/// Where control goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A block of the region, by its place.
+    Block(u32),
+    /// The guest address at this distance from the region's start.
+    Outside(i64),
+}
+
+/// How a block ends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// Goes there.
+    Jump(Target),
+    /// To the first if the value is not 0, else to the second.
+    Branch(Value, Target, Target),
+    /// To the guest address that is the value, which may be the start of one of these blocks.
+    Indirect(Value, Vec<u32>),
+}
+
+/// A basic block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// What the engine calls it: handed back when an instruction of it ends the run.
+    pub id: u32,
+    /// Distance of its first instruction from the region's start, in bytes.
+    pub at: i64,
+    /// Guest instructions.
+    pub count: u32,
+    /// What it does.
+    pub ops: Vec<Op>,
+    /// And then.
+    pub end: End,
+}
+
+/// Guest code to be compiled together. Block 0 is where it is entered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Region {
+    /// For people: shown by `perf`.
+    pub name: String,
+    /// At least one.
+    pub blocks: Vec<Block>,
+}
+
+impl Region {
+    /// Guest instructions in it.
+    pub fn instructions(&self) -> u32 {
+        self.blocks.iter().map(|b| b.count).sum()
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v{}", self.0)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Block(n) => write!(f, "block {n}"),
+            Target::Outside(at) => write!(f, "outside {at:+}"),
+        }
+    }
+}
+
+impl fmt::Display for Width {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.signed { 'i' } else { 'u' }, u32::from(self.bytes) * 8)
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Op::Constant(v) => write!(f, "{v:#x}"),
+            Op::Address(at) => write!(f, "pc {at:+}"),
+            Op::Get(r) => write!(f, "r{r}"),
+            Op::Set(r, v) => write!(f, "r{r} = {v}"),
+            Op::Unary(op, a) => write!(f, "{op:?} {a}"),
+            Op::Binary(op, a, b) => write!(f, "{op:?} {a}, {b}"),
+            Op::Select(c, a, b) => write!(f, "if {c} {a} else {b}"),
+            Op::Load { address, width, register, slow } => {
+                write!(f, "r{register} = load {width} [{address}] or call {}", slow.what)
+            }
+            Op::Store { address, width, value, slow } => {
+                write!(f, "store {width} [{address}] = {value} or call {}", slow.what)
+            }
+            Op::Call(call) => write!(f, "call {} writes {:#x}", call.what, call.writes),
+            Op::Fence => write!(f, "fence"),
+        }
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, b) in self.blocks.iter().enumerate() {
+            writeln!(f, "block {i} at {:+}, {} instructions", b.at, b.count)?;
+            for (n, op) in b.ops.iter().enumerate() {
+                match op {
+                    Op::Set(..) | Op::Load { .. } | Op::Store { .. } | Op::Call(_) | Op::Fence => writeln!(f, "    {op}")?,
+                    _ => writeln!(f, "    v{n} = {op}")?,
+                }
+            }
+            match &b.end {
+                End::Jump(t) => writeln!(f, "    to {t}")?,
+                End::Branch(c, t, e) => writeln!(f, "    if {c} to {t} else to {e}")?,
+                End::Indirect(v, guesses) => writeln!(f, "    to {v}, likely one of {guesses:?}")?,
+            }
+        }
+        Ok(())
+    }
+}

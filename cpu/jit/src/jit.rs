@@ -1,0 +1,289 @@
+//! The fast tier of an engine: regions in, host code to call.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::code::CodeCache;
+use crate::compile::{Compiler, Done, Workers, isa};
+use crate::emit::Shared;
+use crate::ir::Region;
+use crate::layout::Layout;
+use crate::perf::PerfMap;
+
+/// Entries of the table in which regions find each other; a power of two.
+const TABLE: usize = 1 << 14;
+
+/// Code that can be run: valid until the [`Jit`] is cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code(u64);
+
+/// How a run of compiled code ended. The guest's registers, PC and count of instructions are at home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit(u64);
+
+impl Exit {
+    /// Nothing special: the engine is to look what comes next at the PC.
+    pub const LOOK: Exit = Exit(0);
+
+    /// What a called instruction leaves in [`Layout::exit`] to end the run: `how` it ended (not 0), which instruction of which block.
+    pub const fn word(how: u8, index: u8, block: u32) -> u64 {
+        (how as u64 | (index as u64) << 8 | (block as u64) << 16) << 1 | 1
+    }
+
+    /// `how`, instruction and block, if a called instruction ended the run. The PC and the count are those of the start of the block,
+    /// unless the instruction set the PC.
+    pub fn called(self) -> Option<(u8, u8, u32)> {
+        (self.0 != 0).then_some((self.0 as u8, (self.0 >> 8) as u8, (self.0 >> 16) as u32))
+    }
+}
+
+/// What the user may choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes of code kept.
+    pub cache_size: usize,
+    /// Threads that compile; 0: the one that runs the guest does.
+    pub threads: usize,
+    /// Whether `/tmp/perf-PID.map` names the code.
+    pub perf_map: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_size: 64 << 20,
+            threads: 1,
+            perf_map: false,
+        }
+    }
+}
+
+/// What `info jit` shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Regions that were compiled.
+    pub regions: u64,
+    /// Guest instructions in them.
+    pub instructions: u64,
+    /// Bytes of host code made for them.
+    pub bytes: u64,
+    /// Regions dropped because their code was written to.
+    pub dropped: u64,
+    /// Times that the cache was full and emptied.
+    pub emptied: u64,
+    /// Regions that could not be compiled.
+    pub failed: u64,
+    /// Bytes of the cache in use.
+    pub cache_used: u64,
+    /// Bytes of the cache.
+    pub cache_size: u64,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Entry {
+    key: u64,
+    code: u64,
+}
+
+/// The key of nothing: instructions begin at even addresses.
+const NOTHING: Entry = Entry {
+    key: u64::MAX,
+    code: 0,
+};
+
+/// The function with which an engine executes one instruction for compiled code: its struct, its world, what. It leaves 0 or an
+/// [`Exit::word`] in [`Layout::exit`].
+pub type CallFn<G, W> = extern "C" fn(&mut G, &mut W, u64);
+
+/// Compiled code for an engine with state `G` in a world `W`.
+pub struct Jit<G, W> {
+    layout: Arc<Layout>,
+    cache: CodeCache,
+    /// Code that is never dropped ends here.
+    base: usize,
+    table: Box<[Cell<Entry>]>,
+    enter: u64,
+    shared: Shared,
+    compiler: Compiler,
+    workers: Option<Workers>,
+    /// Keys for which code is being made.
+    waiting: HashMap<u64, u64>,
+    tickets: u64,
+    statistics: Statistics,
+    perf: Option<PerfMap>,
+    types: PhantomData<fn(&mut G, &mut W)>,
+}
+
+/// A region that has become code.
+#[derive(Clone, Copy, Debug)]
+pub struct Ready {
+    /// As given to [`Jit::submit`].
+    pub key: u64,
+    /// What to run.
+    pub code: Code,
+}
+
+impl<G, W> Jit<G, W> {
+    /// A compiler for engines laid out so. An error says why this host has none.
+    pub fn new(layout: Layout, call: CallFn<G, W>, options: Options) -> Result<Self, String> {
+        let isa = isa(cfg!(debug_assertions))?;
+        let layout = Arc::new(layout);
+        let table = vec![Cell::new(NOTHING); TABLE].into_boxed_slice();
+        let mut cache = CodeCache::new(options.cache_size.max(1 << 16)).map_err(|e| format!("no memory for code: {e}"))?;
+        let mut compiler = Compiler::new(isa.clone());
+        let full = || "no room for the entry code".to_owned();
+        let thunk = cache.put(&compiler.thunk(call as usize as u64)?).ok_or_else(full)?;
+        let enter = cache.put(&compiler.entry()?).ok_or_else(full)?;
+        let shared = Shared {
+            table: table.as_ptr() as u64,
+            entries: TABLE as u64,
+            thunk,
+        };
+        let workers = match options.threads {
+            0 => None,
+            n => Some(Workers::new(n, &isa, &layout, shared).map_err(|e| format!("no thread to compile on: {e}"))?),
+        };
+        Ok(Self {
+            layout,
+            base: cache.used(),
+            cache,
+            table,
+            enter,
+            shared,
+            compiler,
+            workers,
+            waiting: HashMap::new(),
+            tickets: 0,
+            statistics: Statistics::default(),
+            perf: options.perf_map.then(PerfMap::new).flatten(),
+            types: PhantomData,
+        })
+    }
+
+    /// Has a region compiled, which begins at what `key` stands for. It comes back through [`Jit::take`]. `false`: too many wait, try
+    /// again later.
+    pub fn submit(&mut self, key: u64, region: Region) -> Result<Option<Ready>, Busy> {
+        if let Some(workers) = &self.workers {
+            let ticket = self.tickets;
+            workers.submit(ticket, region).map_err(|_| Busy)?;
+            self.tickets += 1;
+            self.waiting.insert(key, ticket);
+            return Ok(None);
+        }
+        let code = self.compiler.region(&self.layout, &region, self.shared);
+        Ok(self.install(key, &region, code))
+    }
+
+    /// Whether code is being made for a key.
+    pub fn waits(&self, key: u64) -> bool {
+        self.waiting.contains_key(&key)
+    }
+
+    /// Whether [`Jit::take`] is worth calling.
+    #[inline]
+    pub fn take(&mut self) -> Vec<Ready> {
+        match self.workers.as_ref().and_then(Workers::take) {
+            Some(done) => self.install_all(done),
+            None => Vec::new(),
+        }
+    }
+
+    #[cold]
+    fn install_all(&mut self, done: Vec<Done>) -> Vec<Ready> {
+        let mut ready = Vec::new();
+        for Done { ticket, region, code } in done {
+            // Who was forgotten meanwhile is not in the list, or waits for another ticket.
+            let key = self.waiting.iter().find(|(_, t)| **t == ticket).map(|(k, _)| *k);
+            if let Some(key) = key {
+                self.waiting.remove(&key);
+                ready.extend(self.install(key, &region, code));
+            }
+        }
+        ready
+    }
+
+    fn install(&mut self, key: u64, region: &Region, code: Result<Vec<u8>, String>) -> Option<Ready> {
+        let Ok(code) = code else {
+            self.statistics.failed += 1;
+            return None;
+        };
+        // Full: the engine sees it by `is_full` and clears.
+        let at = self.cache.put(&code)?;
+        self.statistics.regions += 1;
+        self.statistics.instructions += u64::from(region.instructions());
+        self.statistics.bytes += code.len() as u64;
+        if let Some(perf) = &mut self.perf {
+            perf.add(at, code.len(), &region.name);
+        }
+        self.remember(key, Code(at));
+        Some(Ready { key, code: Code(at) })
+    }
+
+    /// Whether so little room is left that [`Jit::clear`] is due.
+    pub fn is_full(&self) -> bool {
+        self.cache.len() - self.cache.used() < (self.cache.len() / 16).min(1 << 20)
+    }
+
+    /// Lets other regions find this one.
+    #[inline]
+    pub fn remember(&self, key: u64, code: Code) {
+        self.table[Self::slot(key)].set(Entry { key, code: code.0 });
+    }
+
+    #[inline]
+    fn slot(key: u64) -> usize {
+        ((key >> 1) ^ (key >> 13)) as usize & (TABLE - 1)
+    }
+
+    /// The code of `key` must not be run any more, nor what is on its way for it.
+    pub fn forget(&mut self, key: u64) {
+        self.waiting.remove(&key);
+        let entry = &self.table[Self::slot(key)];
+        if entry.get().key == key {
+            entry.set(NOTHING);
+        }
+        self.statistics.dropped += 1;
+    }
+
+    /// Drops all code. No [`Code`] may be run any more.
+    pub fn clear(&mut self) {
+        self.waiting.clear();
+        self.table.iter().for_each(|e| e.set(NOTHING));
+        self.cache.truncate(self.base);
+        self.statistics.emptied += 1;
+    }
+
+    /// Runs code until it ends. `attention` ends it soon, too.
+    ///
+    /// The code must be of this `Jit` and not forgotten; the pages or windows in `guest` must be true.
+    #[inline]
+    pub fn run(&self, code: Code, guest: &mut G, world: &mut W, attention: &AtomicBool) -> Exit {
+        type Enter<G, W> = extern "C" fn(u64, &mut G, &mut W, *const AtomicBool) -> u64;
+        // SAFETY: `enter` is the address of a function of this type that `new` compiled and that stays in the cache.
+        let enter = unsafe { std::mem::transmute::<usize, Enter<G, W>>(self.enter as usize) };
+        Exit(enter(code.0, guest, world, attention) >> 1)
+    }
+
+    /// Numbers for people.
+    pub fn statistics(&self) -> Statistics {
+        Statistics {
+            cache_used: self.cache.used() as u64,
+            cache_size: self.cache.len() as u64,
+            ..self.statistics
+        }
+    }
+
+    /// A region as IR, as Cranelift's input, and as host code. An error says why it could not be compiled.
+    pub fn show(&mut self, region: &Region) -> Result<[String; 3], String> {
+        let (input, code) = self.compiler.shown(&self.layout, region, self.shared)?;
+        Ok([region.to_string(), input, code])
+    }
+}
+
+/// Too many regions wait to be compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;

@@ -1,0 +1,248 @@
+//! Where compiled code finds things in an engine's state.
+//!
+//! The engine's struct is passed to the code as a plain address. Places in it are named by [`slot!`], which proves type and offset
+//! at compile time.
+
+use southbridge_core::memory::HostSpan;
+
+/// The place of an integer field in the engine's struct.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    offset: u32,
+    bytes: u8,
+}
+
+/// An integer that may stand in a [`Slot`].
+pub trait SlotType {
+    /// Its size.
+    const BYTES: u8;
+}
+impl SlotType for u8 {
+    const BYTES: u8 = 1;
+}
+impl SlotType for bool {
+    const BYTES: u8 = 1;
+}
+impl SlotType for u32 {
+    const BYTES: u8 = 4;
+}
+impl SlotType for u64 {
+    const BYTES: u8 = 8;
+}
+
+impl Slot {
+    /// Use [`slot!`]. `_field` only says what type stands there.
+    pub const fn new<G, T: SlotType>(offset: usize, _field: fn(&G) -> &T) -> Self {
+        assert!(offset + T::BYTES as usize <= size_of::<G>() && offset <= i32::MAX as usize / 2);
+        Self {
+            offset: offset as u32,
+            bytes: T::BYTES,
+        }
+    }
+
+    /// The element `n` of an array of such integers that begins here; `len` of them exist.
+    pub const fn element(self, n: usize, len: usize) -> Self {
+        assert!(n < len);
+        Self {
+            offset: self.offset + n as u32 * self.bytes as u32,
+            ..self
+        }
+    }
+
+    /// Bytes from the start of the struct.
+    pub(crate) fn offset(self) -> i32 {
+        self.offset as i32
+    }
+
+    /// 1, 4 or 8.
+    pub(crate) fn bytes(self) -> u8 {
+        self.bytes
+    }
+}
+
+/// The [`Slot`] of a field: `slot!(Struct, path.to.field)`.
+#[macro_export]
+macro_rules! slot {
+    ($g:ty, $($field:tt)+) => {
+        $crate::Slot::new::<$g, _>(core::mem::offset_of!($g, $($field)+), |g: &$g| &g.$($field)+)
+    };
+}
+
+/// The place of an array of [`Page`]s in the engine's struct.
+#[derive(Clone, Copy, Debug)]
+pub struct Pages {
+    pub(crate) offset: u32,
+    /// log2 of their number.
+    pub(crate) log2: u32,
+}
+
+impl Pages {
+    /// Use with `offset_of!`; `_field` only says what stands there.
+    pub const fn new<G, const N: usize>(offset: usize, _field: fn(&G) -> &[Page; N]) -> Self {
+        assert!(N.is_power_of_two() && offset <= i32::MAX as usize / 2);
+        Self {
+            offset: offset as u32,
+            log2: N.trailing_zeros(),
+        }
+    }
+}
+
+/// A translation of one guest page of 4 KiB, as compiled code reads it. Slot `n` of an array is for pages whose number is `n` modulo
+/// its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Page {
+    /// Page number or'ed with the context of the access. All ones for none.
+    pub tag: u64,
+    /// For fetches: from bit 12, what to add to a guest address for the key of the code there. Otherwise the engine's own.
+    pub rest: u64,
+    /// What to add to a guest address for the host's.
+    host: u64,
+    /// What to add to a guest address shifted right by the granule's size for the host address of its code mark.
+    marks: u64,
+}
+
+/// log2 of the bytes that share a code mark.
+pub(crate) const GRANULE_SHIFT: u32 = southbridge_core::memory::CODE_GRANULE.trailing_zeros();
+
+impl Page {
+    pub(crate) const HOST: i32 = std::mem::offset_of!(Page, host) as i32;
+    pub(crate) const MARKS: i32 = std::mem::offset_of!(Page, marks) as i32;
+
+    /// No page: matches no access.
+    pub const NONE: Page = Page::fetch(u64::MAX, 0);
+
+    /// A page of code.
+    pub const fn fetch(tag: u64, rest: u64) -> Self {
+        Self { tag, rest, host: 0, marks: 0 }
+    }
+
+    /// A page of data: where the page that guest address `addr` is on stands. `None` if that is not 4 KiB from the start of a granule.
+    ///
+    /// Whoever puts it into an array that code is run with keeps the memory mapped for as long.
+    pub fn data(tag: u64, rest: u64, addr: u64, there: HostSpan) -> Option<Self> {
+        let page = addr & !0xfff;
+        (there.len() >= 0x1000 && there.skew() == 0).then(|| Self {
+            tag,
+            rest,
+            host: (there.memory() as u64).wrapping_sub(page),
+            marks: (there.marks() as u64).wrapping_sub(page >> GRANULE_SHIFT),
+        })
+    }
+}
+
+/// How guest memory is reached.
+#[derive(Clone, Copy, Debug)]
+pub enum Memory {
+    /// Through translations of pages.
+    Paged {
+        /// Pages that may be read.
+        read: Pages,
+        /// Pages that may be written.
+        write: Pages,
+        /// What tags carry beside the page number.
+        context: Slot,
+    },
+    /// Through a few large windows.
+    Windows(WindowsAt),
+}
+
+/// How the code behind an address is found.
+#[derive(Clone, Copy, Debug)]
+pub enum Chain {
+    /// By the address that a translation gives.
+    Paged {
+        /// Pages of code.
+        fetch: Pages,
+        /// What tags carry beside the page number.
+        context: Slot,
+    },
+    /// By the address and a word beside it in the upper half.
+    Plain {
+        /// That word.
+        beside: Slot,
+    },
+}
+
+/// The place of an array of [`Window`]s in the engine's struct.
+#[derive(Clone, Copy, Debug)]
+pub struct WindowsAt {
+    pub(crate) offset: u32,
+    pub(crate) log2: u32,
+    /// The window for an address is number (address >> a ^ address >> b) modulo their count.
+    pub(crate) shifts: (u8, u8),
+}
+
+impl WindowsAt {
+    /// Use with `offset_of!`; `_field` only says what stands there. See [`WindowsAt`] for `shifts`.
+    pub const fn new<G, const N: usize>(offset: usize, _field: fn(&G) -> &[Window; N], shifts: (u8, u8)) -> Self {
+        assert!(N.is_power_of_two() && offset <= i32::MAX as usize / 2);
+        Self {
+            offset: offset as u32,
+            log2: N.trailing_zeros(),
+            shifts,
+        }
+    }
+}
+
+/// A stretch of plain RAM as compiled code reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Window {
+    first: u32,
+    /// Bytes that may be read, written.
+    read: u32,
+    write: u32,
+    unused: u32,
+    host: u64,
+    marks: u64,
+}
+
+impl Window {
+    pub(crate) const FIRST: i32 = std::mem::offset_of!(Window, first) as i32;
+    pub(crate) const READ: i32 = std::mem::offset_of!(Window, read) as i32;
+    pub(crate) const WRITE: i32 = std::mem::offset_of!(Window, write) as i32;
+    pub(crate) const HOST: i32 = std::mem::offset_of!(Window, host) as i32;
+    pub(crate) const MARKS: i32 = std::mem::offset_of!(Window, marks) as i32;
+
+    /// Holds nothing.
+    pub const NONE: Window = Window { first: 0, read: 0, write: 0, unused: 0, host: 0, marks: 0 };
+
+    /// Guest memory from address `first`. `None` if that is not of whole words, its granules are not those of the addresses, or it is
+    /// longer than the address space.
+    ///
+    /// Whoever puts it into an array that code is run with keeps the memory mapped for as long.
+    pub fn new(first: u32, readonly: bool, there: HostSpan) -> Option<Self> {
+        let len = u32::try_from(there.len()).ok()?;
+        let same = first as u8 == there.skew() && (first | len) & 3 == 0;
+        same.then(|| Self {
+            first,
+            read: len,
+            write: if readonly || there.readonly() { 0 } else { len },
+            unused: 0,
+            host: (there.memory() as u64).wrapping_sub(first.into()),
+            marks: (there.marks() as u64).wrapping_sub((first >> GRANULE_SHIFT).into()),
+        })
+    }
+}
+
+/// Everything that code generation knows of an engine.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// 32 or 64.
+    pub word: u8,
+    /// Guest registers. Narrower ones are zero-extended; wider values are cut.
+    pub registers: Vec<Slot>,
+    /// The guest's PC.
+    pub pc: Slot,
+    /// Executed instructions, as of the start of the running block.
+    pub retired: Slot,
+    /// The count that must not be passed. A called instruction sets it to 0 to stop the run at the end of its block.
+    pub limit: Slot,
+    /// Where the function for called instructions leaves what the region is to end with ([`crate::Exit`]); 0 to go on.
+    pub exit: Slot,
+    /// Guest memory.
+    pub memory: Memory,
+    /// From one region to the next.
+    pub chain: Chain,
+}

@@ -1,0 +1,156 @@
+//! The fast tier: which regions there are, what they are made of, and running them.
+
+use southbridge_core::System;
+use southbridge_core::host::AttentionFlag;
+use southbridge_cpu_jit::ir::Region;
+use southbridge_cpu_jit::{Busy, Chain, Code, Exit, Jit, Layout, Memory, Options, Pages, Statistics, slot};
+use std::collections::HashMap;
+use std::mem::offset_of;
+
+use crate::block::Block;
+use crate::hart::{Flow, Hart};
+use crate::state::Regs;
+use crate::tlb::SIZE;
+
+/// Instructions noted for [`call`] before all is dropped.
+const MAX_CALLS: usize = 1 << 20;
+
+/// Compiled code of a hart. Each region is known by the block that it begins with.
+pub(crate) struct Fast {
+    jit: Jit<Hart, System>,
+    /// Regions by the blocks that they are made of.
+    regions: HashMap<u32, Vec<u32>>,
+    /// Key and blocks of each region.
+    members: HashMap<u32, (u64, Vec<u32>)>,
+    /// Block of each key on its way.
+    waiting: HashMap<u64, u32>,
+    attention: Option<AttentionFlag>,
+}
+
+fn layout() -> Layout {
+    let x = Regs::slot();
+    Layout {
+        word: 64,
+        registers: (1..32).map(|n| x.element(n, 64)).collect(),
+        pc: slot!(Hart, s.pc),
+        retired: slot!(Hart, s.retired),
+        limit: slot!(Hart, limit),
+        exit: slot!(Hart, exit),
+        memory: Memory::Paged {
+            read: Pages::new::<Hart, SIZE>(offset_of!(Hart, tlb.read), |h| &h.tlb.read),
+            write: Pages::new::<Hart, SIZE>(offset_of!(Hart, tlb.write), |h| &h.tlb.write),
+            context: slot!(Hart, data_context),
+        },
+        chain: Chain::Paged {
+            fetch: Pages::new::<Hart, SIZE>(offset_of!(Hart, tlb.fetch), |h| &h.tlb.fetch),
+            context: slot!(Hart, fetch_context),
+        },
+    }
+}
+
+/// An instruction that compiled code leaves to its handler.
+extern "C" fn call(h: &mut Hart, sys: &mut System, what: u64) {
+    let Some((op, block)) = h.calls.get(what as usize).copied() else {
+        // Cannot be; to look at the PC again is always right.
+        h.limit = 0;
+        return;
+    };
+    let flow = (op.run)(h, sys, &op);
+    h.exit = match flow {
+        Flow::NEXT => 0,
+        Flow(how) => Exit::word(how, op.idx, block),
+    };
+    if flow == Flow::NEXT && (h.look_up || sys.attention()) {
+        // As the interpreter: at the end of the block.
+        h.limit = 0;
+    }
+}
+
+impl Fast {
+    pub(crate) fn new(options: Options) -> Result<Self, String> {
+        Ok(Self {
+            jit: Jit::new(layout(), call, options)?,
+            regions: HashMap::new(),
+            members: HashMap::new(),
+            waiting: HashMap::new(),
+            attention: None,
+        })
+    }
+
+    pub(crate) fn begin(&mut self, sys: &System) {
+        self.attention = Some(sys.attention_flag());
+    }
+
+    /// Runs code that begins with `block`.
+    #[inline]
+    pub(crate) fn run(&self, block: &Block, code: Code, h: &mut Hart, sys: &mut System) -> Exit {
+        let Some(attention) = &self.attention else {
+            return Exit::LOOK;
+        };
+        if let Some(key) = block.even_key() {
+            self.jit.remember(key, code);
+        }
+        self.jit.run(code, h, sys, attention.flag())
+    }
+
+    /// Whether it is time to begin anew.
+    pub(crate) fn is_full(&self, calls: usize) -> bool {
+        self.jit.is_full() || calls > MAX_CALLS
+    }
+
+    /// Whether there is nothing that could refer to a noted instruction.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        self.jit.clear();
+        self.regions.clear();
+        self.members.clear();
+        self.waiting.clear();
+    }
+
+    /// Has a region compiled that begins with block `id`; its code, if that is there at once.
+    pub(crate) fn submit(&mut self, id: u32, key: u64, region: Region, members: Vec<u32>) -> Result<Option<Code>, Busy> {
+        let ready = self.jit.submit(key, region)?;
+        for member in &members {
+            self.regions.entry(*member).or_default().push(id);
+        }
+        self.members.insert(id, (key, members));
+        if ready.is_none() {
+            self.waiting.insert(key, id);
+        }
+        Ok(ready.map(|r| r.code))
+    }
+
+    /// What was compiled since: blocks and the code that begins with them.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Vec<(u32, Code)> {
+        let done = self.jit.take();
+        done.into_iter()
+            .filter_map(|r| Some((self.waiting.remove(&r.key)?, r.code)))
+            .collect()
+    }
+
+    /// A block is gone: no region that it is a part of may run again. The blocks with which those begin.
+    pub(crate) fn dropped(&mut self, id: u32) -> Vec<u32> {
+        let gone = self.regions.remove(&id).unwrap_or_default();
+        for entry in &gone {
+            let Some((key, members)) = self.members.remove(entry) else { continue };
+            self.jit.forget(key);
+            self.waiting.remove(&key);
+            for member in members {
+                if let Some(all) = self.regions.get_mut(&member) {
+                    all.retain(|e| e != entry);
+                }
+            }
+        }
+        gone
+    }
+
+    /// Numbers for people.
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.jit.statistics()
+    }
+}
