@@ -160,6 +160,11 @@ pub trait Cpu: Any + Send {
         None
     }
 
+    /// How guest code is executed, for `info jit`: lines for people.
+    fn execution(&self) -> Vec<String> {
+        vec!["All code is interpreted.".into()]
+    }
+
     /// What the engine offers a debugger, if it offers anything.
     fn debug(&mut self) -> Option<&mut dyn CpuDebug> {
         None

@@ -8,7 +8,7 @@ use crate::keyval::{Grammar, Props};
 use crate::location::{Located, Location};
 use crate::options;
 
-use super::{Config, Info, boot};
+use super::{Config, Info, accel, boot};
 
 /// `-machine`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(super) fn machine(props: Props, config: &mut Config) -> Result<(), OptError>
         for name in entry.value.split(':') {
             let at = entry.value_at.part(start..start + name.len());
             start += name.len() + 1;
-            add_accel(name, at, Props::empty("-machine"), config)?;
+            accel::add(name, at, &Props::empty("-machine"), config)?;
         }
     }
     config.bios = props.text("firmware");
@@ -92,60 +92,6 @@ pub(super) fn cpu(option: &RawOption, config: &mut Config) -> Result<Option<CpuO
     let model = props.required("-cpu", "model")?;
     props = props.without(&["model"]);
     Ok(Some(CpuOpt { model, props }))
-}
-
-/// `-accel`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccelOpt {
-    /// The engine's name, one of [`AccelOpt::NAMES`].
-    pub name: Located<String>,
-    /// Its properties.
-    pub props: Props,
-}
-
-impl AccelOpt {
-    /// The engines that this program has. `tcg` is QEMU's name for execution in software, whatever the engine; `qtest` executes nothing.
-    pub const NAMES: [&str; 3] = ["interp", "tcg", "qtest"];
-}
-
-/// Engines of QEMU that are not here.
-const LATER_ACCELS: &[&str] = &["kvm", "xen", "hvf", "nvmm", "whpx"];
-
-fn add_accel(name: &str, at: Location, props: Props, config: &mut Config) -> Result<(), OptError> {
-    let located = Located::new(name.to_owned(), at.clone());
-    if LATER_ACCELS.contains(&name) {
-        config.other_accels.push(located);
-    } else if AccelOpt::NAMES.contains(&name) {
-        config.accels.push(AccelOpt { name: located, props });
-    } else {
-        let error = OptError::no_such("accelerator", name, AccelOpt::NAMES, at);
-        return Err(match name.contains(':') {
-            true => error.with_help("give -accel once for each, or write -machine accel=A:B"),
-            false => error,
-        });
-    }
-    Ok(())
-}
-
-/// The first engine that is here is taken, as in QEMU; one must be.
-pub(super) fn check_accels(config: &Config) -> Result<(), OptError> {
-    match config.other_accels.first() {
-        Some(other) if config.accels.is_empty() => {
-            let error = OptError::not_yet(format!("the accelerator '{}'", other.value), other.at.clone());
-            Err(error.with_help("'tcg' executes in software, also as a second choice: -accel kvm -accel tcg"))
-        }
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn accel(props: Props, config: &mut Config) -> Result<(), OptError> {
-    if props.help_at().is_some() {
-        config.show(Info::Help(HelpTopic::Accels));
-        return Ok(());
-    }
-    let name = props.required("-accel", "accel")?;
-    let props = props.without(&["accel"]);
-    add_accel(&name.value, name.at, props, config)
 }
 
 /// `-smp`: numbers as given; what is not given is for the machine to work out.

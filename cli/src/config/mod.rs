@@ -3,7 +3,8 @@
 //! One struct per option, beside its parser. Nothing here knows which devices or machines exist; their names and
 //! properties stay words with places ([`Props`], [`Located`]), and the machine layer judges them.
 
-pub mod boot;
+pub mod accel;
+mod boot;
 pub mod chardev;
 pub mod device;
 pub mod habit;
@@ -27,12 +28,13 @@ use crate::keyval::value::{EXPECT_ID, is_id};
 use crate::location::{Located, Location, Source};
 use crate::options::Handler;
 
+pub use accel::{AccelOpt, JitOpt};
 pub use boot::{BlockNode, FlashOpt};
 pub use chardev::ChardevOpt;
 pub use device::{DeviceOpt, GlobalOpt, LoaderOpt, LoaderWhat, ObjectOpt};
 pub use habit::MessageOpt;
 pub use log::{LogItem, LogOpt};
-pub use machine::{AccelOpt, CpuOpt, MachineOpt, MemoryOpt, SmpOpt};
+pub use machine::{CpuOpt, MachineOpt, MemoryOpt, SmpOpt};
 pub use monitor::MonitorOpt;
 pub use numa::NumaOpt;
 pub use run::{ActionOpt, NameOpt, PanicAction, RebootAction, SemihostingOpt, ShutdownAction, WatchdogAction};
@@ -247,7 +249,7 @@ impl Config {
         let asked = props.help_at().is_some();
         match option.def.handler {
             Handler::Machine => lists.merge_machine(props, self),
-            Handler::Accel => machine::accel(props, self)?,
+            Handler::Accel => accel::parse(props, self)?,
             Handler::Device => device::device(props, self)?,
             Handler::Object => device::object(props, self)?,
             Handler::Chardev => chardev::option(props, self)?,
@@ -280,7 +282,7 @@ impl Config {
 
     /// What can only be seen when all options are known.
     fn check(&self) -> Result<(), OptError> {
-        machine::check_accels(self)?;
+        accel::check(self)?;
         chardev::check_references(self)?;
         time::check(self)?;
         serial::check(self)

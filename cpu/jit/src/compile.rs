@@ -62,15 +62,34 @@ impl Compiler {
     /// The function of a region.
     pub(crate) fn region(&mut self, layout: &Layout, region: &Region, shared: Shared) -> Result<Vec<u8>, String> {
         self.context.clear();
-        emit::region(&mut self.context.func, &mut self.builder, self.isa.frontend_config(), layout, region, shared);
+        emit::region(
+            &mut self.context.func,
+            &mut self.builder,
+            self.isa.frontend_config(),
+            layout,
+            region,
+            shared,
+        );
         self.finish()
     }
 
     /// The same, and Cranelift's input and output as text.
-    pub(crate) fn shown(&mut self, layout: &Layout, region: &Region, shared: Shared) -> Result<(String, String), String> {
+    pub(crate) fn shown(
+        &mut self,
+        layout: &Layout,
+        region: &Region,
+        shared: Shared,
+    ) -> Result<(String, String), String> {
         self.context.clear();
         self.context.set_disasm(true);
-        emit::region(&mut self.context.func, &mut self.builder, self.isa.frontend_config(), layout, region, shared);
+        emit::region(
+            &mut self.context.func,
+            &mut self.builder,
+            self.isa.frontend_config(),
+            layout,
+            region,
+            shared,
+        );
         let before = self.context.func.display().to_string();
         let done = self.finish();
         self.context.set_disasm(false);
@@ -150,7 +169,12 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    pub(crate) fn new(count: usize, isa: &OwnedTargetIsa, layout: &Arc<Layout>, shared: Shared) -> std::io::Result<Self> {
+    pub(crate) fn new(
+        count: usize,
+        isa: &OwnedTargetIsa,
+        layout: &Arc<Layout>,
+        shared: Shared,
+    ) -> std::io::Result<Self> {
         let (jobs, inbox) = sync_channel::<Job>(QUEUE);
         let (outbox, done) = channel();
         let ready = Arc::new(AtomicBool::new(false));
@@ -164,7 +188,9 @@ impl Workers {
                 outbox: outbox.clone(),
                 ready: ready.clone(),
             };
-            std::thread::Builder::new().name(format!("jit {n}")).spawn(|| worker.work())
+            std::thread::Builder::new()
+                .name(format!("jit {n}"))
+                .spawn(|| worker.work())
         });
         let threads = threads.collect::<Result<_, _>>()?;
         Ok(Self {

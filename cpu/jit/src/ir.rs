@@ -98,9 +98,19 @@ pub enum Op {
     Select(Value, Value, Value),
     /// Reads memory where that is plain RAM; otherwise `slow` does the whole instruction. One load per instruction, and its only
     /// effect is `Set(register, value)`.
-    Load { address: Value, width: Width, register: Register, slow: Call },
+    Load {
+        address: Value,
+        width: Width,
+        register: Register,
+        slow: Call,
+    },
     /// Writes memory where that is plain RAM without decoded code; otherwise `slow` does the whole instruction.
-    Store { address: Value, width: Width, value: Value, slow: Call },
+    Store {
+        address: Value,
+        width: Width,
+        value: Value,
+        slow: Call,
+    },
     /// The engine does it.
     Call(Call),
     /// Keeps loads and stores before it from those behind it.
@@ -175,7 +185,12 @@ impl fmt::Display for Target {
 
 impl fmt::Display for Width {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", if self.signed { 'i' } else { 'u' }, u32::from(self.bytes) * 8)
+        write!(
+            f,
+            "{}{}",
+            if self.signed { 'i' } else { 'u' },
+            u32::from(self.bytes) * 8
+        )
     }
 }
 
@@ -189,10 +204,20 @@ impl fmt::Display for Op {
             Op::Unary(op, a) => write!(f, "{op:?} {a}"),
             Op::Binary(op, a, b) => write!(f, "{op:?} {a}, {b}"),
             Op::Select(c, a, b) => write!(f, "if {c} {a} else {b}"),
-            Op::Load { address, width, register, slow } => {
+            Op::Load {
+                address,
+                width,
+                register,
+                slow,
+            } => {
                 write!(f, "r{register} = load {width} [{address}] or call {}", slow.what)
             }
-            Op::Store { address, width, value, slow } => {
+            Op::Store {
+                address,
+                width,
+                value,
+                slow,
+            } => {
                 write!(f, "store {width} [{address}] = {value} or call {}", slow.what)
             }
             Op::Call(call) => write!(f, "call {} writes {:#x}", call.what, call.writes),
@@ -207,7 +232,9 @@ impl fmt::Display for Region {
             writeln!(f, "block {i} at {:+}, {} instructions", b.at, b.count)?;
             for (n, op) in b.ops.iter().enumerate() {
                 match op {
-                    Op::Set(..) | Op::Load { .. } | Op::Store { .. } | Op::Call(_) | Op::Fence => writeln!(f, "    {op}")?,
+                    Op::Set(..) | Op::Load { .. } | Op::Store { .. } | Op::Call(_) | Op::Fence => {
+                        writeln!(f, "    {op}")?
+                    }
                     _ => writeln!(f, "    v{n} = {op}")?,
                 }
             }

@@ -49,6 +49,8 @@ pub struct Options {
     pub threads: usize,
     /// Whether `/tmp/perf-PID.map` names the code.
     pub perf_map: bool,
+    /// Whether the engine does again what compiled code did, and compares.
+    pub check: bool,
 }
 
 impl Default for Options {
@@ -57,6 +59,7 @@ impl Default for Options {
             cache_size: 64 << 20,
             threads: 1,
             perf_map: false,
+            check: false,
         }
     }
 }
@@ -82,6 +85,30 @@ pub struct Statistics {
     pub cache_size: u64,
 }
 
+impl Statistics {
+    /// Lines for people.
+    pub fn lines(&self) -> Vec<String> {
+        let kib = |bytes: u64| bytes.div_ceil(1024);
+        let expansion = self.bytes.checked_div(self.instructions).unwrap_or(0);
+        vec![
+            format!("Compiled regions       {}", self.regions),
+            format!("Guest instructions     {}", self.instructions),
+            format!(
+                "Host code              {} KiB, {expansion} bytes an instruction",
+                kib(self.bytes)
+            ),
+            format!(
+                "Code cache             {} KiB of {} KiB",
+                kib(self.cache_used),
+                kib(self.cache_size)
+            ),
+            format!("Times emptied          {}", self.emptied),
+            format!("Dropped regions        {}", self.dropped),
+            format!("Could not be compiled  {}", self.failed),
+        ]
+    }
+}
+
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Entry {
@@ -90,10 +117,7 @@ struct Entry {
 }
 
 /// The key of nothing: instructions begin at even addresses.
-const NOTHING: Entry = Entry {
-    key: u64::MAX,
-    code: 0,
-};
+const NOTHING: Entry = Entry { key: u64::MAX, code: 0 };
 
 /// The function with which an engine executes one instruction for compiled code: its struct, its world, what. It leaves 0 or an
 /// [`Exit::word`] in [`Layout::exit`].
@@ -133,7 +157,8 @@ impl<G, W> Jit<G, W> {
         let isa = isa(cfg!(debug_assertions))?;
         let layout = Arc::new(layout);
         let table = vec![Cell::new(NOTHING); TABLE].into_boxed_slice();
-        let mut cache = CodeCache::new(options.cache_size.max(1 << 16)).map_err(|e| format!("no memory for code: {e}"))?;
+        let mut cache =
+            CodeCache::new(options.cache_size.max(1 << 16)).map_err(|e| format!("no memory for code: {e}"))?;
         let mut compiler = Compiler::new(isa.clone());
         let full = || "no room for the entry code".to_owned();
         let thunk = cache.put(&compiler.thunk(call as usize as u64)?).ok_or_else(full)?;
@@ -282,6 +307,11 @@ impl<G, W> Jit<G, W> {
         let (input, code) = self.compiler.shown(&self.layout, region, self.shared)?;
         Ok([region.to_string(), input, code])
     }
+}
+
+/// Whether code can be compiled on this host; an error says why not.
+pub fn is_available() -> Result<(), String> {
+    isa(false).map(drop)
 }
 
 /// Too many regions wait to be compiled.

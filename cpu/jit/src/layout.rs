@@ -114,7 +114,12 @@ impl Page {
 
     /// A page of code.
     pub const fn fetch(tag: u64, rest: u64) -> Self {
-        Self { tag, rest, host: 0, marks: 0 }
+        Self {
+            tag,
+            rest,
+            host: 0,
+            marks: 0,
+        }
     }
 
     /// A page of data: where the page that guest address `addr` is on stands. `None` if that is not 4 KiB from the start of a granule.
@@ -206,7 +211,14 @@ impl Window {
     pub(crate) const MARKS: i32 = std::mem::offset_of!(Window, marks) as i32;
 
     /// Holds nothing.
-    pub const NONE: Window = Window { first: 0, read: 0, write: 0, unused: 0, host: 0, marks: 0 };
+    pub const NONE: Window = Window {
+        first: 0,
+        read: 0,
+        write: 0,
+        unused: 0,
+        host: 0,
+        marks: 0,
+    };
 
     /// Guest memory from address `first`. `None` if that is not of whole words, its granules are not those of the addresses, or it is
     /// longer than the address space.

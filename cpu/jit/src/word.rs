@@ -8,7 +8,9 @@ use crate::ir::{Binary, Op, Unary, Value};
 
 /// A guest word. Names are those of Rust's integers where those exist; shift amounts count modulo the width; comparisons give 0 or 1.
 #[allow(missing_docs)]
-pub trait Word: Copy + BitAnd<Output = Self> + BitOr<Output = Self> + BitXor<Output = Self> + Not<Output = Self> {
+pub trait Word:
+    Copy + BitAnd<Output = Self> + BitOr<Output = Self> + BitXor<Output = Self> + Not<Output = Self>
+{
     /// The constant, in the world of `self`.
     fn constant(self, v: u64) -> Self;
     fn wrapping_add(self, b: Self) -> Self;

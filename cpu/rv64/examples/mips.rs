@@ -14,7 +14,11 @@ const SATP: u16 = 0x180;
 const LEAF: u64 = 0xcf;
 
 fn main() -> std::io::Result<()> {
-    let image = include_bytes!("coremark_like.bin");
+    let image: &[u8] =
+        match std::env::args().find_map(|a| Some(std::fs::read(a.strip_prefix("file=")?).unwrap().leak())) {
+            Some(f) => f,
+            None => include_bytes!("coremark_like.bin"),
+        };
     let translated = std::env::args().any(|a| a == "sv39");
     for _ in 0..3 {
         let mut sys = System::new(ClockRate::Hz(1_000_000_000))?;
@@ -42,7 +46,8 @@ fn main() -> std::io::Result<()> {
         });
         cpu.set_semihosting(true);
         if std::env::args().any(|a| a == "jit") {
-            cpu.set_jit(Some(southbridge_cpu_rv64::jit::Options::default())).expect("a compiler for this host");
+            cpu.set_jit(Some(southbridge_cpu_rv64::jit::Options::default()))
+                .expect("a compiler for this host");
         }
         cpu.reset(&mut sys);
         if translated {

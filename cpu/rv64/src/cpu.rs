@@ -409,6 +409,13 @@ impl Cpu for Rv64 {
         crate::disasm::at(address, code)
     }
 
+    fn execution(&self) -> Vec<String> {
+        match self.jit_statistics() {
+            Some(numbers) => numbers.lines(),
+            None => vec!["All code is interpreted.".into()],
+        }
+    }
+
     fn debug(&mut self) -> Option<&mut dyn CpuDebug> {
         Some(self)
     }

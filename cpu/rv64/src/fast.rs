@@ -112,7 +112,13 @@ impl Fast {
     }
 
     /// Has a region compiled that begins with block `id`; its code, if that is there at once.
-    pub(crate) fn submit(&mut self, id: u32, key: u64, region: Region, members: Vec<u32>) -> Result<Option<Code>, Busy> {
+    pub(crate) fn submit(
+        &mut self,
+        id: u32,
+        key: u64,
+        region: Region,
+        members: Vec<u32>,
+    ) -> Result<Option<Code>, Busy> {
         let ready = self.jit.submit(key, region)?;
         for member in &members {
             self.regions.entry(*member).or_default().push(id);
@@ -137,7 +143,9 @@ impl Fast {
     pub(crate) fn dropped(&mut self, id: u32) -> Vec<u32> {
         let gone = self.regions.remove(&id).unwrap_or_default();
         for entry in &gone {
-            let Some((key, members)) = self.members.remove(entry) else { continue };
+            let Some((key, members)) = self.members.remove(entry) else {
+                continue;
+            };
             self.jit.forget(key);
             self.waiting.remove(&key);
             for member in members {

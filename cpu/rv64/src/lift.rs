@@ -134,7 +134,10 @@ impl Lifter<'_> {
         let id = self.cache.known(key)?;
         let block = self.cache.get(id);
         block.even_key()?;
-        self.left = self.left.checked_sub(block.count).filter(|_| self.blocks.len() < MAX_BLOCKS)?;
+        self.left = self
+            .left
+            .checked_sub(block.count)
+            .filter(|_| self.blocks.len() < MAX_BLOCKS)?;
         let n = self.blocks.len() as u32;
         self.blocks.push(id);
         self.at.insert(key, n);
@@ -200,14 +203,24 @@ impl Lifter<'_> {
             Meaning::Load(width) if insn.rd != 0 => {
                 let (address, slow) = (self.address(work, insn), self.slow(work, i, insn));
                 let register = insn.rd - 1;
-                t.push(Step::Load { address, width, register, slow });
+                t.push(Step::Load {
+                    address,
+                    width,
+                    register,
+                    slow,
+                });
             }
             // A load for its fault alone.
             Meaning::Load(_) => self.call(work, i, Some(insn)),
             Meaning::Store(width) => {
                 let (address, slow) = (self.address(work, insn), self.slow(work, i, insn));
                 let value = work.x(insn.rs2).value;
-                t.push(Step::Store { address, width, value, slow });
+                t.push(Step::Store {
+                    address,
+                    width,
+                    value,
+                    slow,
+                });
             }
             Meaning::Fence => {
                 t.push(Step::Fence);
@@ -254,7 +267,9 @@ impl Lifter<'_> {
         let op = work.block.operation(i, insn);
         let writes = match insn {
             // The only one that writes two.
-            Some(insn) if insn.entry.name == "amocas.q" => 3u64.checked_shl(u32::from(insn.rd).wrapping_sub(1)).unwrap_or(0),
+            Some(insn) if insn.entry.name == "amocas.q" => {
+                3u64.checked_shl(u32::from(insn.rd).wrapping_sub(1)).unwrap_or(0)
+            }
             Some(insn) if insn.entry.format.writes_x() && insn.rd != 0 => 1 << (insn.rd - 1),
             _ => 0,
         };

@@ -2,6 +2,8 @@
 
 use southbridge_core::Properties;
 
+pub use southbridge_cpu_rv64::jit::{Options as Jit, is_available as can_compile};
+
 use super::Board;
 
 /// What the user chooses about a board.
@@ -25,6 +27,8 @@ pub struct Choices {
     pub flash: Vec<FlashFile>,
     /// Firmware runs on the host's side, so that programs start in supervisor mode.
     pub built_in_firmware: bool,
+    /// How hot code is compiled; none: all of it is interpreted.
+    pub jit: Option<Jit>,
     /// Seed of what is random on the board.
     pub seed: u64,
 }

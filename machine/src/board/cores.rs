@@ -138,7 +138,9 @@ impl Core {
             Self::CortexM(core) => Ok(core.make(hz)),
             Self::Rv64(core) => {
                 let config = core.config(number, choices).map_err(|(_, why)| why)?;
-                Ok(Box::new(rv64::Rv64::new(config)))
+                let mut hart = rv64::Rv64::new(config);
+                hart.set_jit(choices.jit)?;
+                Ok(Box::new(hart))
             }
         }
     }

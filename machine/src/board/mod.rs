@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use southbridge_core::machine::Pacing;
 use southbridge_core::{CpuId, Property};
 
-pub use choices::{Choices, FlashFile, NumaNode};
+pub use choices::{Choices, FlashFile, Jit, NumaNode, can_compile};
 pub use cores::{Core, CortexM, Isa, Rv64};
 
 use crate::boot::Boot;

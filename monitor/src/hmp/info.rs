@@ -192,14 +192,16 @@ pub(super) fn roms(call: &mut Call<'_, '_>) -> Done {
     Ok(())
 }
 
-/// There is no translation; what it would tell of speed is how much was executed.
+/// What was executed, and how, of each processor.
 pub(super) fn jit(call: &mut Call<'_, '_>) -> Done {
     let executed = call.cx.machine.sys.clock.executed();
     call.out += "Accelerator settings:\none-insn-per-tb: off\n\n";
     call.say(format_args!("Instructions executed  {executed}"));
-    call.say(format_args!(
-        "The engine interprets decoded blocks and generates no host code."
-    ));
+    let lines: Vec<_> = call.cx.machine.cpus.iter().map(|cpu| cpu.execution()).collect();
+    for (n, lines) in lines.iter().enumerate() {
+        call.say(format_args!("CPU #{n}"));
+        lines.iter().for_each(|line| call.say(format_args!("  {line}")));
+    }
     Ok(())
 }
 

@@ -7,7 +7,9 @@ use southbridge_cli::{Config, Located, Location, OptError, Personality};
 use southbridge_core::property::parse_value;
 use southbridge_core::{Machine, PropKind, PropValue, Property};
 use southbridge_machine::add::expectation;
-use southbridge_machine::board::{BOARDS, Board, Choices, Core, FlashFile, Isa, NumaNode, Ram, Unassigned};
+use southbridge_machine::board::{
+    BOARDS, Board, Choices, Core, FlashFile, Isa, Jit, NumaNode, Ram, Unassigned, can_compile,
+};
 use southbridge_machine::boot::Boot;
 use southbridge_machine::build::{Options, build as build_board};
 use southbridge_machine::{Built, Objects, registry};
@@ -122,9 +124,36 @@ pub(crate) fn check(config: &Config, board: &'static Board) -> Result<BoardOptio
     check_boot(config, board)?;
     choices.flash = config.flash.iter().map(flash_file).collect();
     choices.seed = config.seed.unwrap_or(0);
+    choices.jit = compiler(config)?;
     choices.built_in_firmware =
         matches!(board.boot, Boot::Firmware(_)) && config.bios.as_ref().is_none_or(|b| b.value == "default");
     Ok(BoardOptions { unassigned, choices })
+}
+
+/// How guest code is compiled. Where this host has no compiler the interpreter serves, unless the compiler was asked for by name.
+fn compiler(config: &Config) -> Result<Option<Jit>, OptError> {
+    let asked = config.accels.first();
+    if asked.is_some_and(|a| !a.compiles()) {
+        return Ok(None);
+    }
+    if let Err(why) = can_compile() {
+        return match asked.filter(|a| a.name.value == "jit") {
+            Some(a) => {
+                let why = format!("nothing can be compiled here: {why}");
+                Err(OptError::new(ErrorKind::Refused { why }, a.name.at.clone()))
+            }
+            None => Ok(None),
+        };
+    }
+    let wish = asked.map(|a| a.jit.clone()).unwrap_or_default();
+    let default = Jit::default();
+    let number = |n: Option<u64>, or: usize| n.and_then(|n| n.try_into().ok()).unwrap_or(or);
+    Ok(Some(Jit {
+        cache_size: number(wish.cache_size, default.cache_size),
+        threads: number(wish.threads, default.threads),
+        perf_map: wish.perf_map,
+        check: wish.check,
+    }))
 }
 
 fn flash_file(flash: &FlashOpt) -> FlashFile {

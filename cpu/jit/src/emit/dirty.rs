@@ -9,7 +9,11 @@ pub(super) fn touched(region: &Region) -> u64 {
         Op::Load { register, .. } => 1 << register,
         _ => 0,
     };
-    region.blocks.iter().flat_map(|b| &b.ops).fold(0, |all, op| all | of(op))
+    region
+        .blocks
+        .iter()
+        .flat_map(|b| &b.ops)
+        .fold(0, |all, op| all | of(op))
 }
 
 fn successors(end: &End) -> impl Iterator<Item = usize> {
@@ -22,7 +26,10 @@ fn successors(end: &End) -> impl Iterator<Item = usize> {
         Target::Block(n) => Some(n as usize),
         Target::Outside(_) => None,
     });
-    inside.chain(guesses.iter().map(|n| *n as usize)).collect::<Vec<_>>().into_iter()
+    inside
+        .chain(guesses.iter().map(|n| *n as usize))
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 /// Registers that may be stale at home when a block is left, by those that may be when it is entered.

@@ -97,9 +97,9 @@ impl Emitter<'_> {
 
     fn way(&mut self, address: V, bytes: u8, write: bool) -> Way {
         match self.layout.memory {
-            Memory::Paged { read, write: written, .. } => {
-                self.way_by_page(address, bytes, write, if write { written } else { read })
-            }
+            Memory::Paged {
+                read, write: written, ..
+            } => self.way_by_page(address, bytes, write, if write { written } else { read }),
             Memory::Windows(at) => self.way_by_window(address, bytes, write, at),
         }
     }

@@ -123,7 +123,13 @@ impl<'a> Emitter<'a> {
             region,
             shared,
             word,
-            fixed: Fixed { guest, world, attention, pc: guest, context: guest },
+            fixed: Fixed {
+                guest,
+                world,
+                attention,
+                pc: guest,
+                context: guest,
+            },
             thunk,
             variables,
             retired,
@@ -163,7 +169,11 @@ impl<'a> Emitter<'a> {
     }
 
     fn word(&mut self, v: u64) -> V {
-        let cut = if self.word == types::I32 { v as i32 as i64 } else { v as i64 };
+        let cut = if self.word == types::I32 {
+            v as i32 as i64
+        } else {
+            v as i64
+        };
         self.b.ins().iconst(self.word, cut)
     }
 
@@ -328,13 +338,23 @@ impl<'a> Emitter<'a> {
                 self.set(r, v);
                 return None;
             }
-            Op::Load { address, width, register, slow } => {
+            Op::Load {
+                address,
+                width,
+                register,
+                slow,
+            } => {
                 let address = self.value(address);
                 let v = self.load(block, address, width, register, slow);
                 self.set(register, v);
                 return None;
             }
-            Op::Store { address, width, value, slow } => {
+            Op::Store {
+                address,
+                width,
+                value,
+                slow,
+            } => {
                 let (address, value) = (self.value(address), self.value(value));
                 self.store(block, address, width, value, slow);
                 return None;
@@ -453,7 +473,9 @@ impl<'a> Emitter<'a> {
                 let to = self.value(*to);
                 let to = self.resize(to, self.word, types::I64);
                 for guess in guesses {
-                    let Some(block) = self.region.blocks.get(*guess as usize) else { continue };
+                    let Some(block) = self.region.blocks.get(*guess as usize) else {
+                        continue;
+                    };
                     let there = self.pc_at(block.at);
                     let is = self.b.ins().icmp(IntCC::Equal, to, there);
                     let label = self.labels[*guess as usize];
