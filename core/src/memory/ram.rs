@@ -361,6 +361,12 @@ impl RamWindow {
         })
     }
 
+    /// Whether both are the same stretch of the same memory at the same addresses.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let place = |w: &Self| (w.start, w.len, w.readonly, w.block.id(), w.block_offset);
+        place(self) == place(other)
+    }
+
     /// The block behind it.
     pub fn block(&self) -> &RamBlock {
         &self.block

@@ -15,7 +15,7 @@ use crate::ir::Region;
 use crate::layout::Layout;
 
 /// Regions that may wait for a thread: more would be stale by the time they are done.
-const QUEUE: usize = 256;
+pub(crate) const QUEUE: usize = 128;
 
 /// The host's code generator. An error says why there is none.
 pub(crate) fn isa(verify: bool) -> Result<OwnedTargetIsa, String> {
@@ -175,7 +175,7 @@ impl Workers {
         layout: &Arc<Layout>,
         shared: Shared,
     ) -> std::io::Result<Self> {
-        let (jobs, inbox) = sync_channel::<Job>(QUEUE);
+        let (jobs, inbox) = sync_channel::<Job>(2 * QUEUE);
         let (outbox, done) = channel();
         let ready = Arc::new(AtomicBool::new(false));
         let inbox = Arc::new(Mutex::new(inbox));

@@ -81,6 +81,8 @@ pub struct Call {
     pub writes: u64,
     /// The instruction's number in its block.
     pub index: u8,
+    /// Its distance from the region's start.
+    pub at: i64,
 }
 
 /// One step. Those that make a value are numbered by their place.
@@ -157,6 +159,8 @@ pub struct Block {
 pub struct Region {
     /// For people: shown by `perf`.
     pub name: String,
+    /// What the engine knows it by.
+    pub key: u64,
     /// At least one.
     pub blocks: Vec<Block>,
 }
@@ -165,6 +169,14 @@ impl Region {
     /// Guest instructions in it.
     pub fn instructions(&self) -> u32 {
         self.blocks.iter().map(|b| b.count).sum()
+    }
+}
+
+impl Block {
+    /// Whether the engine may be called by it.
+    pub(crate) fn calls(&self) -> bool {
+        let calls = |op: &Op| matches!(op, Op::Call(_) | Op::Load { .. } | Op::Store { .. });
+        self.ops.iter().any(calls)
     }
 }
 

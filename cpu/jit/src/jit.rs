@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::code::CodeCache;
-use crate::compile::{Compiler, Done, Workers, isa};
-use crate::emit::Shared;
+use crate::compile::{Compiler, Done, QUEUE, Workers, isa};
+use crate::emit::{ENTRY, Shared};
 use crate::ir::Region;
 use crate::layout::Layout;
 use crate::perf::PerfMap;
@@ -47,6 +47,8 @@ pub struct Options {
     pub cache_size: usize,
     /// Threads that compile; 0: the one that runs the guest does.
     pub threads: usize,
+    /// Runs of a piece of code after which it is compiled.
+    pub hot: u32,
     /// Whether `/tmp/perf-PID.map` names the code.
     pub perf_map: bool,
     /// Whether the engine does again what compiled code did, and compares.
@@ -58,6 +60,7 @@ impl Default for Options {
         Self {
             cache_size: 64 << 20,
             threads: 1,
+            hot: 1500,
             perf_map: false,
             check: false,
         }
@@ -116,6 +119,8 @@ struct Entry {
     code: u64,
 }
 
+const _: () = assert!(size_of::<Entry>() as i64 == ENTRY);
+
 /// The key of nothing: instructions begin at even addresses.
 const NOTHING: Entry = Entry { key: u64::MAX, code: 0 };
 
@@ -145,7 +150,7 @@ pub struct Jit<G, W> {
 /// A region that has become code.
 #[derive(Clone, Copy, Debug)]
 pub struct Ready {
-    /// As given to [`Jit::submit`].
+    /// The region's.
     pub key: u64,
     /// What to run.
     pub code: Code,
@@ -189,9 +194,12 @@ impl<G, W> Jit<G, W> {
         })
     }
 
-    /// Has a region compiled, which begins at what `key` stands for. It comes back through [`Jit::take`]. `false`: too many wait, try
-    /// again later.
-    pub fn submit(&mut self, key: u64, region: Region) -> Result<Option<Ready>, Busy> {
+    /// Has a region compiled. It comes back at once or through [`Jit::take`].
+    ///
+    /// # Errors
+    /// Too many wait: try again later.
+    pub fn submit(&mut self, region: Region) -> Result<Option<Ready>, Busy> {
+        let key = region.key;
         if let Some(workers) = &self.workers {
             let ticket = self.tickets;
             workers.submit(ticket, region).map_err(|_| Busy)?;
@@ -201,6 +209,11 @@ impl<G, W> Jit<G, W> {
         }
         let code = self.compiler.region(&self.layout, &region, self.shared);
         Ok(self.install(key, &region, code))
+    }
+
+    /// Whether so many regions wait for a thread that there is no room for one more.
+    pub fn is_busy(&self) -> bool {
+        self.workers.is_some() && self.waiting.len() >= QUEUE
     }
 
     /// Whether code is being made for a key.
@@ -256,18 +269,18 @@ impl<G, W> Jit<G, W> {
     /// Lets other regions find this one.
     #[inline]
     pub fn remember(&self, key: u64, code: Code) {
-        self.table[Self::slot(key)].set(Entry { key, code: code.0 });
+        self.table[self.slot(key)].set(Entry { key, code: code.0 });
     }
 
     #[inline]
-    fn slot(key: u64) -> usize {
-        ((key >> 1) ^ (key >> 13)) as usize & (TABLE - 1)
+    fn slot(&self, key: u64) -> usize {
+        self.shared.slot(key) as usize & (TABLE - 1)
     }
 
     /// The code of `key` must not be run any more, nor what is on its way for it.
     pub fn forget(&mut self, key: u64) {
         self.waiting.remove(&key);
-        let entry = &self.table[Self::slot(key)];
+        let entry = &self.table[self.slot(key)];
         if entry.get().key == key {
             entry.set(NOTHING);
         }

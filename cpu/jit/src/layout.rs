@@ -238,6 +238,9 @@ impl Window {
     }
 }
 
+/// What the function for called instructions is told before a store, or'ed with the bytes that are stored.
+pub const NOTE: u64 = 1 << 32;
+
 /// Everything that code generation knows of an engine.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -245,14 +248,22 @@ pub struct Layout {
     pub word: u8,
     /// Guest registers. Narrower ones are zero-extended; wider values are cut.
     pub registers: Vec<Slot>,
+    /// Registers, one bit each, that are mostly overwritten before anything looks at them.
+    pub lazy: u64,
     /// The guest's PC.
     pub pc: Slot,
+    /// The guest's PC at which the running region began: those of instructions that the engine is to execute are told as distances
+    /// from it. The PC itself is stale until the region ends.
+    pub base: Slot,
     /// Executed instructions, as of the start of the running block.
     pub retired: Slot,
     /// The count that must not be passed. A called instruction sets it to 0 to stop the run at the end of its block.
     pub limit: Slot,
     /// Where the function for called instructions leaves what the region is to end with ([`crate::Exit`]); 0 to go on.
     pub exit: Slot,
+    /// For code that is checked: before each store its address is put there and the function for called instructions is told
+    /// [`NOTE`] and the bytes; what the engine would have to execute ends the run before it instead.
+    pub note: Option<Slot>,
     /// Guest memory.
     pub memory: Memory,
     /// From one region to the next.

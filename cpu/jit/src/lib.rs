@@ -17,5 +17,5 @@ mod perf;
 mod word;
 
 pub use jit::{Busy, CallFn, Code, Exit, Jit, Options, Ready, Statistics, is_available};
-pub use layout::{Chain, Layout, Memory, Page, Pages, Slot, SlotType, Window, WindowsAt};
+pub use layout::{Chain, Layout, Memory, NOTE, Page, Pages, Slot, SlotType, Window, WindowsAt};
 pub use word::{Traced, Tracer, Word};

@@ -5,8 +5,8 @@
 //! one translation is good for all of it; an instruction across two pages is a block by itself and remembers both.
 
 use southbridge_core::memory::CODE_GRANULE;
-use southbridge_core::{RamBlock, System};
-use southbridge_cpu_jit::{Busy, Code};
+use southbridge_core::{RamBlock, RamWindow, System};
+use southbridge_cpu_jit::Code;
 use std::cell::Cell;
 use std::collections::HashMap;
 
@@ -27,8 +27,7 @@ const MAX_BLOCKS: usize = 1 << 16;
 /// Blocks noted for one granule before all of it is dropped.
 const MAX_PER_GRANULE: usize = 1024;
 const QUICK: usize = 1 << 13;
-/// Runs of a block after which it is compiled: code that runs once or twice is not worth it.
-const HOT: u32 = 60;
+
 /// The key of no block. No instruction begins at an odd address; odd is also the key of what crosses into another page, which
 /// nobody may follow unseen.
 const DEAD: u64 = u64::MAX;
@@ -72,7 +71,7 @@ impl Block {
             second: None,
             next: [Cell::new(0), Cell::new(0)],
             code: Cell::new(None),
-            heat: Cell::new(HOT),
+            heat: Cell::new(0),
         }
     }
 
@@ -98,6 +97,11 @@ impl Block {
         let left = self.heat.get().wrapping_sub(1);
         self.heat.set(left);
         left == 0
+    }
+
+    /// Whether it ran a good part of what makes it hot.
+    pub(crate) fn is_warm(&self, hot: u32) -> bool {
+        hot.wrapping_sub(self.heat.get()) >= hot / 4
     }
 
     /// The key, of a block on one page that can be found by it.
@@ -135,6 +139,8 @@ pub(crate) struct Cache {
     granules: HashMap<(u64, u64), Vec<u32>>,
     decoder: Decoder,
     pairs: Pairs,
+    /// The memory that blocks were decoded from.
+    windows: Vec<RamWindow>,
     /// The fast tier, if it is used.
     pub(crate) fast: Option<Fast>,
 }
@@ -154,6 +160,7 @@ impl Cache {
             granules: HashMap::new(),
             decoder,
             pairs: pairs::all(),
+            windows: Vec::new(),
             fast: None,
         }
     }
@@ -179,11 +186,20 @@ impl Cache {
         if let Some(fast) = &mut self.fast {
             fast.clear();
         }
+        self.windows.clear();
         self.blocks.truncate(2);
         self.index.clear();
         self.quick.fill(0);
         self.free.clear();
         self.granules.clear();
+    }
+
+    /// The memory map has changed: drops everything, unless all that was decoded from is where it was.
+    pub(crate) fn follow_map(&mut self, sys: &mut System) {
+        let mut windows = self.windows.iter();
+        if !windows.all(|w| sys.ram_window(w.start).is_some_and(|now| now.is_same(w))) {
+            self.clear();
+        }
     }
 
     #[inline(always)]
@@ -248,12 +264,15 @@ impl Cache {
         if fast.is_empty() {
             h.calls.clear();
         }
-        if let Some((key, region, members)) = crate::lift::region(self, id, &mut h.calls) {
-            match fast.submit(id, key, region, members) {
-                Ok(Some(code)) => self.get(id).code.set(Some(code)),
-                Ok(None) => {}
-                // Later, when fewer wait.
-                Err(Busy) => self.get(id).heat.set(HOT),
+        if fast.is_busy() {
+            // Later, when fewer wait.
+            self.get(id).heat.set(fast.hot);
+            self.fast = Some(fast);
+            return;
+        }
+        if let Some((region, members)) = crate::lift::region(self, fast.hot, id, &mut h.calls) {
+            if let Ok(Some(code)) = fast.submit(id, region, members) {
+                self.get(id).code.set(Some(code));
             }
         }
         self.fast = Some(fast);
@@ -324,7 +343,10 @@ impl Cache {
             self.blocks.push(Block::dead());
             (self.blocks.len() - 1) as u32
         });
-        for (memory, offset) in &reader.sources {
+        for (window, memory, offset) in &reader.sources {
+            if !self.windows.iter().any(|w| w.is_same(window)) {
+                self.windows.push(window.clone());
+            }
             memory.mark_code(*offset);
             let place = (memory.id(), offset / CODE_GRANULE);
             // Blocks that were dropped otherwise left their numbers here; a guest must not make them grow without end.
@@ -334,6 +356,7 @@ impl Cache {
             self.granules.entry(place).or_default().push(id);
         }
         self.index.insert(block.key, id);
+        block.heat.set(self.fast.as_ref().map_or(0, |f| f.hot));
         self.blocks[id as usize] = block;
         Ok(id)
     }
@@ -346,7 +369,7 @@ struct Reader {
     second: Option<u64>,
     whole: bool,
     once: bool,
-    sources: Vec<(RamBlock, u64)>,
+    sources: Vec<(RamWindow, RamBlock, u64)>,
 }
 
 impl Reader {
@@ -402,7 +425,7 @@ impl Reader {
             second: self.second,
             next: [Cell::new(0), Cell::new(0)],
             code: Cell::new(None),
-            heat: Cell::new(HOT),
+            heat: Cell::new(0),
         })
     }
 
@@ -427,9 +450,11 @@ impl Reader {
         };
         let offset = paddr.wrapping_sub(w.start);
         let place = w.block_offset().wrapping_add(offset);
-        let known = |(b, o): &(RamBlock, u64)| b.id() == w.block().id() && o / CODE_GRANULE == place / CODE_GRANULE;
+        let known = |(_, b, o): &(RamWindow, RamBlock, u64)| {
+            b.id() == w.block().id() && o / CODE_GRANULE == place / CODE_GRANULE
+        };
         if !self.sources.iter().any(known) {
-            self.sources.push((w.block().clone(), place));
+            self.sources.push((w.clone(), w.block().clone(), place));
         }
         w.read_u16(offset)
             .ok_or(Access::Fetch.denied(self.start.wrapping_add(at)))

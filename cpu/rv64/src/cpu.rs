@@ -119,6 +119,9 @@ impl Hart {
             calls: Vec::new(),
             exit: 0,
             limit: 0,
+            base: 0,
+            note: 0,
+            journal: Vec::new(),
         };
         hart.rights_changed();
         hart
@@ -355,6 +358,7 @@ impl Cpu for Rv64 {
                 arg: self.gpr(11),
             },
             Stop::Debug => Exit::Debug,
+            Stop::Differs(text) => Exit::Lockup(text),
         }
     }
 

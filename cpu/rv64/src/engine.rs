@@ -5,6 +5,7 @@ use southbridge_core::{System, VirtualTime};
 use std::collections::BTreeSet;
 
 use crate::block::Cache;
+use crate::check::{self, Checked};
 use crate::config::Config;
 use crate::decode::Decoder;
 use crate::hart::{Flow, Hart, Trap, cause};
@@ -14,7 +15,7 @@ use crate::state::{Sleep, irq};
 use crate::tlb::Access;
 
 /// Why [`Engine::run`] came back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// The budget is used up, or the machine asked for attention.
     Budget,
@@ -26,6 +27,8 @@ pub(crate) enum Stop {
     Semihosting,
     /// A breakpoint is at the PC, or the last instruction touched watched data.
     Debug,
+    /// Compiled code did not do what the interpreter did. How they differ.
+    Differs(String),
 }
 
 /// A hart with its decoded blocks.
@@ -94,11 +97,11 @@ impl Engine {
         }
     }
 
-    fn follow_map(&mut self, sys: &System) {
+    fn follow_map(&mut self, sys: &mut System) {
         if sys.memory.generation() != self.generation {
             self.generation = sys.memory.generation();
-            self.cache.clear();
-            self.hart.tlb.clear();
+            self.cache.follow_map(sys);
+            self.hart.tlb.follow_map(sys);
         }
     }
 
@@ -254,15 +257,23 @@ impl Engine {
                     && free.saturating_sub(h.s.retired) >= block.count.into()
                     && let Some(fast) = &cache.fast
                 {
-                    let exit = fast.run(block, code, h, sys);
-                    if let Some((flow, idx, id)) = exit.called() {
-                        return self.finish(sys, id, Flow(flow), idx);
+                    if fast.check {
+                        match check::run(cache, fast, id, code, h, sys) {
+                            Checked::Same => return None,
+                            Checked::Nothing => {}
+                            Checked::Differs(text) => return Some(Stop::Differs(text)),
+                        }
+                    } else {
+                        let exit = fast.run(block, code, h, sys);
+                        if let Some((flow, idx, id)) = exit.called() {
+                            return self.finish(sys, id, Flow(flow), idx);
+                        }
+                        if h.s.retired >= free || h.look_up || sys.attention() {
+                            return None;
+                        }
+                        id = 0;
+                        break None;
                     }
-                    if h.s.retired >= free || h.look_up || sys.attention() {
-                        return None;
-                    }
-                    id = 0;
-                    break None;
                 }
                 if free.saturating_sub(h.s.retired) < block.count.into()
                     && let budget = match (single, watching) {

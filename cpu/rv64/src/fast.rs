@@ -3,7 +3,7 @@
 use southbridge_core::System;
 use southbridge_core::host::AttentionFlag;
 use southbridge_cpu_jit::ir::Region;
-use southbridge_cpu_jit::{Busy, Chain, Code, Exit, Jit, Layout, Memory, Options, Pages, Statistics, slot};
+use southbridge_cpu_jit::{Busy, Chain, Code, Exit, Jit, Layout, Memory, NOTE, Options, Pages, Statistics, slot};
 use std::collections::HashMap;
 use std::mem::offset_of;
 
@@ -25,17 +25,24 @@ pub(crate) struct Fast {
     /// Block of each key on its way.
     waiting: HashMap<u64, u32>,
     attention: Option<AttentionFlag>,
+    /// What compiled code does is done again by the interpreter.
+    pub(crate) check: bool,
+    /// Runs of a block after which it is compiled.
+    pub(crate) hot: u32,
 }
 
-fn layout() -> Layout {
+fn layout(check: bool) -> Layout {
     let x = Regs::slot();
     Layout {
         word: 64,
         registers: (1..32).map(|n| x.element(n, 64)).collect(),
+        lazy: 0,
         pc: slot!(Hart, s.pc),
+        base: slot!(Hart, base),
         retired: slot!(Hart, s.retired),
         limit: slot!(Hart, limit),
         exit: slot!(Hart, exit),
+        note: check.then_some(slot!(Hart, note)),
         memory: Memory::Paged {
             read: Pages::new::<Hart, SIZE>(offset_of!(Hart, tlb.read), |h| &h.tlb.read),
             write: Pages::new::<Hart, SIZE>(offset_of!(Hart, tlb.write), |h| &h.tlb.write),
@@ -50,11 +57,15 @@ fn layout() -> Layout {
 
 /// An instruction that compiled code leaves to its handler.
 extern "C" fn call(h: &mut Hart, sys: &mut System, what: u64) {
-    let Some((op, block)) = h.calls.get(what as usize).copied() else {
+    if what & NOTE != 0 {
+        return h.note_store(what as u8);
+    }
+    let Some(crate::lift::Called { op, block, at }) = h.calls.get(what as usize).copied() else {
         // Cannot be; to look at the PC again is always right.
         h.limit = 0;
         return;
     };
+    h.s.pc = h.base.wrapping_add(at as u64);
     let flow = (op.run)(h, sys, &op);
     h.exit = match flow {
         Flow::NEXT => 0,
@@ -69,11 +80,13 @@ extern "C" fn call(h: &mut Hart, sys: &mut System, what: u64) {
 impl Fast {
     pub(crate) fn new(options: Options) -> Result<Self, String> {
         Ok(Self {
-            jit: Jit::new(layout(), call, options)?,
+            jit: Jit::new(layout(options.check), call, options)?,
             regions: HashMap::new(),
             members: HashMap::new(),
             waiting: HashMap::new(),
             attention: None,
+            check: options.check,
+            hot: options.hot,
         })
     }
 
@@ -98,6 +111,11 @@ impl Fast {
         self.jit.is_full() || calls > MAX_CALLS
     }
 
+    /// Whether so many regions wait that there is no room for one more.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.jit.is_busy()
+    }
+
     /// Whether there is nothing that could refer to a noted instruction.
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
@@ -112,14 +130,9 @@ impl Fast {
     }
 
     /// Has a region compiled that begins with block `id`; its code, if that is there at once.
-    pub(crate) fn submit(
-        &mut self,
-        id: u32,
-        key: u64,
-        region: Region,
-        members: Vec<u32>,
-    ) -> Result<Option<Code>, Busy> {
-        let ready = self.jit.submit(key, region)?;
+    pub(crate) fn submit(&mut self, id: u32, region: Region, members: Vec<u32>) -> Result<Option<Code>, Busy> {
+        let key = region.key;
+        let ready = self.jit.submit(region)?;
         for member in &members {
             self.regions.entry(*member).or_default().push(id);
         }

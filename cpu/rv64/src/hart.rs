@@ -92,6 +92,11 @@ pub(crate) struct Hart {
     pub(crate) calls: crate::lift::Calls,
     pub(crate) exit: u64,
     pub(crate) limit: u64,
+    /// The PC at which the running region began.
+    pub(crate) base: u64,
+    /// Of compiled code that is checked: the address that is about to be stored to, and what stood there.
+    pub(crate) note: u64,
+    pub(crate) journal: Vec<crate::check::Stored>,
 }
 
 impl Hart {

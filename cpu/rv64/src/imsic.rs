@@ -15,7 +15,7 @@ pub(crate) mod select {
 }
 
 /// One interrupt file.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct File {
     delivery: u64,
     threshold: u64,

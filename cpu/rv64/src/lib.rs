@@ -9,6 +9,7 @@
 //! open are those of QEMU 10.
 
 mod block;
+mod check;
 mod compressed;
 mod config;
 mod cpu;

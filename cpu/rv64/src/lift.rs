@@ -43,7 +43,7 @@ fn meaning(name: &str) -> Option<Meaning> {
 }
 
 /// Guest instructions in a region at most.
-const MAX_INSTRUCTIONS: u32 = 400;
+const MAX_INSTRUCTIONS: u32 = 150;
 /// Blocks in a region at most.
 const MAX_BLOCKS: usize = 48;
 /// A jump to this address register or one from it is a call or a return (Unprivileged ISA, table of return-address hints).
@@ -51,11 +51,20 @@ const fn is_link(r: u8) -> bool {
     r == 1 || r == 5
 }
 
-/// Instructions that the engine executes for compiled code: with the block that each is of.
-pub(crate) type Calls = Vec<(Op, u32)>;
+/// An instruction that the engine executes for compiled code.
+#[derive(Clone, Copy)]
+pub(crate) struct Called {
+    pub(crate) op: Op,
+    /// Its block, and how far behind the region's start that begins.
+    pub(crate) block: u32,
+    pub(crate) at: i64,
+}
 
-/// The key and the region that begins with block `first`, and the blocks that it is made of. `None` if the block cannot begin one.
-pub(crate) fn region(cache: &Cache, first: u32, calls: &mut Calls) -> Option<(u64, Region, Vec<u32>)> {
+/// All such of a hart.
+pub(crate) type Calls = Vec<Called>;
+
+/// The region that begins with block `first`, and the blocks that it is made of. `None` if the block cannot begin one.
+pub(crate) fn region(cache: &Cache, hot: u32, first: u32, calls: &mut Calls) -> Option<(Region, Vec<u32>)> {
     let start = cache.get(first);
     let start_key = start.even_key()?;
     let mut lifter = Lifter {
@@ -63,6 +72,7 @@ pub(crate) fn region(cache: &Cache, first: u32, calls: &mut Calls) -> Option<(u6
         start: start_key,
         blocks: vec![first],
         at: HashMap::from([(start_key, 0)]),
+        hot,
         left: MAX_INSTRUCTIONS.saturating_sub(start.count),
         returns: Vec::new(),
         calls,
@@ -79,7 +89,14 @@ pub(crate) fn region(cache: &Cache, first: u32, calls: &mut Calls) -> Option<(u6
     }
     let name = format!("{start_key:#x}");
     let blocks = lifter.blocks;
-    Some((start_key, Region { name, blocks: pieces }, blocks))
+    Some((
+        Region {
+            name,
+            key: start_key,
+            blocks: pieces,
+        },
+        blocks,
+    ))
 }
 
 struct Lifter<'a> {
@@ -90,6 +107,8 @@ struct Lifter<'a> {
     blocks: Vec<u32>,
     /// Their places, by key.
     at: HashMap<u64, u32>,
+    /// Runs that make a block hot.
+    hot: u32,
     /// Instructions that may still be taken in.
     left: u32,
     /// Blocks behind calls.
@@ -134,6 +153,10 @@ impl Lifter<'_> {
         let id = self.cache.known(key)?;
         let block = self.cache.get(id);
         block.even_key()?;
+        // What ran but now and then so far is left to the interpreter until it proves otherwise.
+        if !block.is_warm(self.hot) {
+            return None;
+        }
         self.left = self
             .left
             .checked_sub(block.count)
@@ -273,11 +296,16 @@ impl Lifter<'_> {
             Some(insn) if insn.entry.format.writes_x() && insn.rd != 0 => 1 << (insn.rd - 1),
             _ => 0,
         };
-        self.calls.push((op, work.id));
+        self.calls.push(Called {
+            op,
+            block: work.id,
+            at: work.at,
+        });
         Call {
             what: self.calls.len() as u32 - 1,
             writes,
             index: i as u8,
+            at: work.at + work.block.at(i) as i64,
         }
     }
 }

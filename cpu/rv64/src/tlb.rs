@@ -146,6 +146,14 @@ impl Tlb {
         self.windows.clear();
     }
 
+    /// The memory map has changed: drops everything, unless all memory that is known is where it was.
+    pub(crate) fn follow_map(&mut self, sys: &mut System) {
+        let mut windows = self.windows.iter();
+        if !windows.all(|w| sys.ram_window(w.start).is_some_and(|now| now.is_same(w))) {
+            self.clear();
+        }
+    }
+
     /// Drops the translations of `addr` (all if none), of one address space identifier (all if none).
     pub(crate) fn flush_some(&mut self, addr: Option<u64>, asid: Option<u16>) {
         let (None, None) = (addr, asid) else {

@@ -24,7 +24,7 @@ const SIZE: u64 = 7 << 16;
 pub(crate) const INFO: u64 = 1 << 24 | 1 << TYPE_MCONTROL | 1 << TYPE_MCONTROL6 | 1 << TYPE_NONE;
 
 /// One trigger.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trigger {
     pub(crate) tdata1: u64,
     pub(crate) tdata2: u64,

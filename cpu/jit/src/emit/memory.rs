@@ -4,7 +4,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Type, Value as V, types};
 
 use super::{Emitter, PLAIN};
-use crate::ir::{Block, Call, Register, Width};
+use crate::ir::{Call, Register, Width};
 use crate::layout::{GRANULE_SHIFT, Memory, Page, Pages, Window, WindowsAt};
 
 const TAG: i32 = std::mem::offset_of!(Page, tag) as i32;
@@ -41,11 +41,10 @@ impl Emitter<'_> {
         }
     }
 
-    pub(super) fn load(&mut self, block: &Block, address: V, width: Width, register: Register, slow: Call) -> V {
+    pub(super) fn load(&mut self, address: V, width: Width, register: Register, slow: Call) {
         let address = self.resize(address, self.word, types::I64);
         let way = self.way(address, width.bytes, false);
         let (cold, on) = (self.b.create_block(), self.b.create_block());
-        let result = self.b.append_block_param(on, self.word);
         self.b.set_cold_block(cold);
         self.unless(way.other, cold);
         let have = kind(width.bytes);
@@ -55,20 +54,18 @@ impl Emitter<'_> {
             (_, true) => self.b.ins().sextend(self.word, v),
             _ => self.b.ins().uextend(self.word, v),
         };
-        self.b.ins().jump(on, &[v.into()]);
+        self.set(register, v);
+        self.b.ins().jump(on, &[]);
         self.b.switch_to_block(cold);
-        self.call(block, slow);
-        let v = match self.layout.registers.get(usize::from(register)) {
-            Some(slot) => self.home(*slot, self.word),
-            None => self.word(0),
-        };
-        self.b.ins().jump(on, &[v.into()]);
+        self.call(slow);
+        self.reload(register);
+        self.b.ins().jump(on, &[]);
         self.b.switch_to_block(on);
-        result
     }
 
-    pub(super) fn store(&mut self, block: &Block, address: V, width: Width, value: V, slow: Call) {
+    pub(super) fn store(&mut self, address: V, width: Width, value: V, slow: Call) {
         let address = self.resize(address, self.word, types::I64);
+        self.note(address, width.bytes);
         let way = self.way(address, width.bytes, true);
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
@@ -82,7 +79,7 @@ impl Emitter<'_> {
         self.b.ins().store(PLAIN, v, way.host, 0);
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(cold);
-        self.call(block, slow);
+        self.call(slow);
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(on);
     }

@@ -1,11 +1,12 @@
 //! From a region to Cranelift's IR.
 //!
-//! Guest registers are variables: Cranelift makes SSA of them, so that what is overwritten unseen (flags above all) is never computed,
-//! and puts the rest into host registers. They go home when the region is left or the engine is called; which of them have to is
-//! worked out here ([`dirty`]). Whatever is rare stands in cold blocks behind the function.
+//! Guest registers are variables: Cranelift makes SSA of them and keeps them in host registers across the region. What is written to one
+//! also goes home at once, so that leaving the region, or having the engine execute an instruction, takes nothing else: stores are
+//! cheap, and much less code has to be made than if each way out brought home what is stale there. Only registers that are mostly
+//! overwritten unseen (flags: [`Layout::lazy`]) go home as late as they can. Whatever is rare stands in cold blocks behind the function.
 
-mod dirty;
 mod memory;
+mod shape;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
@@ -15,7 +16,7 @@ use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 
 use crate::ir::{Binary, Block, Call, End, Op, Region, Target, Unary, Value};
-use crate::layout::{Chain, Layout, Slot};
+use crate::layout::{Chain, Layout, NOTE, Slot};
 
 /// What compiled code has in common.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,16 @@ pub(crate) struct Shared {
     pub(crate) entries: u64,
     /// Address of the function that has the engine execute an instruction.
     pub(crate) thunk: u64,
+}
+
+/// Bytes of an entry of the table of regions.
+pub(crate) const ENTRY: i64 = 16;
+
+impl Shared {
+    /// The entry of the table that a key has.
+    pub(crate) fn slot(&self, key: u64) -> u64 {
+        ((key >> 1) ^ (key >> 13)) & (self.entries - 1)
+    }
 }
 
 /// What a region returns when the engine is to look for the code at the PC.
@@ -93,8 +104,12 @@ struct Emitter<'a> {
     labels: Vec<Label>,
     /// Looks for the region of an address.
     dispatch: Label,
+    /// Returns to have the engine look.
+    fail: Label,
+    /// Returns what the engine left.
+    out: Label,
     /// Registers whose home is stale, here.
-    dirty: u64,
+    stale: u64,
     /// The block in hand: its number, and its values so far.
     at: usize,
     values: Vec<Option<V>>,
@@ -110,13 +125,14 @@ impl<'a> Emitter<'a> {
             unreachable!("the signature has three parameters");
         };
         let thunk = b.import_signature(thunk_signature());
-        let touched = dirty::touched(region);
+        let touched = shape::touched(region);
         let variables = (0..layout.registers.len())
             .map(|r| (touched >> r & 1 != 0).then(|| b.declare_var(word)))
             .collect();
         let retired = b.declare_var(types::I64);
         let labels = region.blocks.iter().map(|_| b.create_block()).collect();
         let dispatch = b.create_block();
+        let (fail, out) = (b.create_block(), b.create_block());
         let mut e = Emitter {
             b,
             layout,
@@ -135,12 +151,16 @@ impl<'a> Emitter<'a> {
             retired,
             labels,
             dispatch,
-            dirty: 0,
+            fail,
+            out,
+            stale: 0,
             at: 0,
             values: Vec::new(),
         };
         e.fixed.pc = e.home(layout.pc, types::I64);
         e.fixed.context = e.memory_context();
+        let pc = e.fixed.pc;
+        e.put_home(layout.base, pc);
         e
     }
 
@@ -152,11 +172,11 @@ impl<'a> Emitter<'a> {
         }
         let first = self.labels[0];
         self.b.ins().jump(first, &[]);
-        let dirty = dirty::at_starts(self.region);
-        let loops = dirty::loops(self.region);
+        let stale = shape::stale(self.region, self.layout.lazy);
+        let loops = shape::loops(self.region);
         for (i, block) in self.region.blocks.iter().enumerate() {
             self.at = i;
-            self.dirty = dirty[i];
+            self.stale = stale[i];
             self.block(block, loops[i]);
         }
         self.dispatch();
@@ -215,20 +235,9 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Brings registers home.
-    fn flush(&mut self, dirty: u64) {
-        for r in 0..self.variables.len() {
-            if dirty >> r & 1 != 0
-                && let Some(variable) = self.variables[r]
-            {
-                let v = self.b.use_var(variable);
-                self.put_home(self.layout.registers[r], v);
-            }
-        }
-    }
-
-    /// Brings home the PC and the count of instructions.
-    fn flush_place(&mut self, pc: V) {
+    /// Brings home what is stale, the PC and the count of instructions.
+    fn flush_all(&mut self, pc: V) {
+        self.flush();
         self.put_home(self.layout.pc, pc);
         let retired = self.b.use_var(self.retired);
         self.put_home(self.layout.retired, retired);
@@ -248,9 +257,8 @@ impl<'a> Emitter<'a> {
         let label = self.b.create_block();
         self.b.set_cold_block(label);
         self.b.switch_to_block(label);
-        self.flush(self.dirty);
         let pc = self.pc_at(block.at);
-        self.flush_place(pc);
+        self.flush_all(pc);
         let look = self.b.ins().iconst(types::I64, LOOK);
         self.b.ins().return_(&[look]);
         if let Some(here) = here {
@@ -272,9 +280,12 @@ impl<'a> Emitter<'a> {
             let waits = self.b.ins().load(types::I8, PLAIN, self.fixed.attention, 0);
             self.unless(waits, leave);
         }
+        if block.calls() {
+            self.put_home(self.layout.retired, retired);
+        }
         self.values.clear();
         for op in &block.ops {
-            let v = self.op(op, block);
+            let v = self.op(op);
             self.values.push(v);
         }
         // Calls of this block count from its start.
@@ -309,11 +320,25 @@ impl<'a> Emitter<'a> {
     fn set(&mut self, r: u8, v: V) {
         if let Some(variable) = self.variables.get(usize::from(r)).copied().flatten() {
             self.b.def_var(variable, v);
-            self.dirty |= 1 << r;
+            match self.layout.lazy >> r & 1 {
+                0 => self.put_home(self.layout.registers[usize::from(r)], v),
+                _ => self.stale |= 1 << r,
+            }
         }
     }
 
-    fn op(&mut self, op: &Op, block: &Block) -> Option<V> {
+    /// Brings home what is stale there.
+    fn flush(&mut self) {
+        let stale = self.stale;
+        for r in (0..self.variables.len()).filter(|r| stale >> r & 1 != 0) {
+            if let Some(variable) = self.variables[r] {
+                let v = self.b.use_var(variable);
+                self.put_home(self.layout.registers[r], v);
+            }
+        }
+    }
+
+    fn op(&mut self, op: &Op) -> Option<V> {
         Some(match *op {
             Op::Constant(v) => self.word(v),
             Op::Address(at) => {
@@ -345,8 +370,7 @@ impl<'a> Emitter<'a> {
                 slow,
             } => {
                 let address = self.value(address);
-                let v = self.load(block, address, width, register, slow);
-                self.set(register, v);
+                self.load(address, width, register, slow);
                 return None;
             }
             Op::Store {
@@ -356,12 +380,12 @@ impl<'a> Emitter<'a> {
                 slow,
             } => {
                 let (address, value) = (self.value(address), self.value(value));
-                self.store(block, address, width, value, slow);
+                self.store(address, width, value, slow);
                 return None;
             }
             Op::Call(call) => {
-                self.call(block, call);
-                self.dirty = 0;
+                self.call(call);
+                self.stale = 0;
                 for r in (0..64).filter(|r| call.writes >> r & 1 != 0) {
                     if usize::from(r) < self.variables.len() {
                         self.reload(r);
@@ -377,23 +401,42 @@ impl<'a> Emitter<'a> {
     }
 
     /// The engine executes an instruction; goes on here if the region is to go on.
-    fn call(&mut self, block: &Block, call: Call) {
-        self.flush(self.dirty);
-        let pc = self.pc_at(block.at);
-        self.flush_place(pc);
+    fn call(&mut self, call: Call) {
+        self.flush();
+        if self.layout.note.is_some() {
+            return self.leave_at(call);
+        }
         let thunk = self.constant(self.shared.thunk);
         let what = self.constant(call.what.into());
         let arguments = [self.fixed.guest, self.fixed.world, what];
         self.b.ins().call_indirect(self.thunk, thunk, &arguments);
         let exit = self.home(self.layout.exit, types::I64);
-        let out = self.b.create_block();
-        self.b.set_cold_block(out);
+        let out = self.out;
         self.unless(exit, out);
-        let here = self.b.current_block();
-        self.b.switch_to_block(out);
-        self.b.ins().return_(&[exit]);
-        if let Some(here) = here {
-            self.b.switch_to_block(here);
+    }
+
+    /// Ends the run before an instruction that the engine is to execute.
+    fn leave_at(&mut self, call: Call) {
+        let pc = self.pc_at(call.at);
+        self.put_home(self.layout.pc, pc);
+        let retired = self.b.use_var(self.retired);
+        let retired = self.b.ins().iadd_imm_s(retired, i64::from(call.index));
+        self.put_home(self.layout.retired, retired);
+        let look = self.b.ins().iconst(types::I64, LOOK);
+        self.b.ins().return_(&[look]);
+        // Nothing gets here.
+        let on = self.b.create_block();
+        self.b.switch_to_block(on);
+    }
+
+    /// Tells the engine of a store that is about to be done.
+    fn note(&mut self, address: V, bytes: u8) {
+        if let Some(slot) = self.layout.note {
+            self.put_home(slot, address);
+            let thunk = self.constant(self.shared.thunk);
+            let what = self.constant(NOTE | u64::from(bytes));
+            let arguments = [self.fixed.guest, self.fixed.world, what];
+            self.b.ins().call_indirect(self.thunk, thunk, &arguments);
         }
     }
 
@@ -501,24 +544,59 @@ impl<'a> Emitter<'a> {
         if let Some(at) = at {
             self.b.switch_to_block(label);
             let pc = self.pc_at(at);
-            self.go_to(pc);
+            match self.known_key(at) {
+                Some(key) => self.go_to_known(pc, key),
+                None => self.go_to(pc),
+            }
         }
+    }
+
+    /// The key of the code at a distance from the region's start, where that can be told now.
+    fn known_key(&self, at: i64) -> Option<u64> {
+        let key = self.region.key.wrapping_add(at as u64);
+        match self.layout.chain {
+            // On the same page the translation is the same.
+            Chain::Paged { .. } => ((key ^ self.region.key) >> 12 == 0).then_some(key),
+            // An address of 32 bits, and what stands beside it.
+            Chain::Plain { .. } => Some(key & 0xffff_ffff | self.region.key & !0xffff_ffff),
+        }
+    }
+
+    /// Leaves the region for a guest address whose code has that key.
+    fn go_to_known(&mut self, pc: V, key: u64) {
+        self.flush_all(pc);
+        let entry = self.constant(self.shared.table + self.shared.slot(key) * ENTRY as u64);
+        self.follow(entry, Key::Known(key));
+    }
+
+    /// Ends with the code of a table's entry, if it has that key.
+    fn follow(&mut self, entry: V, key: Key) {
+        let fail = self.fail;
+        let have = self.b.ins().load(types::I64, PLAIN, entry, 0);
+        let other = match key {
+            Key::Value(key) => self.b.ins().icmp(IntCC::NotEqual, have, key),
+            Key::Known(key) => {
+                let key = self.constant(key);
+                self.b.ins().icmp(IntCC::NotEqual, have, key)
+            }
+        };
+        self.unless(other, fail);
+        let code = self.b.ins().load(types::I64, PLAIN, entry, 8);
+        self.b.ins().return_(&[code]);
     }
 
     /// Leaves the region for a guest address.
     fn go_to(&mut self, pc: V) {
-        self.flush(self.dirty);
-        self.flush_place(pc);
+        self.flush_all(pc);
         let dispatch = self.dispatch;
         self.b.ins().jump(dispatch, &[pc.into()]);
     }
 
     /// The end of the function: finds the region of a guest address.
     fn dispatch(&mut self) {
+        let fail = self.fail;
         self.b.switch_to_block(self.dispatch);
         let pc = self.b.append_block_param(self.dispatch, types::I64);
-        let fail = self.b.create_block();
-        self.b.set_cold_block(fail);
         let key = match self.layout.chain {
             Chain::Paged { fetch, context } => {
                 let context = self.home(context, types::I64);
@@ -541,16 +619,23 @@ impl<'a> Emitter<'a> {
         let high = self.b.ins().ushr_imm_u(key, 13);
         let hash = self.b.ins().bxor(low, high);
         let slot = self.b.ins().band_imm_u(hash, self.shared.entries as i64 - 1);
-        let slot = self.b.ins().ishl_imm_u(slot, 4);
+        let slot = self.b.ins().imul_imm_u(slot, ENTRY);
         let table = self.constant(self.shared.table);
         let entry = self.b.ins().iadd(table, slot);
-        let have = self.b.ins().load(types::I64, PLAIN, entry, 0);
-        let other = self.b.ins().icmp(IntCC::NotEqual, have, key);
-        self.unless(other, fail);
-        let code = self.b.ins().load(types::I64, PLAIN, entry, 8);
-        self.b.ins().return_(&[code]);
+        self.follow(entry, Key::Value(key));
+        self.b.set_cold_block(fail);
         self.b.switch_to_block(fail);
         let look = self.b.ins().iconst(types::I64, LOOK);
         self.b.ins().return_(&[look]);
+        self.b.set_cold_block(self.out);
+        self.b.switch_to_block(self.out);
+        let exit = self.home(self.layout.exit, types::I64);
+        self.b.ins().return_(&[exit]);
     }
+}
+
+/// The key of a region, worked out now or by the code.
+enum Key {
+    Known(u64),
+    Value(V),
 }

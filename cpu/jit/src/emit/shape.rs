@@ -1,4 +1,4 @@
-//! Which guest registers a region touches, and where their home is stale.
+//! What can be told of a region before its code is made.
 
 use crate::ir::{End, Op, Region, Target};
 
@@ -32,23 +32,23 @@ fn successors(end: &End) -> impl Iterator<Item = usize> {
         .into_iter()
 }
 
-/// Registers that may be stale at home when a block is left, by those that may be when it is entered.
-fn after(ops: &[Op], before: u64) -> u64 {
+/// Registers of `lazy` that may be stale at home when a block is left, by those that may be when it is entered.
+fn after(ops: &[Op], before: u64, lazy: u64) -> u64 {
     ops.iter().fold(before, |dirty, op| match op {
-        Op::Set(r, _) => dirty | 1 << r,
-        Op::Load { register, .. } => dirty | 1 << register,
+        Op::Set(r, _) => dirty | 1 << r & lazy,
+        Op::Load { register, .. } => dirty | 1 << register & lazy,
         Op::Call(_) => 0,
         _ => dirty,
     })
 }
 
-/// Registers that may be stale at home at the start of each block.
-pub(super) fn at_starts(region: &Region) -> Vec<u64> {
+/// Registers of `lazy` that may be stale at home at the start of each block.
+pub(super) fn stale(region: &Region, lazy: u64) -> Vec<u64> {
     let mut at = vec![0; region.blocks.len()];
-    loop {
-        let mut changed = false;
+    let mut changed = lazy != 0;
+    while std::mem::take(&mut changed) {
         for (i, block) in region.blocks.iter().enumerate() {
-            let out = after(&block.ops, at[i]);
+            let out = after(&block.ops, at[i], lazy);
             for s in successors(&block.end) {
                 if let Some(there) = at.get_mut(s)
                     && *there | out != *there
@@ -58,10 +58,8 @@ pub(super) fn at_starts(region: &Region) -> Vec<u64> {
                 }
             }
         }
-        if !changed {
-            return at;
-        }
     }
+    at
 }
 
 /// Blocks that every loop passes at least one of: where it is looked whether somebody waits. The first is one, so that going from region
