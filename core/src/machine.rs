@@ -16,6 +16,7 @@ use crate::device::DeviceId;
 use crate::host::Kick;
 use crate::line::Sink;
 use crate::memory::RamBlock;
+use crate::notice::Notice;
 use crate::saved::{LoadError, SavedState};
 use crate::system::{Requests, System};
 use crate::tape::Input;
@@ -167,6 +168,8 @@ pub enum MachineEvent {
         /// Its path in the object tree.
         path: String,
     },
+    /// A device says something.
+    Notice(Notice),
 }
 
 /// Somebody outside who drives and watches a machine between two instructions: a monitor, qtest, a debugger. It is called on the
@@ -633,6 +636,9 @@ impl Machine {
         }
         if self.sys.has_unplugs() {
             self.let_devices_go();
+        }
+        for notice in self.sys.take_notices() {
+            self.emit(&MachineEvent::Notice(notice));
         }
         if self.sys.requests.contains(Requests::RESET) {
             return self.guest_reset();

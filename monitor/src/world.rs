@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use southbridge_backend_chardev::Chardevs;
 use southbridge_core::machine::{self, Cause, PanicPolicy};
-use southbridge_core::{Machine, MachineEvent, PropValue, Registry, RunState};
+use southbridge_core::{Machine, MachineEvent, Notice, NoticeValue, PropValue, Registry, RunState};
 use southbridge_machine::{Layout, objects::Objects, qom};
 use southbridge_migration::{Capability, Migration, Snapshots, Status, Step};
 use std::cell::OnceCell;
@@ -178,6 +178,18 @@ impl World {
         self.events.push_back((E::NAME, data));
     }
 
+    /// A device says what the event has; who it is, the event says as its own member.
+    fn hear_notice(&mut self, notice: &Notice) {
+        let value = |v: &NoticeValue| match v {
+            NoticeValue::Bool(b) => Value::from(*b),
+            NoticeValue::Number(n) => Value::from(*n),
+            NoticeValue::Text(t) => Value::from(t.as_str()),
+        };
+        let data: Map<String, Value> = notice.members.iter().map(|(name, v)| ((*name).to_owned(), value(v))).collect();
+        debug_assert_eq!(check_event(schema(), notice.event, &data), Ok(()), "{}", notice.event);
+        self.events.push_back((notice.event, data));
+    }
+
     /// Turns what happened to the machine into events.
     pub(crate) fn hear(&mut self, event: &MachineEvent) {
         // What a migration came to before comes before.
@@ -201,6 +213,7 @@ impl World {
                     machine::PanicAction::Poweroff => GuestPanicAction::Poweroff,
                 },
             }),
+            MachineEvent::Notice(notice) => self.hear_notice(notice),
             MachineEvent::DeviceDeleted { id, path } => self.emit(&DeviceDeletedEvent {
                 device: id.clone(),
                 path: path.clone(),

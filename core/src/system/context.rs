@@ -70,6 +70,11 @@ impl Ctx<'_> {
         self.sys.timers.deadline(self.me, timer)
     }
 
+    /// The id that the user gave a device.
+    pub fn id_of(&self, device: DeviceId) -> Option<&str> {
+        self.sys.slot(device)?.id.as_deref()
+    }
+
     /// The counter that CPUs and timers of the board share.
     pub fn timebase(&self) -> Timebase {
         self.sys.timebase
@@ -285,6 +290,25 @@ impl Ctx<'_> {
             self.sys.unplugs.push(device);
         }
         self.sys.attention = true;
+    }
+
+    /// Says something to whoever drives the machine: an event of QMP with its members. Of several of a kind between two instructions the
+    /// last one is heard.
+    pub fn notify(&mut self, event: &'static str, members: &[(&'static str, NoticeValue)]) {
+        self.sys.notices.add(Notice {
+            device: self.me,
+            event,
+            members: members.to_vec(),
+        });
+        self.sys.attention = true;
+    }
+
+    /// Works as another device, on its behalf: for a device that has the connections of those on its bus in its hands.
+    pub fn on_behalf_of<T>(&mut self, device: DeviceId, f: impl FnOnce(&mut Ctx<'_>) -> T) -> T {
+        f(&mut Ctx {
+            sys: self.sys,
+            me: device,
+        })
     }
 
     /// The moment that this device asked for with `Build::hold_start` has come.
