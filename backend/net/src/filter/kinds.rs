@@ -1,12 +1,12 @@
 //! The kinds of filters, from parameters to a filter in its place.
 
 use southbridge_backend_chardev::CharHandle;
-use southbridge_core::host::{BackendId, Host};
+use southbridge_core::host::{BackendId, Host, HostCx};
 use std::path::Path;
 use std::time::Duration;
 
 use super::buffer::Buffer;
-use super::dump::Dump;
+use super::dump::{Dump, MAX_LEN};
 use super::gate::{Gate, PlaceError, Position, Ways, insert};
 use super::mirror::{Mirror, Redirector};
 use super::wire::{Receiver, Sender};
@@ -104,6 +104,16 @@ pub fn add(host: &mut Host, netdev: BackendId, wish: &Wish<'_>) -> Result<(), Fi
         inner,
     };
     Ok(insert(host, netdev, wish.id, wish.position, gate)?)
+}
+
+/// The id of the capture that a NIC asks for itself; no object can have it.
+pub(crate) const OWN_CAPTURE: &str = "#pcap";
+
+/// The capture that a NIC asks for itself: at the NIC's side, with all that it sends and gets.
+pub(crate) fn capture(netdev: &mut Netdev, file: &Path, host: &mut HostCx<'_>) -> Result<(), FilterError> {
+    let dump = Dump::create(file, MAX_LEN).map_err(|e| FilterError::File(e.to_string()))?;
+    netdev.insert_filter(0, OWN_CAPTURE, Box::new(dump), host);
+    Ok(())
 }
 
 /// Takes a filter out; `false` if it is not there (any more).

@@ -18,6 +18,7 @@ use std::any::Any;
 pub use self::dump::MAX_LEN;
 pub use self::gate::{PlaceError, Position, Ways};
 pub use self::kinds::{FilterError, Wish, Work, add, remove};
+pub(crate) use self::kinds::{OWN_CAPTURE, capture};
 
 use crate::packet::{Owned, Packet, VnetHeader};
 

@@ -149,6 +149,7 @@ impl Netdev {
             let gone = self.fronts[queue].take_if(|f| !f.is_there()).is_some();
             if gone && queue == 0 {
                 self.nic = Nic::default();
+                self.remove_filter(crate::filter::OWN_CAPTURE, host);
                 self.fit_link(host);
             }
         }
