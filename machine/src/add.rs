@@ -136,7 +136,12 @@ pub enum AddError {
 /// # Errors
 /// When there is none.
 pub fn find_type(registry: &Registry, name: &str) -> Result<&'static DeviceType, AddError> {
-    registry.get(name).ok_or_else(|| AddError::NoType(name.to_owned()))
+    // `virtio-blk` is the PCI one, where there is no type of just that name.
+    let short = || name.starts_with("virtio-").then(|| registry.get(&format!("{name}-pci")))?;
+    registry
+        .get(name)
+        .or_else(short)
+        .ok_or_else(|| AddError::NoType(name.to_owned()))
 }
 
 /// Whether the user may add such a device to that board, and the bus he names can be right. Before anything is opened.
@@ -174,6 +179,10 @@ pub fn check_bus(
             .any(|p| registry.get(p.device).is_some_and(|t| offers(t, kind)))
     };
     if t.bus != BusKind::System && has(t.bus) {
+        return Ok(());
+    }
+    // A bus that a device offers which the user can add: whether he did shows when the device is plugged in.
+    if t.bus == BusKind::VirtioSerial && (has(BusKind::Pci) || has(BusKind::Virtio)) {
         return Ok(());
     }
     Err(AddError::NoSuchBus {
@@ -315,7 +324,7 @@ fn add(
             .map(|_| None)
             .map_err(AddError::from)
     } else {
-        plug(machine, device, spec.bus, None)
+        plug(machine, device, spec.bus, None, hot)
             .map(|_| None)
             .map_err(AddError::from)
     };

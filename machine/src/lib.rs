@@ -33,6 +33,7 @@ pub fn registry() -> Registry {
     southbridge_device_net::register(&mut r);
     southbridge_device_pci::register(&mut r);
     southbridge_device_platform::register(&mut r);
+    southbridge_device_virtio::register(&mut r);
     southbridge_device_primecell::register(&mut r);
     southbridge_device_riscv::register(&mut r);
     southbridge_device_ssi::register(&mut r);

@@ -14,6 +14,9 @@ use crate::model::VirtioModel;
 use crate::queue::{Position, Queue, QueueConfig};
 use crate::spec::{MAX_QUEUES, MAX_RING, feature, isr, status};
 
+/// Features that mean something before version 1 alone.
+const LEGACY_ALONE: u64 = feature::NOTIFY_ON_EMPTY | feature::ANY_LAYOUT;
+
 /// Interrupts to deliver.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Signals {
@@ -185,7 +188,7 @@ impl Endpoint {
         let sizes = model.queues();
         let queues = (0..).zip(sizes.into_iter().take(MAX_QUEUES));
         let virtio = Virtio {
-            offered: features | model.features(),
+            offered: features | model.features() | model.legacy_features(),
             queues: queues.map(|(n, size)| Queue::new(n, size.min(MAX_RING))).collect(),
             driver_features: 0,
             status: 0,
@@ -215,6 +218,21 @@ impl Endpoint {
     /// All features that it offers.
     pub fn offered(&self) -> u64 {
         self.virtio.offered
+    }
+
+    /// Those that a driver of version 1 sees.
+    pub fn offered_modern(&self) -> u64 {
+        self.virtio.offered & !(LEGACY_ALONE | self.model.legacy_features())
+    }
+
+    /// Those that a driver of before version 1 sees: 32 bits.
+    pub fn offered_legacy(&self) -> u64 {
+        self.virtio.offered & u64::from(u32::MAX)
+    }
+
+    /// Offers more: what the transport turns out to be able to do. Before the driver comes.
+    pub fn offer(&mut self, features: u64) {
+        self.virtio.offered |= features;
     }
 
     /// Features that the driver chose.
@@ -370,6 +388,15 @@ impl Endpoint {
         if let Some(q) = self.virtio.queue_mut(n) {
             q.config.enabled = true;
             q.features = features;
+        }
+    }
+
+    /// The driver takes that back, on transports where it can: the queue begins anew.
+    pub fn disable_queue(&mut self, n: u16) {
+        if let Some(q) = self.virtio.queue_mut(n) {
+            let QueueConfig { vector, .. } = q.config;
+            q.reset();
+            q.config.vector = vector;
         }
     }
 

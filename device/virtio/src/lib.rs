@@ -1,0 +1,28 @@
+//! virtio devices: the transports and the device models.
+
+pub mod mmio;
+pub mod pci;
+pub mod types;
+
+use southbridge_core::Registry;
+
+/// Adds the types of this family.
+pub fn register(r: &mut Registry) {
+    r.add(&mmio::TYPE);
+    for types in MODELS {
+        types.iter().for_each(|t| r.add(t));
+    }
+}
+
+/// The types of every model: one line each.
+const MODELS: &[&[&southbridge_core::DeviceType]] = &[];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn type_tables_are_sound() {
+        let mut registry = southbridge_core::Registry::default();
+        super::register(&mut registry);
+        assert_eq!(registry.check(), Vec::<String>::new());
+    }
+}
