@@ -116,6 +116,8 @@ pub enum RunState {
     Postmigrate,
     /// A watchdog expired, and the user wants to look.
     Watchdog,
+    /// The host failed a disk, and the user wants to mend it before the guest hears of it.
+    IoError,
 }
 
 impl RunState {
@@ -133,6 +135,7 @@ impl RunState {
             Self::FinishMigrate => "finish-migrate",
             Self::Postmigrate => "postmigrate",
             Self::Watchdog => "watchdog",
+            Self::IoError => "io-error",
         }
     }
 }
@@ -639,6 +642,11 @@ impl Machine {
         }
         for notice in self.sys.take_notices() {
             self.emit(&MachineEvent::Notice(notice));
+        }
+        // After the notice that says which disk it is.
+        if self.sys.requests.contains(Requests::IO_ERROR) {
+            self.sys.requests.remove(Requests::IO_ERROR);
+            self.pause(RunState::IoError);
         }
         if self.sys.requests.contains(Requests::RESET) {
             return self.guest_reset();

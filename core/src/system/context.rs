@@ -248,6 +248,13 @@ impl Ctx<'_> {
         r
     }
 
+    /// Stops the processors because the host failed a disk (`werror=stop`): somebody mends it and lets them go on. A timer that the
+    /// device arms now is due then.
+    pub fn stop_for_io_error(&mut self) {
+        self.sys.requests |= Requests::IO_ERROR;
+        self.sys.attention = true;
+    }
+
     /// Asks for a reset of the whole system (a watchdog, a reset controller).
     pub fn request_reset(&mut self) {
         self.sys.requests |= Requests::RESET;

@@ -129,6 +129,8 @@ bitflags::bitflags! {
         const PANIC = 8;
         /// With `SHUTDOWN`: the guest calls it a failure.
         const FAILURE = 16;
+        /// Stop the processors until somebody has made room on the host's disk, or the like.
+        const IO_ERROR = 32;
     }
 }
 
