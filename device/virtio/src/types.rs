@@ -188,7 +188,7 @@ macro_rules! virtio_types {
             use $crate::types::{count, join};
             static MODEL: $crate::types::ModelType = $model;
             const OWN: &[::southbridge_core::Property] = &[$($own),*];
-            const PCI_OWN: &[::southbridge_core::Property] = &[$($pci),*, $crate::pci::properties::vectors($vectors)];
+            const PCI_OWN: &[::southbridge_core::Property] = &[$($pci,)* $crate::pci::properties::vectors($vectors)];
             const CATEGORY: ::southbridge_core::Category = $category;
             const SUMMARY: &str = $summary;
             const BUSES: &[::southbridge_core::BusDecl] = $buses;
