@@ -1,7 +1,10 @@
 //! virtio devices: the transports and the device models.
 
+pub mod input;
 pub mod mmio;
+pub mod net;
 pub mod pci;
+pub mod serial;
 pub mod types;
 
 use southbridge_core::Registry;
@@ -15,7 +18,16 @@ pub fn register(r: &mut Registry) {
 }
 
 /// The types of every model: one line each.
-const MODELS: &[&[&southbridge_core::DeviceType]] = &[];
+const MODELS: &[&[&southbridge_core::DeviceType]] = &[
+    net::TYPES,
+    input::KEYBOARD,
+    input::MOUSE,
+    input::TABLET,
+    input::MULTITOUCH,
+    input::HOST,
+    serial::TYPES,
+    serial::PORTS,
+];
 
 #[cfg(test)]
 mod tests {
