@@ -71,8 +71,7 @@ impl Front {
             Sink::Device(device, port) => host.post(*device, event.into_completion(*port)),
             Sink::Handle(mailbox) => match event {
                 NetEvent::Writable => mailbox.post(HandleEvent::Writable),
-                NetEvent::Link(up) => mailbox.post(HandleEvent::Link(up)),
-                NetEvent::Frames(_) | NetEvent::Announce => {}
+                NetEvent::Link(_) | NetEvent::Frames(_) | NetEvent::Announce => {}
             },
         }
     }
