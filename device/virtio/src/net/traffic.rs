@@ -7,7 +7,6 @@ use southbridge_bus_virtio::{Chain, VirtioCx};
 use super::device::{Net, tx_timer};
 use super::spec::{self, feature};
 use super::state::Incoming;
-use super::steer::Steered;
 
 /// The most buffers of the driver that one frame is spread over.
 const MOST_BUFFERS: usize = 1024;
