@@ -379,6 +379,7 @@ pub fn remove_device(machine: &mut Machine, layout: &mut Layout, device: DeviceI
     for function in southbridge_bus_pci::wiring::virtual_functions(&mut machine.sys, device) {
         machine.sys.remove_device(function);
     }
+    crate::ports::unplug(&mut machine.sys, device);
     machine.sys.remove_device(device);
     layout.used_irqs.retain(|(_, d)| *d != device);
 }

@@ -16,6 +16,7 @@ pub mod load;
 pub mod objects;
 pub mod pci;
 pub mod place;
+mod ports;
 pub mod qom;
 
 pub use add::{AddError, Added, Spec, add_device, remove_device};

@@ -125,6 +125,14 @@ pub enum PlugError {
         /// Bus.
         bus: String,
     },
+    /// The device that the bus belongs to does not take it.
+    #[error("'{bus}' {why}")]
+    Refused {
+        /// Bus.
+        bus: String,
+        /// Why.
+        why: String,
+    },
     /// The place is taken.
     #[error("'{bus}' has '{occupant}' at {address} already{hint}")]
     Taken {
@@ -166,6 +174,18 @@ pub fn plug(
     let candidates = bus.map_or_else(|| live.clone(), named);
     let mut taken = None;
     for (id, name) in &candidates {
+        if kind == BusKind::VirtioSerial {
+            match crate::ports::plug(sys, *id, device) {
+                Ok(nr) => return Ok((name.clone(), nr)),
+                Err(why) => {
+                    taken.get_or_insert(PlugError::Refused {
+                        bus: name.clone(),
+                        why,
+                    });
+                    continue;
+                }
+            }
+        }
         let children = sys
             .buses()
             .find(|(i, _)| i == id)
