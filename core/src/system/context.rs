@@ -368,6 +368,16 @@ impl Build<'_> {
         self.me
     }
 
+    /// The kind of bus that the device is for.
+    pub fn bus(&self) -> BusKind {
+        self.sys.slot(self.me).map_or(BusKind::None, |s| s.device_type.bus)
+    }
+
+    /// Processors of the machine, as far as they are there: boards put them in before anything else.
+    pub fn processors(&self) -> usize {
+        self.sys.cpu_ports.len()
+    }
+
     /// Chooses another size for a region than the declared one.
     pub fn region_size(&mut self, region: usize, bytes: u64) {
         if let Some(r) = self.sys.slot_mut(self.me).and_then(|s| s.regions.get_mut(region)) {
