@@ -28,6 +28,7 @@ pub mod legacy;
 mod model;
 mod queue;
 pub mod spec;
+pub mod testing;
 pub mod wiring;
 
 pub use chain::{Chain, ChainError, Segment};
