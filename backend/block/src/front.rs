@@ -115,10 +115,12 @@ impl BlockFront {
         }
     }
 
-    /// The back end's name: that of the drive or of the node.
-    pub fn name(&self, cx: &mut Ctx<'_>) -> String {
-        cx.backend::<BlockBackend>(self.backend)
-            .map(|(b, _)| b.name().to_owned())
-            .unwrap_or_default()
+    /// The id of the drive, which is empty where there is none, and the name of the node.
+    pub fn names(&self, cx: &mut Ctx<'_>) -> (String, String) {
+        let Some((backend, _)) = cx.backend::<BlockBackend>(self.backend) else {
+            return (String::new(), String::new());
+        };
+        let drive = if backend.is_drive() { backend.name() } else { "" };
+        (drive.to_owned(), backend.node().name().to_owned())
     }
 }

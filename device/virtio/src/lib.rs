@@ -1,5 +1,7 @@
 //! virtio devices: the transports and the device models.
 
+pub mod balloon;
+pub mod blk;
 pub mod input;
 pub mod mmio;
 pub mod net;
@@ -19,6 +21,7 @@ pub fn register(r: &mut Registry) {
 
 /// The types of every model: one line each.
 const MODELS: &[&[&southbridge_core::DeviceType]] = &[
+    blk::TYPES,
     net::TYPES,
     input::KEYBOARD,
     input::MOUSE,
@@ -27,6 +30,7 @@ const MODELS: &[&[&southbridge_core::DeviceType]] = &[
     input::HOST,
     serial::TYPES,
     serial::PORTS,
+    balloon::TYPES,
 ];
 
 #[cfg(test)]
