@@ -202,6 +202,35 @@ impl Ctx<'_> {
         self.sys.resize_region(self.me, region, bytes);
     }
 
+    /// Gives guest RAM back to the host: what of `address..address+len` is RAM that can be written, in whole pages of 4096 bytes, reads as
+    /// zero from now on. How many bytes that is.
+    pub fn discard_ram(&mut self, address: u64, len: u64) -> u64 {
+        const PAGE: u64 = 4096;
+        let end = address.saturating_add(len);
+        let (mut at, mut given) = (address, 0);
+        while at < end {
+            let Some(range) = self.sys.memory.find(at) else { break };
+            let stop = end.min(range.last.saturating_add(1));
+            let into = at - range.start;
+            if let Target::Ram {
+                block,
+                offset,
+                readonly: false,
+            } = &range.target
+            {
+                let block = block.clone();
+                let first = offset.saturating_add(into).next_multiple_of(PAGE);
+                let last = offset.saturating_add(into + (stop - at)) / PAGE * PAGE;
+                if first < last && block.discard(first, last - first) {
+                    given += last - first;
+                    self.changed_memory(&block, first, last - first);
+                }
+            }
+            at = stop;
+        }
+        given
+    }
+
     /// This device has changed memory of its own behind the back of the address space: CPUs that hold code from there hear of it.
     pub fn changed_memory(&mut self, block: &RamBlock, offset: u64, len: u64) {
         if block.code_hit(offset, len) {
