@@ -564,7 +564,7 @@ impl SavedQueue {
         if size > max || !packed && !(size == 0 || size.is_power_of_two()) {
             return Err(LoadError::Impossible("the size of a virtio queue"));
         }
-        let outside = packed && config.enabled && (at.avail >= size || at.used >= size);
+        let outside = packed && (at.avail >= size.max(1) || at.used >= size.max(1));
         if outside || at.in_use > size || at.order.len() > usize::from(size) {
             return Err(LoadError::Impossible("the place in a virtio ring"));
         }
