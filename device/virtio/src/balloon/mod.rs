@@ -26,8 +26,16 @@ const PROPERTIES: [Property; 6] = [
         false,
         "hints about free pages for migrations; they are not here, and it must stay off",
     ),
-    flag("page-poison", true, "the guest may say which pattern its free pages have"),
-    flag("free-page-reporting", false, "the guest reports pages that are free for now"),
+    flag(
+        "page-poison",
+        true,
+        "the guest may say which pattern its free pages have",
+    ),
+    flag(
+        "free-page-reporting",
+        false,
+        "the guest reports pages that are free for now",
+    ),
     flag(
         "qemu-4-0-config-size",
         false,

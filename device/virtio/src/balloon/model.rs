@@ -93,7 +93,11 @@ impl Balloon {
         let backend = build.only_backend::<Only>();
         match build.backend::<Only>(backend) {
             Some((slot, _)) if slot.0.strong_count() == 0 => slot.0 = Arc::downgrade(&only),
-            _ => return Err(CreateError::Host("a machine has one balloon, and there is one already".into())),
+            _ => {
+                return Err(CreateError::Host(
+                    "a machine has one balloon, and there is one already".into(),
+                ));
+            }
         }
         let bit = |name, feature| if p.bool(name) { feature } else { 0 };
         let poison = bit("page-poison", F_PAGE_POISON);
@@ -167,7 +171,9 @@ impl Balloon {
             let pages = pages.min(MOST_PAGES);
             while at < pages {
                 let n = BATCH.min((pages - at) as usize);
-                let Ok(numbers) = cx.read_vec(&chain, at * 4, n * 4) else { break };
+                let Ok(numbers) = cx.read_vec(&chain, at * 4, n * 4) else {
+                    break;
+                };
                 for number in numbers.as_chunks::<4>().0 {
                     run.add(u32::from_le_bytes(*number).into(), cx);
                 }
@@ -290,7 +296,8 @@ impl VirtioModel for Balloon {
         self.state.poison = if cx.has(F_PAGE_POISON) { word(POISON) } else { 0 };
         if before != self.state.actual {
             let size = i64::try_from(self.size()).unwrap_or(i64::MAX);
-            cx.ctx().notify("BALLOON_CHANGE", &[("balloon", NoticeValue::Number(size))]);
+            cx.ctx()
+                .notify("BALLOON_CHANGE", &[("balloon", NoticeValue::Number(size))]);
         }
     }
 

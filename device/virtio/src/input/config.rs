@@ -29,7 +29,11 @@ impl Answers {
     }
 
     fn ids(&mut self, ids: [u16; 4]) {
-        self.add(select::ID_DEVIDS, 0, ids.iter().flat_map(|id| id.to_le_bytes()).collect());
+        self.add(
+            select::ID_DEVIDS,
+            0,
+            ids.iter().flat_map(|id| id.to_le_bytes()).collect(),
+        );
     }
 
     fn bits(&mut self, select: u8, subsel: u16, codes: &[u16]) {
@@ -46,7 +50,11 @@ impl Answers {
 
     /// Least, largest, noise, dead zone, resolution.
     fn axis(&mut self, axis: u16, info: [i32; 5]) {
-        self.add(select::ABS_INFO, axis, info.iter().flat_map(|n| n.to_le_bytes()).collect());
+        self.add(
+            select::ABS_INFO,
+            axis,
+            info.iter().flat_map(|n| n.to_le_bytes()).collect(),
+        );
     }
 
     fn serial(&mut self, serial: Option<&str>) {

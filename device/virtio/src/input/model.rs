@@ -112,7 +112,11 @@ impl Input {
                 value,
                 ..
             } => {
-                let code = if axis == Axis::X { ABS_MT_POSITION_X } else { ABS_MT_POSITION_Y };
+                let code = if axis == Axis::X {
+                    ABS_MT_POSITION_X
+                } else {
+                    ABS_MT_POSITION_Y
+                };
                 self.send(EV_ABS, code, value, cx);
             }
             InputEvent::Touch { slot, tracking, .. } => {

@@ -92,7 +92,11 @@ impl Serial {
             return Err("takes virtconsole and virtserialport alone".into());
         };
         let nr = self.number(&wish)?;
-        if let Some(name) = wish.name.as_deref().filter(|n| self.ports.values().any(|p| p.name.as_deref() == Some(*n))) {
+        if let Some(name) = wish
+            .name
+            .as_deref()
+            .filter(|n| self.ports.values().any(|p| p.name.as_deref() == Some(*n)))
+        {
             return Err(format!("has a port of the name '{name}' already"));
         }
         // A console is there whether somebody looks at it or not; who waits for a port to open wants to know.
@@ -126,7 +130,9 @@ impl Serial {
             Some(nr) => Ok(nr),
             // The first console is where guests of before there were ports look for it.
             None if wish.console && free(&0) => Ok(0),
-            None => (1..max).find(free).ok_or_else(|| format!("has no port left of its {max}, of which 0 is for a console")),
+            None => (1..max)
+                .find(free)
+                .ok_or_else(|| format!("has no port left of its {max}, of which 0 is for a console")),
         }
     }
 
@@ -150,7 +156,9 @@ impl Serial {
             return;
         }
         if self.messages.len() >= MOST_MESSAGES {
-            return cx.ctx().guest_error(format_args!("the driver takes no control messages; one is lost"));
+            return cx
+                .ctx()
+                .guest_error(format_args!("the driver takes no control messages; one is lost"));
         }
         let mut message = Vec::with_capacity(MESSAGE_LEN);
         message.extend(nr.to_le_bytes());
@@ -166,7 +174,9 @@ impl Serial {
     fn send_messages(&mut self, cx: &mut VirtioCx<'_, '_>) {
         while let Some(message) = self.messages.front() {
             let Some(chain) = cx.pop(CONTROL_IN) else { return };
-            let fits = message.len().min(usize::try_from(chain.writable_len()).unwrap_or(usize::MAX));
+            let fits = message
+                .len()
+                .min(usize::try_from(chain.writable_len()).unwrap_or(usize::MAX));
             let written = cx.write(&chain, 0, &message[..fits]).map_or(0, |()| fits as u32);
             cx.push(chain, written);
             self.messages.pop_front();
@@ -194,10 +204,14 @@ impl Serial {
                 return cx.ctx().guest_error(format_args!("the driver says that it failed"));
             }
             let all: Vec<u32> = self.ports.keys().copied().collect();
-            return all.into_iter().for_each(|nr| self.message(nr, event::PORT_ADD, 1, None, cx));
+            return all
+                .into_iter()
+                .for_each(|nr| self.message(nr, event::PORT_ADD, 1, None, cx));
         }
         let Some(port) = self.ports.get(&nr) else {
-            return cx.ctx().guest_error(format_args!("a control message is about port {nr}, which is not there"));
+            return cx
+                .ctx()
+                .guest_error(format_args!("a control message is about port {nr}, which is not there"));
         };
         match event {
             event::PORT_READY if value == 0 => {
@@ -216,7 +230,9 @@ impl Serial {
                 }
             }
             event::PORT_OPEN => self.guest_opens(nr, value != 0, cx),
-            _ => cx.ctx().guest_error(format_args!("control message {event} means nothing from a driver")),
+            _ => cx
+                .ctx()
+                .guest_error(format_args!("control message {event} means nothing from a driver")),
         }
     }
 
@@ -286,9 +302,11 @@ impl Serial {
     }
 
     /// A chardev says something to the port that is this device.
-    pub(super) fn from_host(&mut self, device: DeviceId, done: Completion, cx: &mut VirtioCx<'_, '_>) {
+    pub(super) fn hear_host(&mut self, device: DeviceId, done: Completion, cx: &mut VirtioCx<'_, '_>) {
         let Some(nr) = self.port_at(device) else { return };
-        let Some(event) = CharEvent::from_completion(done) else { return };
+        let Some(event) = CharEvent::from_completion(done) else {
+            return;
+        };
         let console = self.ports.get(&nr).is_some_and(|p| p.console);
         match event {
             CharEvent::Data { bytes, .. } => {
@@ -332,7 +350,9 @@ impl Port {
                 return;
             };
             let left = usize::try_from(chain.readable_len().saturating_sub(done)).unwrap_or(usize::MAX);
-            let Ok(piece) = cx.read_vec(&chain, done, left.min(PIECE)) else { return };
+            let Ok(piece) = cx.read_vec(&chain, done, left.min(PIECE)) else {
+                return;
+            };
             let front = &self.front;
             let taken = cx.ctx().on_behalf_of(self.device, |cx| front.write(&piece, cx));
             let done = if taken == piece.len() || self.console {
@@ -360,7 +380,11 @@ impl Port {
             cx.push(chain, written as u32);
             self.s.inbox.drain(..n);
         }
-        let room = if open && self.s.inbox.is_empty() { room(queue, cx) } else { 0 };
+        let room = if open && self.s.inbox.is_empty() {
+            room(queue, cx)
+        } else {
+            0
+        };
         let front = &self.front;
         cx.ctx().on_behalf_of(self.device, |cx| front.set_room(room, cx));
     }

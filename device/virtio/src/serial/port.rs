@@ -116,7 +116,7 @@ impl Device for Port {
         let me = cx.me();
         let Some((parent, _)) = cx.parent_of(me) else { return };
         cx.with_role::<dyn VirtioDevice, _>(parent, |device, cx| {
-            with_model::<Serial, _>(device, cx, |serial, cx| serial.from_host(me, done, cx))
+            with_model::<Serial, _>(device, cx, |serial, cx| serial.hear_host(me, done, cx))
         });
     }
 }

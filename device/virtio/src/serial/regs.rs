@@ -18,7 +18,11 @@ pub(super) const MOST_PORTS: u64 = (southbridge_bus_virtio::spec::MAX_QUEUES / 2
 
 /// Queue that takes the host's data to a port.
 pub(super) const fn in_queue(port: u32) -> u16 {
-    if port == 0 { 0 } else { (port as u16).wrapping_add(1).wrapping_mul(2) }
+    if port == 0 {
+        0
+    } else {
+        (port as u16).wrapping_add(1).wrapping_mul(2)
+    }
 }
 
 /// Queue with the guest's data of a port.
