@@ -5,9 +5,12 @@ pub mod blk;
 pub mod input;
 pub mod mmio;
 pub mod net;
+pub mod p9;
 pub mod pci;
+pub mod rng;
 pub mod serial;
 pub mod types;
+pub mod vsock;
 
 use southbridge_core::Registry;
 
@@ -31,6 +34,9 @@ const MODELS: &[&[&southbridge_core::DeviceType]] = &[
     serial::TYPES,
     serial::PORTS,
     balloon::TYPES,
+    vsock::TYPES,
+    p9::TYPES,
+    rng::TYPES,
 ];
 
 #[cfg(test)]
