@@ -317,7 +317,7 @@ impl VirtioModel for Net {
         let Some(pair) = self.state.pairs.get_mut(usize::from(queue / 2)) else {
             return;
         };
-        if queue % 2 == 0 {
+        if queue.is_multiple_of(2) {
             pair.incoming.clear();
         } else {
             pair.held = None;
@@ -330,7 +330,7 @@ impl VirtioModel for Net {
     fn on_notify(&mut self, queue: u16, cx: &mut VirtioCx<'_, '_>) {
         if queue == self.control_queue(cx) {
             self.control(queue, cx);
-        } else if queue % 2 == 0 {
+        } else if queue.is_multiple_of(2) {
             self.refill(queue / 2, cx);
         } else {
             self.kicked(queue / 2, cx);
@@ -338,7 +338,7 @@ impl VirtioModel for Net {
     }
 
     fn on_timer(&mut self, timer: TimerIndex, cx: &mut VirtioCx<'_, '_>) {
-        let pair = timer as u16;
+        let pair = timer;
         if let Some(p) = self.state.pairs.get_mut(usize::from(pair)) {
             p.delayed = false;
             self.transmit(pair, cx);
@@ -381,7 +381,7 @@ impl VirtioModel for Net {
 
 /// The timer of a transmit queue.
 pub(super) fn tx_timer(pair: u16) -> TimerIndex {
-    pair.into()
+    pair
 }
 
 /// Feature bits in the back end's words.

@@ -16,6 +16,8 @@ mod properties;
 mod spec;
 mod state;
 mod steer;
+#[cfg(test)]
+mod tests;
 mod traffic;
 
 pub use device::Net;

@@ -32,6 +32,17 @@ impl Incoming {
     }
 }
 
+impl Incoming {
+    /// Computes the checksum that the sender left to be done.
+    pub(crate) fn complete_checksum(&mut self) {
+        let vnet = VnetHeader::from_bytes(&self.vnet);
+        let done = southbridge_protocol_packet::checksum::complete(&mut self.frame, vnet.csum_start, vnet.csum_offset);
+        if done.is_some() {
+            self.vnet[0] &= !VnetHeader::NEEDS_CSUM;
+        }
+    }
+}
+
 /// One receive and one transmit queue.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Pair {
