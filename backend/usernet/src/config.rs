@@ -246,14 +246,9 @@ impl Config {
         })
     }
 
-    /// The guest's address where a rule names none.
-    pub(crate) fn default_guest(&self, v6: bool) -> Option<IpAddr> {
-        // A guest's own choice of IPv6 address is not known here: rules must name it.
-        if v6 {
-            None
-        } else {
-            self.ipv4.as_ref().map(|c| IpAddr::V4(c.dhcp_start))
-        }
+    /// The guest's address where a rule names none. What IPv6 address a guest chooses is not known here.
+    pub(crate) fn default_guest(&self) -> Option<IpAddr> {
+        self.ipv4.as_ref().map(|c| c.dhcp_start.into())
     }
 }
 

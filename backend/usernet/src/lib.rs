@@ -18,13 +18,30 @@
 //! ```
 //! Defaults and meanings of the options are those of QEMU's `-netdev user`. SMB (`smb=`) is not there.
 
+mod arp;
+mod checksum;
 mod config;
+mod dhcp;
+mod emit;
 mod error;
 mod forward;
+mod fragment;
 mod frame;
+mod host;
+mod icmp;
 mod info;
+mod ip;
+mod link;
 mod net;
+mod ping;
+mod process;
+mod resolver;
+mod route;
 mod rules;
+mod slab;
+mod tcp;
+mod tftp;
+mod udp;
 mod watch;
 
 pub use config::{Config, Ipv4Config, Ipv6Config, Limits, Options, Resolver};
