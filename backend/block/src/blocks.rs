@@ -1,11 +1,12 @@
 //! All block nodes and drives of a machine, by name.
 
-use southbridge_core::host::{Backend, Host};
+use southbridge_core::host::{Backend, Host, HostCx, HostEvent};
 use southbridge_core::{BackendId, Properties};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::backend::{BlockBackend, Habits};
+use crate::drive::Drive;
 use crate::drivers::{self, Driver};
 use crate::error::BlockError;
 use crate::node::Node;
@@ -24,17 +25,6 @@ pub struct Blocks {
 /// Options by name, as the command line spells them: `cache.direct`, `file.filename`.
 pub type Pairs = Vec<(String, String)>;
 
-/// A drive (`-drive`): a node without a name of its own, and what is said about the disk.
-#[derive(Debug, Clone, Default)]
-pub struct Drive {
-    /// Its name.
-    pub id: String,
-    /// Options of its node, as for [`Blocks::add`].
-    pub node: Pairs,
-    /// The rest.
-    pub habits: Habits,
-}
-
 /// What a node under another takes over from it, where nothing is said about it.
 const INHERITED: [&str; 5] = [
     "read-only",
@@ -44,7 +34,39 @@ const INHERITED: [&str; 5] = [
     "force-share",
 ];
 
+/// Where a machine keeps its [`Blocks`]: among its back ends, of which this one is none.
+#[derive(Default)]
+struct Keeper(Blocks);
+
+impl Backend for Keeper {
+    fn on_host(&mut self, _: HostEvent, _: &mut HostCx<'_>) {}
+}
+
 impl Blocks {
+    /// Works with the nodes and drives of the machine whose host side this is.
+    pub fn of<T>(host: &mut Host, f: impl FnOnce(&mut Self, &mut Host) -> T) -> T {
+        let keeper = host.find_or_add::<Keeper>();
+        let mut blocks = match host.get::<Keeper>(keeper) {
+            Some((kept, _)) => std::mem::take(&mut kept.0),
+            None => Self::default(),
+        };
+        let answer = f(&mut blocks, host);
+        if let Some((kept, _)) = host.get::<Keeper>(keeper) {
+            kept.0 = blocks;
+        }
+        answer
+    }
+
+    /// The same, to look only; `None` if there never was one.
+    pub fn peek(host: &Host) -> Option<&Self> {
+        host.peek::<Keeper>(host.find::<Keeper>()?).map(|k| &k.0)
+    }
+
+    /// The back end that a device's `drive=` names.
+    pub fn find(host: &Host, name: &str) -> Option<BackendId> {
+        Self::peek(host)?.get(name)
+    }
+
     /// Makes a node (`-blockdev`, `blockdev-add`), and those below it that it describes.
     ///
     /// # Errors
@@ -72,6 +94,7 @@ impl Blocks {
     pub fn add_drive(&mut self, host: &mut Host, drive: &Drive) -> Result<BackendId, BlockError> {
         self.check_free(&drive.id)?;
         let mut made = Vec::new();
+        drive.check_format()?;
         let node = self.make(&drive.node, "", &mut made)?;
         for node in made {
             self.enter(host, node);

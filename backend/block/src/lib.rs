@@ -11,6 +11,7 @@
 mod backend;
 mod blocks;
 mod direct;
+mod drive;
 mod drivers;
 mod error;
 mod file;
@@ -27,7 +28,8 @@ mod stats;
 mod tests;
 
 pub use backend::{BlockBackend, Habits, OnError};
-pub use blocks::{Blocks, Drive, Pairs};
+pub use blocks::{Blocks, Pairs};
+pub use drive::{Drive, INTERFACES};
 pub use drivers::{COMMON, DRIVERS, Driver, driver_help, find, help};
 pub use error::BlockError;
 pub use front::{BlockFront, Medium};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{BlockBackend, BlockError, BlockEvent, Blocks, Drive, Habits, Request, Use};
+use crate::{BlockBackend, BlockError, BlockEvent, Blocks, Drive, OnError, Request, Use};
 
 const SECTOR: usize = 512;
 
@@ -331,14 +331,8 @@ fn drives_are_for_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = image(folder.path(), 8192);
     let mut b = Bench::new();
-    let drive = Drive {
-        id: "disk0".into(),
-        node: pairs(&format!("driver=raw,file.filename={path}")),
-        habits: Habits {
-            write_back: false,
-            ..Habits::default()
-        },
-    };
+    let drive = Drive::parse("disk0", &pairs(&format!("file={path},format=raw,cache=writethrough"))).unwrap();
+    assert!(!drive.habits.write_back);
     b.blocks.add_drive(&mut b.host, &drive).unwrap();
     assert!(matches!(
         b.blocks.add_drive(&mut b.host, &drive),
@@ -405,4 +399,80 @@ fn words_are_judged() {
     assert_eq!(b.blocks.nodes().count(), 0, "nothing stays");
     b.add("driver=null-co,node-name=x").unwrap();
     assert!(b.error("driver=null-co,node-name=x").contains("already"));
+}
+
+#[test]
+fn drives_say_much_in_few_words() {
+    let drive = |text: &str| Drive::parse("d", &pairs(text));
+    let node = |text: &str, name: &str| {
+        let d = drive(text).unwrap();
+        d.node.iter().rfind(|(n, _)| n == name).map(|(_, v)| v.clone())
+    };
+    for (text, name, value) in [
+        ("file=x,format=raw", "driver", Some("raw")),
+        ("file=x,format=raw", "file.filename", Some("x")),
+        ("file=x,format=raw", "auto-read-only", Some("on")),
+        ("file=x,format=raw,readonly=on", "read-only", Some("on")),
+        ("file=x,format=raw,media=cdrom", "read-only", Some("on")),
+        ("file=x,format=raw,cache=none", "cache.direct", Some("on")),
+        (
+            "file=x,format=raw,cache=none,cache.direct=off",
+            "cache.direct",
+            Some("off"),
+        ),
+        ("file=x,format=raw,cache=unsafe", "cache.no-flush", Some("on")),
+        ("file=x,format=raw,discard=unmap", "discard", Some("unmap")),
+        ("file=x,format=raw,file.locking=off", "file.locking", Some("off")),
+        (
+            "file.driver=host_device,file.filename=y,format=raw",
+            "file.driver",
+            Some("host_device"),
+        ),
+        ("driver=null-co,size=4M", "driver", Some("null-co")),
+        ("file=null-co://,format=raw", "file.driver", Some("null-co")),
+    ] {
+        assert_eq!(node(text, name).as_deref(), value, "{text}: {name}");
+    }
+    let habits = drive("file=x,cache=directsync,rerror=stop,werror=enospc")
+        .unwrap()
+        .habits;
+    let expect = (false, OnError::Stop, OnError::Enospc);
+    assert_eq!((habits.write_back, habits.rerror, habits.werror), expect);
+    for (text, part) in [
+        ("if=none", "needs 'file'"),
+        ("file=x,cache=sometimes", "one of none"),
+        ("file=x,snapshot=on", "not here yet"),
+        ("file=x,copy-on-read=on", "not here yet"),
+        ("file=x,bps=1000", "not here yet"),
+        ("file=x,rerror=enospc", "one of ignore, report, stop"),
+        ("file=x,media=tape", "disk or cdrom"),
+    ] {
+        let error = drive(text).unwrap_err().to_string();
+        assert!(error.contains(part), "{text}: {error}");
+    }
+    let mut b = Bench::new();
+    let odd = drive("file=x,format=vmdk").unwrap();
+    let error = b.blocks.add_drive(&mut b.host, &odd).unwrap_err().to_string();
+    assert!(error.contains("'vmdk' is not here yet"), "{error}");
+}
+
+#[test]
+fn a_format_that_is_not_here_is_not_taken_for_a_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = image(folder.path(), 8192);
+    let mut b = Bench::new();
+    let drive = |options: &str| Drive::parse("d", &pairs(&format!("file={path}{options}"))).unwrap();
+    fs::write(&path, [&b"QFI\xfb\0\0\0\x03"[..], &[0; 1016]].concat()).unwrap();
+    let error = b.blocks.add_drive(&mut b.host, &drive("")).unwrap_err().to_string();
+    assert!(error.contains("qcow2"), "{error}");
+    b.blocks.add_drive(&mut b.host, &drive(",format=raw")).unwrap();
+}
+
+#[test]
+fn a_machine_keeps_its_nodes() {
+    let mut host = Host::new().unwrap();
+    assert!(Blocks::find(&host, "d").is_none());
+    Blocks::of(&mut host, |b, host| b.add(host, &pairs("driver=null-co,node-name=d"))).unwrap();
+    let id = Blocks::find(&host, "d").unwrap();
+    assert_eq!(host.peek::<BlockBackend>(id).unwrap().name(), "d");
 }
