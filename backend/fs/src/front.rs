@@ -15,8 +15,8 @@ const TAKEN_BACK: i64 = -125;
 
 /// What a 9P device keeps: one connection, with its session.
 ///
-/// Messages go in whole; replies come as completions. Nothing here blocks, except [`FsFront::save`], which waits for the requests
-/// that the host is at.
+/// Messages go in whole; replies come as completions. Nothing here blocks, except [`FsFront::save`], which waits until the
+/// host is done with what was handed in.
 pub struct FsFront {
     link: Arc<Link>,
 }
@@ -90,8 +90,8 @@ impl FsFront {
         }
     }
 
-    /// The session, and the replies to requests in flight that are there already, by token. The others have not been begun, or do no
-    /// harm if they are done again.
+    /// The session, and the replies to requests in flight, by token. Those that are missing are reads, which do no harm if they are done
+    /// again.
     pub fn save(&self) -> (SavedFs, HashMap<u64, Vec<u8>>) {
         let (session, done) = self.link.save();
         (SavedFs { session }, done)

@@ -42,48 +42,55 @@ impl Backend for Fsdev {
     }
 }
 
-/// All shared folders of a machine, by id. A clone is a copy of the names as they are now.
-#[derive(Debug, Clone, Default)]
+/// All shared folders of a machine, by id. They stand among its back ends, where whoever adds a device finds them.
+#[derive(Debug, Default)]
 pub struct Fsdevs {
     ids: BTreeMap<String, BackendId>,
-    /// The machine is driven by tests (`-qtest`): `synth` has the files that they look for.
-    pub for_tests: bool,
+}
+
+impl Backend for Fsdevs {
+    fn on_host(&mut self, _event: HostEvent, _cx: &mut HostCx<'_>) {}
 }
 
 impl Fsdevs {
-    /// Makes a folder from options as the command line spells them (without `id` and the driver's own name).
+    /// Makes a folder from options as the command line spells them (without `id` and the driver's own name). `for_tests`: the machine
+    /// is driven by tests (`-qtest`), and `synth` has the files that they look for.
     ///
     /// # Errors
     /// Names the option that is wrong and what would be right. Nothing is left behind.
     pub fn open<'t>(
-        &mut self,
         host: &mut Host,
         driver: &str,
         id: &str,
         pairs: impl IntoIterator<Item = (&'t str, &'t str)>,
+        for_tests: bool,
     ) -> Result<BackendId, FsError> {
         let kind = kind::find(driver)?;
         let options = kind::parse(kind, pairs)?;
-        if self.ids.contains_key(id) {
+        if Self::get(host, id).is_some() {
             return Err(FsError::DuplicateId(id.to_owned()));
         }
-        let export = export(kind, &options, self.for_tests)?;
+        let export = export(kind, &options, for_tests)?;
         let backend = host.add(|cx| {
             let pool = Arc::new(Pool::new(export, cx.waker()));
             Ok::<_, FsError>(Box::new(Fsdev { pool }) as _)
         })?;
-        self.ids.insert(id.to_owned(), backend);
+        let all = host.find_or_add::<Self>();
+        if let Some((all, _)) = host.get::<Self>(all) {
+            all.ids.insert(id.to_owned(), backend);
+        }
         Ok(backend)
     }
 
     /// A folder by its id.
-    pub fn get(&self, id: &str) -> Option<BackendId> {
-        self.ids.get(id).copied()
+    pub fn get(host: &Host, id: &str) -> Option<BackendId> {
+        host.peek::<Self>(host.find::<Self>()?)?.ids.get(id).copied()
     }
 
     /// All ids, by name.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.ids.keys().map(String::as_str)
+    pub fn ids(host: &Host) -> Vec<&str> {
+        let all = host.find::<Self>().and_then(|all| host.peek::<Self>(all));
+        all.map_or_else(Vec::new, |all| all.ids.keys().map(String::as_str).collect())
     }
 }
 

@@ -66,8 +66,6 @@ struct Work {
     done: Vec<Done>,
     threads: usize,
     idle: usize,
-    /// Somebody looks at a session and wants nothing to begin.
-    paused: usize,
     closing: bool,
 }
 
@@ -142,7 +140,7 @@ impl Pool {
                 work.threads -= 1;
                 return;
             }
-            if work.paused > 0 || work.waiting.is_empty() {
+            if work.waiting.is_empty() {
                 work.idle += 1;
                 work = self.more.wait(work).unwrap_or_else(PoisonError::into_inner);
                 work.idle -= 1;
@@ -290,22 +288,23 @@ impl Link {
         drop(old);
     }
 
-    /// The session, and the replies that the device has not seen. Waits until nothing is being worked on.
+    /// The session, and the replies that the device has not seen. Waits until all that was handed in is done: what waits here would
+    /// otherwise be done twice, here and where the machine goes.
     pub(crate) fn save(self: &Arc<Self>) -> (SavedSession, HashMap<u64, Vec<u8>>) {
         let pool = &self.pool;
         let mut work = lock(&pool.work);
-        work.paused += 1;
-        while work.running.iter().any(|r| Arc::ptr_eq(&r.link, self)) {
+        let busy = |work: &Work| {
+            let ours = |link: &Arc<Self>| Arc::ptr_eq(link, self);
+            work.running.iter().any(|r| ours(&r.link)) || work.waiting.iter().any(|j| ours(&j.link))
+        };
+        while busy(&work) && !work.closing {
             work = pool.finished.wait(work).unwrap_or_else(PoisonError::into_inner);
         }
+        drop(work);
         let state = lock(&self.state);
         let (session, done) = (state.session.clone(), state.done.clone());
         drop(state);
-        let saved = session.save();
-        work.paused -= 1;
-        drop(work);
-        pool.more.notify_all();
-        (saved, done)
+        (session.save(), done)
     }
 
     /// A new session that is what was saved. How many of its fids could not be opened again.

@@ -158,7 +158,10 @@ impl<'a> Place<'a> {
     }
 }
 
-#[allow(clippy::unnecessary_cast, reason = "types of the fields differ between kinds of hosts")]
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "types of the fields differ between kinds of hosts"
+)]
 pub(super) fn stat_of(s: &fs::Stat) -> FileStat {
     let ns = |n| u32::try_from(n).unwrap_or(0);
     FileStat {
