@@ -43,6 +43,10 @@ pub enum HelpTopic {
     Chardevs,
     /// `-chardev BACKEND,help` (machine layer).
     ChardevProperties(String),
+    /// `-blockdev help` (machine layer).
+    BlockDrivers,
+    /// `-blockdev DRIVER,help` (machine layer).
+    BlockDriverProperties(String),
     /// `-accel help`.
     Accels,
     /// `-display help`.

@@ -17,6 +17,8 @@ pub fn text(topic: &HelpTopic, personality: &Personality) -> Option<String> {
         )),
         HelpTopic::Displays => Some("Available display backend types:\nnone\n".to_owned()),
         HelpTopic::Chardevs
+        | HelpTopic::BlockDrivers
+        | HelpTopic::BlockDriverProperties(_)
         | HelpTopic::ChardevProperties(_)
         | HelpTopic::Machines
         | HelpTopic::MachineProperties(_)

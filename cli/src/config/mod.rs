@@ -3,6 +3,7 @@
 //! One struct per option, beside its parser. Nothing here knows which devices or machines exist; their names and
 //! properties stay words with places ([`Props`], [`Located`]), and the machine layer judges them.
 
+pub mod block;
 pub mod boot;
 pub mod chardev;
 pub mod device;
@@ -27,7 +28,8 @@ use crate::keyval::value::{EXPECT_ID, is_id};
 use crate::location::{Located, Location, Source};
 use crate::options::Handler;
 
-pub use boot::{BlockNode, FlashOpt};
+pub use block::{BlockNode, DriveOpt};
+pub use boot::FlashOpt;
 pub use chardev::ChardevOpt;
 pub use device::{DeviceOpt, GlobalOpt, LoaderOpt, LoaderWhat, ObjectOpt};
 pub use habit::MessageOpt;
@@ -88,8 +90,10 @@ pub struct Config {
     pub dtb: Option<Located<String>>,
     /// Contents of flash chips: `-drive if=pflash`, `-pflash`, `-machine pflash0=`.
     pub flash: Vec<FlashOpt>,
-    /// `-blockdev`.
+    /// `-blockdev`, in order.
     pub block_nodes: Vec<BlockNode>,
+    /// `-drive`, in order, but for contents of flash chips.
+    pub drives: Vec<DriveOpt>,
     /// `-numa node`, in order.
     pub numa: Vec<NumaOpt>,
     /// `-append`.
@@ -251,11 +255,11 @@ impl Config {
             Handler::Device => device::device(props, self)?,
             Handler::Object => device::object(props, self)?,
             Handler::Chardev => chardev::option(props, self)?,
+            Handler::Blockdev => block::blockdev(props, self)?,
             Handler::Mon if !asked => monitor::mon(&props, self)?,
             Handler::Trace => trace::parse(&props, self)?,
             _ if asked => self.show(Info::Help(HelpTopic::of(option.def))),
-            Handler::Drive => boot::drive(&props, self)?,
-            Handler::Blockdev => boot::blockdev(&props, self)?,
+            Handler::Drive => block::drive(&props, self)?,
             Handler::Numa => numa::parse(&props, self)?,
             Handler::Smp => merge(&mut lists.smp, props),
             Handler::Memory => merge(&mut lists.memory, props),

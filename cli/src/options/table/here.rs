@@ -395,16 +395,25 @@ pub(super) const TABLE: &[OptionDef] = &[
     opt("qtest-log", Debug, H::QtestLog, "log the qtest protocol")
         .arg("FILE")
         .complete(C::File),
-    opt("drive", Disk, H::Drive, "contents of a flash chip (other drives come with disks)")
-        .arg("if=pflash,file=FILE[,format=raw][,unit=N][,readonly=on|off]")
+    opt("drive", Disk, H::Drive, "a disk with its image, or the contents of a flash chip")
+        .arg("file=FILE[,if=virtio|none|pflash][,format=raw][,id=ID][,cache=MODE][,readonly=on|off]...")
         .list(Grammar::plain(), "drive")
         .adds()
-        .complete(C::Words(&["if=pflash"]))
-        .detail("Without 'unit' it is the next chip."),
-    opt("blockdev", Disk, H::Blockdev, "name a file for -machine pflash0= (disks come later)")
-        .arg("[driver=]file|raw,node-name=NAME,filename=FILE[,read-only=on|off]")
+        .complete(C::Words(&["if=virtio", "if=none", "if=pflash"]))
+        .detail(
+            "if=virtio makes a virtio-blk-pci device; if=none leaves the disk to a -device with drive=ID. Without 'if' it is \
+             the board's usual one: virtio where there is PCI. MODE is writeback, none, writethrough, directsync or unsafe. \
+             With if=pflash it is the flash chip of number 'unit', or the next one.",
+        ),
+    opt("blockdev", Disk, H::Blockdev, "create a block node: what is behind a disk")
+        .arg("[driver=]DRIVER,node-name=NAME[,KEY=VALUE]...")
         .list(Grammar::list("driver").or_json(), "blockdev")
-        .adds(),
+        .adds()
+        .complete(C::HelpOf("blockdev"))
+        .detail(
+            "'help' lists the drivers, DRIVER,help lists the options of one. A device then names it with drive=NAME. Options of \
+             a node below it begin with 'file.'. The argument may be a JSON object instead.",
+        ),
     opt("object", Program, H::Object, "create an object")
         .arg("TYPE,id=ID[,PROPERTY=VALUE]...")
         .list(Grammar::list("qom-type").or_json(), "object")
