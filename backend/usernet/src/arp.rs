@@ -7,7 +7,9 @@ use crate::link::Link;
 /// An ARP packet of the guest.
 pub(crate) fn input(link: &mut Link, payload: &[u8]) {
     let Some(config) = &link.config.ipv4 else { return };
-    let Ok(packet) = ArpPacket::new_checked(payload) else { return };
+    let Ok(packet) = ArpPacket::new_checked(payload) else {
+        return;
+    };
     let Ok(ArpRepr::EthernetIpv4 {
         operation,
         source_hardware_addr: mac,
@@ -18,7 +20,8 @@ pub(crate) fn input(link: &mut Link, payload: &[u8]) {
     else {
         return;
     };
-    let ours = config.contains(target) && (target == config.host || target == config.dns || link.forwarded.contains(&target.into()));
+    let ours = config.contains(target)
+        && (target == config.host || target == config.dns || link.forwarded.contains(&target.into()));
     // A guest that probes an address (RFC 5227) has none yet; one that asks for itself only announces itself.
     link.learn(source.into(), mac);
     if operation != ArpOperation::Request || !ours {

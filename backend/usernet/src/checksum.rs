@@ -45,7 +45,9 @@ pub(crate) fn pseudo(source: IpAddr, destination: IpAddr, protocol: u8, length: 
         _ => return None,
     };
     let length = length as u64;
-    Some(fold(u64::from(addresses) + u64::from(protocol) + (length & 0xffff) + (length >> 16)))
+    Some(fold(
+        u64::from(addresses) + u64::from(protocol) + (length & 0xffff) + (length >> 16),
+    ))
 }
 
 /// Whether `segment`, checksum included, is right under its pseudo header.
@@ -55,7 +57,10 @@ pub(crate) fn verify(source: IpAddr, destination: IpAddr, protocol: u8, segment:
 
 /// The checksum field for `segment`, whose field is zero.
 pub(crate) fn fill(source: IpAddr, destination: IpAddr, protocol: u8, segment: &[u8]) -> u16 {
-    !add(pseudo(source, destination, protocol, segment.len()).unwrap_or(0), sum(segment))
+    !add(
+        pseudo(source, destination, protocol, segment.len()).unwrap_or(0),
+        sum(segment),
+    )
 }
 
 #[cfg(test)]

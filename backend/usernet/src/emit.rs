@@ -54,7 +54,13 @@ pub(crate) fn ipv6(frame: &mut Vec<u8>, from: Ipv6Addr, to: Ipv6Addr, protocol: 
 
 /// Appends Ethernet and IP headers; the hardware destination stays zero. `false`: the families differ.
 pub(crate) fn ip(
-    frame: &mut Vec<u8>, mac: EthernetAddress, from: IpAddr, to: IpAddr, protocol: IpProtocol, length: usize, ident: u16,
+    frame: &mut Vec<u8>,
+    mac: EthernetAddress,
+    from: IpAddr,
+    to: IpAddr,
+    protocol: IpProtocol,
+    length: usize,
+    ident: u16,
 ) -> bool {
     let nowhere = EthernetAddress([0; 6]);
     match (from, to) {
@@ -73,7 +79,13 @@ pub(crate) fn ip(
 
 /// An IP packet as one frame, or as fragments. The hardware destination stays zero.
 pub(crate) fn ip_packets(
-    mac: EthernetAddress, from: IpAddr, to: IpAddr, protocol: IpProtocol, payload: &[u8], ident: u16, mtu: usize,
+    mac: EthernetAddress,
+    from: IpAddr,
+    to: IpAddr,
+    protocol: IpProtocol,
+    payload: &[u8],
+    ident: u16,
+    mtu: usize,
 ) -> Vec<Vec<u8>> {
     let header = if to.is_ipv4() { 20 } else { 40 };
     if payload.len() + header > 65_535 {
@@ -102,7 +114,14 @@ pub(crate) fn ip_packets(
 
 #[allow(clippy::too_many_arguments, reason = "the fields of one header")]
 fn fragment(
-    mac: EthernetAddress, from: IpAddr, to: IpAddr, protocol: IpProtocol, part: &[u8], ident: u16, offset: usize, more: bool,
+    mac: EthernetAddress,
+    from: IpAddr,
+    to: IpAddr,
+    protocol: IpProtocol,
+    part: &[u8],
+    ident: u16,
+    offset: usize,
+    more: bool,
 ) -> Vec<u8> {
     let mut frame = Vec::with_capacity(ETHERNET + 48 + part.len());
     let offset = u16::try_from(offset).unwrap_or(0);
@@ -114,7 +133,15 @@ fn fragment(
         header.set_frag_offset(offset);
         header.fill_checksum();
     } else {
-        ip(&mut frame, mac, from, to, IpProtocol::Ipv6Frag, part.len() + V6_FRAGMENT, ident);
+        ip(
+            &mut frame,
+            mac,
+            from,
+            to,
+            IpProtocol::Ipv6Frag,
+            part.len() + V6_FRAGMENT,
+            ident,
+        );
         frame.extend_from_slice(&[protocol.into(), 0]);
         frame.extend_from_slice(&(offset | u16::from(more)).to_be_bytes());
         frame.extend_from_slice(&u32::from(ident).to_be_bytes());
@@ -145,13 +172,21 @@ pub(crate) fn udp(from: (IpAddr, u16), to: (IpAddr, u16), payload: &[u8]) -> Opt
 /// An ICMP message with its checksum.
 pub(crate) fn icmpv4(repr: &Icmpv4Repr<'_>) -> Vec<u8> {
     let mut message = vec![0; repr.buffer_len()];
-    repr.emit(&mut Icmpv4Packet::new_unchecked(&mut message[..]), &ChecksumCapabilities::default());
+    repr.emit(
+        &mut Icmpv4Packet::new_unchecked(&mut message[..]),
+        &ChecksumCapabilities::default(),
+    );
     message
 }
 
 /// An ICMPv6 message with its checksum.
 pub(crate) fn icmpv6(from: Ipv6Addr, to: Ipv6Addr, repr: &Icmpv6Repr<'_>) -> Vec<u8> {
     let mut message = vec![0; repr.buffer_len()];
-    repr.emit(&from, &to, &mut Icmpv6Packet::new_unchecked(&mut message[..]), &ChecksumCapabilities::default());
+    repr.emit(
+        &from,
+        &to,
+        &mut Icmpv6Packet::new_unchecked(&mut message[..]),
+        &ChecksumCapabilities::default(),
+    );
     message
 }

@@ -46,7 +46,11 @@ pub(crate) struct Fragments {
 
 impl Fragments {
     pub(crate) fn new(most: usize) -> Self {
-        Self { partial: Vec::new(), most, alarm: Alarm::default() }
+        Self {
+            partial: Vec::new(),
+            most,
+            alarm: Alarm::default(),
+        }
     }
 
     /// Adds a piece; returns the packet's payload if that was the last.
@@ -61,7 +65,13 @@ impl Fragments {
                     // The oldest gives way, so that one lost piece never blocks the others for long.
                     self.partial.remove(0);
                 }
-                self.partial.push(Partial { key, since: now, data: Vec::new(), pieces: Vec::new(), length: None });
+                self.partial.push(Partial {
+                    key,
+                    since: now,
+                    data: Vec::new(),
+                    pieces: Vec::new(),
+                    length: None,
+                });
                 self.alarm.want(now + PATIENCE, TimerKey::Fragments, timers);
                 self.partial.len() - 1
             }
@@ -104,7 +114,10 @@ impl Partial {
             return Some(false);
         }
         let overlaps = self.pieces.get(place).is_some_and(|p| p.0 < end)
-            || place.checked_sub(1).and_then(|i| self.pieces.get(i)).is_some_and(|p| p.1 > piece.offset);
+            || place
+                .checked_sub(1)
+                .and_then(|i| self.pieces.get(i))
+                .is_some_and(|p| p.1 > piece.offset);
         if overlaps || self.pieces.len() >= PIECES {
             return None;
         }

@@ -42,8 +42,14 @@ pub(crate) struct Fds {
 impl Fds {
     /// Leaves a quarter of the process's descriptors to everybody else, whatever the guest does.
     pub(crate) fn new() -> Self {
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1 << 20);
-        Self { table: Slab::default(), changes: VecDeque::new(), most: usize::try_from(limit / 4 * 3).unwrap_or(usize::MAX) }
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile)
+            .current
+            .unwrap_or(1 << 20);
+        Self {
+            table: Slab::default(),
+            changes: VecDeque::new(),
+            most: usize::try_from(limit / 4 * 3).unwrap_or(usize::MAX),
+        }
     }
 
     pub(crate) fn full(&self) -> bool {
@@ -55,7 +61,12 @@ impl Fds {
         if self.full() {
             return None;
         }
-        let handle = self.table.insert(Watched { fd, owner, write, announced: false })?;
+        let handle = self.table.insert(Watched {
+            fd,
+            owner,
+            write,
+            announced: false,
+        })?;
         self.changes.push_back(Change::Add(handle));
         Some(handle)
     }
@@ -81,13 +92,22 @@ impl Fds {
     pub(crate) fn next_change(&mut self) -> Option<WatchChange<'_>> {
         loop {
             match self.changes.pop_front()? {
-                Change::Remove(handle, fd) => return Some(WatchChange::Remove { token: Token(handle.to_bits()), fd }),
+                Change::Remove(handle, fd) => {
+                    return Some(WatchChange::Remove {
+                        token: Token(handle.to_bits()),
+                        fd,
+                    });
+                }
                 // Removed again before anybody heard of it.
                 Change::Add(handle) if self.table.get(handle).is_none() => {}
                 Change::Add(handle) => {
                     let watched = self.table.get_mut(handle)?;
                     watched.announced = true;
-                    return Some(WatchChange::Add { token: Token(handle.to_bits()), fd: watched.fd.as_fd(), write: watched.write });
+                    return Some(WatchChange::Add {
+                        token: Token(handle.to_bits()),
+                        fd: watched.fd.as_fd(),
+                        write: watched.write,
+                    });
                 }
             }
         }

@@ -34,7 +34,8 @@ pub(crate) fn input4<'a>(link: &mut Link, from: Ipv4Addr, to: Ipv4Addr, message:
     let config = link.config.ipv4.as_ref()?;
     let (host, restrict) = (to == config.host || to == config.dns, link.config.restrict);
     let packet = Icmpv4Packet::new_checked(message).ok()?;
-    let Ok(Icmpv4Repr::EchoRequest { ident, seq_no, data }) = Icmpv4Repr::parse(&packet, &ChecksumCapabilities::default())
+    let Ok(Icmpv4Repr::EchoRequest { ident, seq_no, data }) =
+        Icmpv4Repr::parse(&packet, &ChecksumCapabilities::default())
     else {
         return None;
     };
@@ -42,7 +43,13 @@ pub(crate) fn input4<'a>(link: &mut Link, from: Ipv4Addr, to: Ipv4Addr, message:
         echo_reply(link, to.into(), from.into(), ident, seq_no, data);
         return None;
     }
-    (!restrict).then_some(Echo { guest: from.into(), to: to.into(), ident, seq: seq_no, data })
+    (!restrict).then_some(Echo {
+        guest: from.into(),
+        to: to.into(),
+        ident,
+        seq: seq_no,
+        data,
+    })
 }
 
 /// Sends an echo reply to the guest.
@@ -61,7 +68,12 @@ pub(crate) fn echo_reply(link: &mut Link, from: IpAddr, to: IpAddr, ident: u16, 
 
 /// Takes an ICMPv6 message; returns the echo request if it is one for the world.
 pub(crate) fn input6<'a>(
-    link: &mut Link, mac: EthernetAddress, from: Ipv6Addr, to: Ipv6Addr, hops: u8, message: &'a [u8],
+    link: &mut Link,
+    mac: EthernetAddress,
+    from: Ipv6Addr,
+    to: Ipv6Addr,
+    hops: u8,
+    message: &'a [u8],
 ) -> Option<Echo<'a>> {
     let config = link.config.ipv6.clone()?;
     if !checksum::verify(from.into(), to.into(), IpProtocol::Icmpv6.into(), message) {
@@ -76,7 +88,13 @@ pub(crate) fn input6<'a>(
             echo_reply(link, own.into(), from.into(), ident, seq_no, data);
         }
         Icmpv6Repr::EchoRequest { ident, seq_no, data } if !to.is_multicast() && !link.config.restrict => {
-            return Some(Echo { guest: from.into(), to: to.into(), ident, seq: seq_no, data });
+            return Some(Echo {
+                guest: from.into(),
+                to: to.into(),
+                ident,
+                seq: seq_no,
+                data,
+            });
         }
         // RFC 4861 §6.1, §7.1: never from further away than the wire.
         Icmpv6Repr::Ndisc(ndisc) if hops == 255 => neighbor(link, mac, from, ndisc),
@@ -100,8 +118,16 @@ fn neighbor(link: &mut Link, mac: EthernetAddress, from: Ipv6Addr, message: Ndis
             let mut flags = NdiscNeighborFlags::ROUTER | NdiscNeighborFlags::OVERRIDE;
             flags.set(NdiscNeighborFlags::SOLICITED, solicited);
             let lladdr = Some(RawHardwareAddress::from(Link::router_mac(target_addr.into())));
-            let reply = NdiscRepr::NeighborAdvert { flags, target_addr, lladdr };
-            link.send_icmpv6(target_addr, if solicited { from } else { ALL_NODES }, &Icmpv6Repr::Ndisc(reply));
+            let reply = NdiscRepr::NeighborAdvert {
+                flags,
+                target_addr,
+                lladdr,
+            };
+            link.send_icmpv6(
+                target_addr,
+                if solicited { from } else { ALL_NODES },
+                &Icmpv6Repr::Ndisc(reply),
+            );
         }
         NdiscRepr::NeighborAdvert { target_addr, .. } => link.learn(target_addr.into(), mac),
         _ => {}
@@ -172,7 +198,11 @@ fn unreachable4(link: &mut Link, packet: &[u8], reason: Icmpv4DstUnreachable) ->
         payload_len: usize::from(header.total_len()).saturating_sub(usize::from(header.header_len())),
         hop_limit: header.hop_limit(),
     };
-    let message = crate::emit::icmpv4(&Icmpv4Repr::DstUnreachable { reason, header: repr, data });
+    let message = crate::emit::icmpv4(&Icmpv4Repr::DstUnreachable {
+        reason,
+        header: repr,
+        data,
+    });
     link.send_ip(host.into(), from.into(), IpProtocol::Icmp, &message);
     Some(())
 }
@@ -200,6 +230,14 @@ fn unreachable6(link: &mut Link, packet: &[u8], reason: Icmpv4DstUnreachable) ->
         payload_len: usize::from(header.payload_len()),
         hop_limit: header.hop_limit(),
     };
-    link.send_icmpv6(ROUTER_LL, from, &Icmpv6Repr::DstUnreachable { reason, header: repr, data });
+    link.send_icmpv6(
+        ROUTER_LL,
+        from,
+        &Icmpv6Repr::DstUnreachable {
+            reason,
+            header: repr,
+            data,
+        },
+    );
     Some(())
 }

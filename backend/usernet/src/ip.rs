@@ -31,7 +31,9 @@ struct Whole<'a> {
 
 impl UserNet {
     pub(crate) fn frame(&mut self, frame: &[u8], meta: &Meta) {
-        let Ok(ethernet) = EthernetFrame::new_checked(frame) else { return };
+        let Ok(ethernet) = EthernetFrame::new_checked(frame) else {
+            return;
+        };
         if !crate::link::Link::is_for_us(ethernet.dst_addr()) {
             return;
         }
@@ -48,7 +50,9 @@ impl UserNet {
         if self.link.config.ipv4.is_none() {
             return;
         }
-        let Ok(packet) = Ipv4Packet::new_checked(bytes) else { return };
+        let Ok(packet) = Ipv4Packet::new_checked(bytes) else {
+            return;
+        };
         if packet.version() != 4 || packet.header_len() < 20 || !packet.verify_checksum() {
             return;
         }
@@ -70,14 +74,27 @@ impl UserNet {
         if !packet.more_frags() && packet.frag_offset() == 0 {
             return self.whole(&whole);
         }
-        let key = Key { from, to, ident: packet.ident().into(), protocol: whole.protocol };
-        let piece = Piece { offset: usize::from(packet.frag_offset()), more: packet.more_frags(), data: whole.payload };
+        let key = Key {
+            from,
+            to,
+            ident: packet.ident().into(),
+            protocol: whole.protocol,
+        };
+        let piece = Piece {
+            offset: usize::from(packet.frag_offset()),
+            more: packet.more_frags(),
+            data: whole.payload,
+        };
         self.piece(&whole, key, piece);
     }
 
     fn piece(&mut self, whole: &Whole<'_>, key: Key, piece: Piece<'_>) {
         if let Some(payload) = self.fragments.add(key, piece, self.link.now, &mut self.timers) {
-            self.whole(&Whole { payload: &payload, protocol: key.protocol, ..*whole });
+            self.whole(&Whole {
+                payload: &payload,
+                protocol: key.protocol,
+                ..*whole
+            });
         }
     }
 
@@ -85,7 +102,9 @@ impl UserNet {
         if self.link.config.ipv6.is_none() {
             return;
         }
-        let Ok(packet) = Ipv6Packet::new_checked(bytes) else { return };
+        let Ok(packet) = Ipv6Packet::new_checked(bytes) else {
+            return;
+        };
         let source = packet.src_addr();
         if packet.version() != 6 || source.is_multicast() || source.is_loopback() {
             return;
@@ -105,15 +124,30 @@ impl UserNet {
         for _ in 0..EXTENSIONS {
             match whole.protocol {
                 IpProtocol::HopByHop | IpProtocol::Ipv6Opts => {
-                    let Some(&[next, units]) = whole.payload.first_chunk() else { return };
-                    let Some(rest) = whole.payload.get(8 + 8 * usize::from(units)..) else { return };
+                    let Some(&[next, units]) = whole.payload.first_chunk() else {
+                        return;
+                    };
+                    let Some(rest) = whole.payload.get(8 + 8 * usize::from(units)..) else {
+                        return;
+                    };
                     (whole.protocol, whole.payload) = (next.into(), rest);
                 }
                 IpProtocol::Ipv6Frag => {
-                    let Some((&[next, _, a, b, i, j, k, l], rest)) = whole.payload.split_first_chunk() else { return };
+                    let Some((&[next, _, a, b, i, j, k, l], rest)) = whole.payload.split_first_chunk() else {
+                        return;
+                    };
                     let place = u16::from_be_bytes([a, b]);
-                    let key = Key { from, to, ident: u32::from_be_bytes([i, j, k, l]), protocol: next.into() };
-                    let piece = Piece { offset: usize::from(place & !7), more: place & 1 != 0, data: rest };
+                    let key = Key {
+                        from,
+                        to,
+                        ident: u32::from_be_bytes([i, j, k, l]),
+                        protocol: next.into(),
+                    };
+                    let piece = Piece {
+                        offset: usize::from(place & !7),
+                        more: place & 1 != 0,
+                        data: rest,
+                    };
                     return self.piece(&whole, key, piece);
                 }
                 _ => return self.whole(&whole),
@@ -158,7 +192,9 @@ impl UserNet {
     }
 
     fn udp_packet(&mut self, w: &Whole<'_>) {
-        let Ok(packet) = UdpPacket::new_checked(w.payload) else { return };
+        let Ok(packet) = UdpPacket::new_checked(w.payload) else {
+            return;
+        };
         let unchecked = packet.checksum() == 0 && w.from.is_ipv4();
         let datagram = &w.payload[..usize::from(packet.len())];
         if w.check && !unchecked && !checksum::verify(w.from, w.to, IpProtocol::Udp.into(), datagram) {
@@ -166,7 +202,14 @@ impl UserNet {
         }
         let (source, port, payload) = (packet.src_port(), packet.dst_port(), packet.payload());
         match (w.to, port) {
-            (IpAddr::V4(to), 67) if self.link.config.ipv4.as_ref().is_some_and(|c| to == c.host || c.is_broadcast(to)) => {
+            (IpAddr::V4(to), 67)
+                if self
+                    .link
+                    .config
+                    .ipv4
+                    .as_ref()
+                    .is_some_and(|c| to == c.host || c.is_broadcast(to)) =>
+            {
                 self.dhcp.input(&mut self.link, payload);
             }
             (IpAddr::V6(to), 547) if to == ALL_DHCP || to == ROUTER_LL || self.is_host(w.to) => {
@@ -181,7 +224,12 @@ impl UserNet {
             }
             _ if source == 0 || w.from.is_unspecified() || w.to.is_multicast() => {}
             _ => {
-                let d = Datagram { from: (w.from, source), to: (w.to, port), payload, packet: w.packet };
+                let d = Datagram {
+                    from: (w.from, source),
+                    to: (w.to, port),
+                    payload,
+                    packet: w.packet,
+                };
                 let (mut cx, parts) = self.split();
                 parts.udp.input(&mut cx, &d);
             }

@@ -119,7 +119,11 @@ impl Link {
             return true;
         }
         match address {
-            IpAddr::V4(a) => self.config.ipv4.as_ref().is_some_and(|c| a == c.host || a == c.dns || c.is_broadcast(a)),
+            IpAddr::V4(a) => self
+                .config
+                .ipv4
+                .as_ref()
+                .is_some_and(|c| a == c.host || a == c.dns || c.is_broadcast(a)),
             IpAddr::V6(a) => a == ROUTER_LL || self.config.ipv6.as_ref().is_some_and(|c| a == c.host || a == c.dns),
         }
     }
@@ -128,7 +132,9 @@ impl Link {
     pub(crate) fn mac_of(&self, address: IpAddr) -> Option<EthernetAddress> {
         match address {
             IpAddr::V4(a) if a.is_broadcast() => Some(EthernetAddress::BROADCAST),
-            IpAddr::V4(a) if self.config.ipv4.as_ref().is_some_and(|c| c.is_broadcast(a)) => Some(EthernetAddress::BROADCAST),
+            IpAddr::V4(a) if self.config.ipv4.as_ref().is_some_and(|c| c.is_broadcast(a)) => {
+                Some(EthernetAddress::BROADCAST)
+            }
             IpAddr::V6(a) if a.is_multicast() => {
                 let [.., a, b, c, d] = a.octets();
                 Some(EthernetAddress([0x33, 0x33, a, b, c, d]))
@@ -150,7 +156,12 @@ impl Link {
             }
         } else if self.unresolved.len() < UNRESOLVED {
             let asked = self.now;
-            self.unresolved.push(Unresolved { address: to, frames: vec![(frame, meta)], asked, tries: 1 });
+            self.unresolved.push(Unresolved {
+                address: to,
+                frames: vec![(frame, meta)],
+                asked,
+                tries: 1,
+            });
             self.ask(to);
         }
     }
@@ -207,7 +218,9 @@ impl Link {
     }
 
     fn ask_arp(&mut self, address: Ipv4Addr) {
-        let Some(host) = self.config.ipv4.as_ref().map(|c| c.host) else { return };
+        let Some(host) = self.config.ipv4.as_ref().map(|c| c.host) else {
+            return;
+        };
         let source = Self::router_mac(host.into());
         let repr = ArpRepr::EthernetIpv4 {
             operation: ArpOperation::Request,

@@ -87,8 +87,20 @@ impl UserNet {
     }
 
     pub(crate) fn split(&mut self) -> (Cx<'_>, Parts<'_>) {
-        let cx = Cx { link: &mut self.link, fds: &mut self.fds, timers: &mut self.timers, resolver: &mut self.resolver };
-        (cx, Parts { tcp: &mut self.tcp, udp: &mut self.udp, pings: &mut self.pings })
+        let cx = Cx {
+            link: &mut self.link,
+            fds: &mut self.fds,
+            timers: &mut self.timers,
+            resolver: &mut self.resolver,
+        };
+        (
+            cx,
+            Parts {
+                tcp: &mut self.tcp,
+                udp: &mut self.udp,
+                pings: &mut self.pings,
+            },
+        )
     }
 
     /// What it was made from.
@@ -113,7 +125,9 @@ impl UserNet {
 
     /// A watched descriptor became ready. Does the host's reads later, in [`Self::run`]. An unknown token is ignored.
     pub fn host_ready(&mut self, token: Token, ready: Ready) {
-        let Some((fd, owner)) = self.fds.owner(token) else { return };
+        let Some((fd, owner)) = self.fds.owner(token) else {
+            return;
+        };
         match owner {
             Owner::Tcp(flow) => self.tcp.host_ready(flow, ready.readable, ready.writable),
             Owner::Listener(listener) => self.tcp.listener_ready(listener),
@@ -162,7 +176,8 @@ impl UserNet {
                 TimerKey::Advertise => {
                     self.advertise.fired();
                     icmp::advertise(&mut self.link, ALL_NODES);
-                    self.advertise.want(now + ADVERTISE_EVERY, TimerKey::Advertise, &mut self.timers);
+                    self.advertise
+                        .want(now + ADVERTISE_EVERY, TimerKey::Advertise, &mut self.timers);
                 }
                 TimerKey::Processes => {
                     self.reap.fired();
@@ -194,10 +209,18 @@ impl UserNet {
     /// # Errors
     /// The host refuses, or the rule's guest address is of a family that is off.
     pub fn add_hostfwd(&mut self, rule: &HostForward) -> Result<Option<SocketAddr>, Error> {
-        let wrong = |reason| Error::Rule { kind: "host", rule: rule.host.to_string(), reason };
+        let wrong = |reason| Error::Rule {
+            kind: "host",
+            rule: rule.host.to_string(),
+            reason,
+        };
         let guest = rule.guest.or_else(|| self.config().default_guest());
         let guest = guest.ok_or_else(|| wrong("IPv4 is off, so the rule must name the guest's IPv6 address"))?;
-        let on = if guest.is_ipv4() { self.config().ipv4.is_some() } else { self.config().ipv6.is_some() };
+        let on = if guest.is_ipv4() {
+            self.config().ipv4.is_some()
+        } else {
+            self.config().ipv6.is_some()
+        };
         if !on {
             return Err(wrong("the guest's address is of a family that is off"));
         }
@@ -207,7 +230,11 @@ impl UserNet {
             HostSide::Udp(address) => parts.udp.listen(&mut cx, address, guest).map(Some),
             _ => parts.tcp.listen(&mut cx, &rule.host, guest),
         };
-        bound.map_err(|error| Error::Host { kind: "host", rule: rule.host.to_string(), error })
+        bound.map_err(|error| Error::Host {
+            kind: "host",
+            rule: rule.host.to_string(),
+            error,
+        })
     }
 
     /// Removes a rule; connections made through it live on. `false`: there is no such rule.
@@ -224,11 +251,23 @@ impl UserNet {
     pub fn add_guestfwd(&mut self, rule: &GuestForward, target: GuestTarget) -> Result<ChannelId, Error> {
         let server = rule.server.or_else(|| self.default_server());
         let shown = || format!("{}:{}", server.map_or_else(String::new, |s| s.to_string()), rule.port);
-        let wrong = |reason| Error::Rule { kind: "guest", rule: shown(), reason };
+        let wrong = |reason| Error::Rule {
+            kind: "guest",
+            rule: shown(),
+            reason,
+        };
         let server = server.ok_or_else(|| wrong("IPv4 is off, so the rule must name an IPv6 address"))?;
         let (inside, taken) = match server {
-            IpAddr::V4(a) => self.config().ipv4.as_ref().map_or((false, false), |c| (c.contains(a), a == c.host || a == c.dns)),
-            IpAddr::V6(a) => self.config().ipv6.as_ref().map_or((false, false), |c| (c.contains(a), a == c.host || a == c.dns)),
+            IpAddr::V4(a) => self
+                .config()
+                .ipv4
+                .as_ref()
+                .map_or((false, false), |c| (c.contains(a), a == c.host || a == c.dns)),
+            IpAddr::V6(a) => self
+                .config()
+                .ipv6
+                .as_ref()
+                .map_or((false, false), |c| (c.contains(a), a == c.host || a == c.dns)),
         };
         if !inside {
             return Err(wrong("the server is not in the guest's network"));
@@ -236,7 +275,10 @@ impl UserNet {
         if taken {
             return Err(wrong("the address is the host's or the name server's"));
         }
-        let id = self.tcp.add_forward(server, rule.port, target).ok_or_else(|| wrong("it is forwarded already"))?;
+        let id = self
+            .tcp
+            .add_forward(server, rule.port, target)
+            .ok_or_else(|| wrong("it is forwarded already"))?;
         self.link.forwarded.push(server);
         Ok(id)
     }
@@ -255,7 +297,8 @@ impl UserNet {
 
     /// Bytes from a channel for the guest; returns how many were taken. [`Self::run`] afterwards sends them.
     pub fn channel_input(&mut self, channel: ChannelId, data: &[u8]) -> usize {
-        self.tcp.channel_input(channel, data, self.link.config.limits.tcp_buffer)
+        self.tcp
+            .channel_input(channel, data, self.link.config.limits.tcp_buffer)
     }
 
     /// A channel that took less than it was given has room again.

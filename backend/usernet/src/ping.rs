@@ -39,8 +39,11 @@ pub(crate) struct Pings {
 }
 
 fn socket(to: SocketAddr) -> Result<OwnedFd, Errno> {
-    let (family, protocol): (_, Protocol) =
-        if to.is_ipv4() { (AddressFamily::INET, ipproto::ICMP) } else { (AddressFamily::INET6, ipproto::ICMPV6) };
+    let (family, protocol): (_, Protocol) = if to.is_ipv4() {
+        (AddressFamily::INET, ipproto::ICMP)
+    } else {
+        (AddressFamily::INET6, ipproto::ICMPV6)
+    };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let fd = rustix::net::socket_with(family, SocketType::DGRAM, flags, Some(protocol))?;
     rustix::net::connect(&fd, &to)?;
@@ -52,13 +55,19 @@ impl Pings {
         let Route::Host(to) = route(cx, echo.to, 0) else { return };
         let handle = match self.find(cx, echo, to) {
             Ok(handle) => handle,
-            Err(Errno::HOSTUNREACH) => return icmp::unreachable(cx.link, packet, Icmpv4DstUnreachable::HostUnreachable),
+            Err(Errno::HOSTUNREACH) => {
+                return icmp::unreachable(cx.link, packet, Icmpv4DstUnreachable::HostUnreachable);
+            }
             Err(_) => return icmp::unreachable(cx.link, packet, Icmpv4DstUnreachable::NetUnreachable),
         };
         let Some(ping) = self.table.get_mut(handle) else { return };
         ping.heard = cx.link.now;
         let message = if to.is_ipv4() {
-            crate::emit::icmpv4(&Icmpv4Repr::EchoRequest { ident: echo.ident, seq_no: echo.seq, data: echo.data })
+            crate::emit::icmpv4(&Icmpv4Repr::EchoRequest {
+                ident: echo.ident,
+                seq_no: echo.seq,
+                data: echo.data,
+            })
         } else {
             // The host fills in identifier and checksum.
             let [a, b] = echo.seq.to_be_bytes();
@@ -75,13 +84,24 @@ impl Pings {
             return Ok(handle);
         }
         if self.table.len() >= cx.link.config.limits.pings {
-            let oldest = self.table.iter().min_by_key(|(_, p)| p.heard).map(|(h, _)| h).ok_or(Errno::MFILE)?;
+            let oldest = self
+                .table
+                .iter()
+                .min_by_key(|(_, p)| p.heard)
+                .map(|(h, _)| h)
+                .ok_or(Errno::MFILE)?;
             self.close(cx, oldest);
         }
         let fd = socket(to)?;
         let placeholder = Handle::from_bits(u64::MAX);
         let heard = cx.link.now;
-        let ping = Ping { guest: echo.guest, to: echo.to, ident: echo.ident, fd: placeholder, heard };
+        let ping = Ping {
+            guest: echo.guest,
+            to: echo.to,
+            ident: echo.ident,
+            fd: placeholder,
+            heard,
+        };
         let handle = self.table.insert(ping).ok_or(Errno::MFILE)?;
         let Some(fd) = cx.fds.add(fd, Owner::Ping(handle), false) else {
             self.table.remove(handle);
@@ -123,7 +143,9 @@ impl Pings {
             if !cx.link.takes_more() {
                 return true;
             }
-            let Some(ping) = self.table.get_mut(handle) else { return false };
+            let Some(ping) = self.table.get_mut(handle) else {
+                return false;
+            };
             let Some(fd) = cx.fds.get(ping.fd) else { return false };
             let len = match rustix::net::recv(fd, &mut buffer[..], RecvFlags::DONTWAIT) {
                 Ok((len, _)) => len,
@@ -141,8 +163,12 @@ impl Pings {
     pub(crate) fn on_timer(&mut self, cx: &mut Cx<'_>) {
         self.alarm.fired();
         let now = cx.link.now;
-        let gone: Vec<Handle> =
-            self.table.iter().filter(|(_, p)| now.saturating_sub(p.heard) >= PATIENCE).map(|(h, _)| h).collect();
+        let gone: Vec<Handle> = self
+            .table
+            .iter()
+            .filter(|(_, p)| now.saturating_sub(p.heard) >= PATIENCE)
+            .map(|(h, _)| h)
+            .collect();
         for handle in gone {
             self.close(cx, handle);
         }
@@ -161,7 +187,10 @@ impl Pings {
         use rustix::fd::AsRawFd;
         for (_, ping) in self.table.iter() {
             out.push(FlowInfo {
-                protocol: format!("ICMP[{} sec]", PATIENCE.saturating_sub(now.saturating_sub(ping.heard)).as_secs()),
+                protocol: format!(
+                    "ICMP[{} sec]",
+                    PATIENCE.saturating_sub(now.saturating_sub(ping.heard)).as_secs()
+                ),
                 fd: fds.get(ping.fd).map_or(-1, |fd| fd.as_raw_fd()),
                 source: Some((ping.guest, ping.ident).into()),
                 destination: Some((ping.to, 0).into()),

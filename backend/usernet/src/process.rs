@@ -52,8 +52,14 @@ mod tests {
     #[test]
     fn a_line_is_split_as_a_shell_would() {
         let split = |line| super::words(line).map(|w| w.join("|"));
-        assert_eq!(split("netcat 10.10.1.1  4321").as_deref(), Some("netcat|10.10.1.1|4321"));
-        assert_eq!(split(r#"sh -c 'echo "a b"' "" x\ y"#).as_deref(), Some(r#"sh|-c|echo "a b"||x y"#));
+        assert_eq!(
+            split("netcat 10.10.1.1  4321").as_deref(),
+            Some("netcat|10.10.1.1|4321")
+        );
+        assert_eq!(
+            split(r#"sh -c 'echo "a b"' "" x\ y"#).as_deref(),
+            Some(r#"sh|-c|echo "a b"||x y"#)
+        );
         assert_eq!(split("sh 'open"), None);
     }
 }

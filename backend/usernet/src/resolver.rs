@@ -20,16 +20,26 @@ pub(crate) struct NameServers {
 
 impl NameServers {
     pub(crate) fn new(source: Resolver) -> Self {
-        Self { source, read_at: None, servers: Vec::new() }
+        Self {
+            source,
+            read_at: None,
+            servers: Vec::new(),
+        }
     }
 
     /// The first name server, preferably of the family the guest asks in. A host that names none has one on its loopback, as the
     /// C library assumes.
     pub(crate) fn get(&mut self, v6: bool, now: Duration) -> SocketAddr {
         self.refresh(now);
-        let loopback = if v6 { IpAddr::V6(Ipv6Addr::LOCALHOST) } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        let loopback = if v6 {
+            IpAddr::V6(Ipv6Addr::LOCALHOST)
+        } else {
+            IpAddr::V4(Ipv4Addr::LOCALHOST)
+        };
         let same = self.servers.iter().find(|s| s.is_ipv6() == v6);
-        same.or(self.servers.first()).copied().unwrap_or(SocketAddr::new(loopback, 53))
+        same.or(self.servers.first())
+            .copied()
+            .unwrap_or(SocketAddr::new(loopback, 53))
     }
 
     fn refresh(&mut self, now: Duration) {
@@ -81,15 +91,18 @@ mod tests {
 
     #[test]
     fn lines_of_name_servers_are_found() {
-        let found = parse("# nameserver 1.1.1.1\nsearch x\nnameserver 10.0.0.1\n nameserver fe80::1%2 \nnameserver x\n");
-        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.1:53", "[fe80::1%2]:53"]);
+        let found =
+            parse("# nameserver 1.1.1.1\nsearch x\nnameserver 10.0.0.1\n nameserver fe80::1%2 \nnameserver x\n");
+        assert_eq!(
+            found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["10.0.0.1:53", "[fe80::1%2]:53"]
+        );
     }
 
     #[test]
     fn the_family_that_asks_is_preferred() {
-        let servers = |list: &[&str]| {
-            NameServers::new(Resolver::Fixed(list.iter().map(|a| a.parse().unwrap()).collect()))
-        };
+        let servers =
+            |list: &[&str]| NameServers::new(Resolver::Fixed(list.iter().map(|a| a.parse().unwrap()).collect()));
         let mut both = servers(&["[2001:db8::1]:53", "192.0.2.1:53"]);
         assert_eq!(both.get(false, Duration::ZERO).to_string(), "192.0.2.1:53");
         let mut one = servers(&["192.0.2.1:5353"]);

@@ -30,16 +30,28 @@ pub(crate) fn route(cx: &mut Cx<'_>, to: IpAddr, port: u16) -> Route {
         },
     };
     if dns {
-        return if port == 53 { Route::Host(cx.resolver.get(to.is_ipv6(), now)) } else { Route::Refuse };
+        return if port == 53 {
+            Route::Host(cx.resolver.get(to.is_ipv6(), now))
+        } else {
+            Route::Refuse
+        };
     }
     if host {
         return Route::Host(SocketAddr::new(loopback(to.is_ipv6()), port));
     }
-    if local || !is_routable(to) { Route::Drop } else { Route::Host(SocketAddr::new(to, port)) }
+    if local || !is_routable(to) {
+        Route::Drop
+    } else {
+        Route::Host(SocketAddr::new(to, port))
+    }
 }
 
 fn loopback(v6: bool) -> IpAddr {
-    if v6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() }
+    if v6 {
+        Ipv6Addr::LOCALHOST.into()
+    } else {
+        Ipv4Addr::LOCALHOST.into()
+    }
 }
 
 /// Addresses that no router passes on, and those that would mean this host itself by another name.
@@ -61,11 +73,21 @@ pub(crate) fn appears_as(config: &Config, peer: Option<SocketAddr>, v6: bool) ->
     let address = match (peer, v6) {
         (Some(IpAddr::V4(a)), false) => {
             let c = config.ipv4.as_ref()?;
-            if c.contains(a) || !is_routable(a.into()) { c.host } else { a }.into()
+            if c.contains(a) || !is_routable(a.into()) {
+                c.host
+            } else {
+                a
+            }
+            .into()
         }
         (Some(IpAddr::V6(a)), true) => {
             let c = config.ipv6.as_ref()?;
-            if c.contains(a) || !is_routable(a.into()) { c.host } else { a }.into()
+            if c.contains(a) || !is_routable(a.into()) {
+                c.host
+            } else {
+                a
+            }
+            .into()
         }
         (_, false) => config.ipv4.as_ref()?.host.into(),
         (_, true) => config.ipv6.as_ref()?.host.into(),

@@ -13,7 +13,10 @@ impl Handle {
     }
 
     pub(crate) fn from_bits(bits: u64) -> Self {
-        Self { slot: bits as u32, generation: (bits >> 32) as u32 }
+        Self {
+            slot: bits as u32,
+            generation: (bits >> 32) as u32,
+        }
     }
 }
 
@@ -26,7 +29,11 @@ pub(crate) struct Slab<T> {
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), len: 0 }
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            len: 0,
+        }
     }
 }
 
@@ -48,7 +55,10 @@ impl<T> Slab<T> {
         let entry = self.slots.get_mut(slot as usize)?;
         entry.1 = Some(value);
         self.len += 1;
-        Some(Handle { slot, generation: entry.0 })
+        Some(Handle {
+            slot,
+            generation: entry.0,
+        })
     }
 
     pub(crate) fn get(&self, handle: Handle) -> Option<&T> {
@@ -82,7 +92,10 @@ impl<T> Slab<T> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Handle, &T)> {
         self.slots.iter().enumerate().filter_map(|(slot, (generation, value))| {
-            let handle = Handle { slot: slot as u32, generation: *generation };
+            let handle = Handle {
+                slot: slot as u32,
+                generation: *generation,
+            };
             value.as_ref().map(|v| (handle, v))
         })
     }

@@ -66,9 +66,17 @@ fn request(bytes: &[u8]) -> Option<Request<'_>> {
     let mut words = bytes.strip_suffix(&[0])?.split(|b| *b == 0);
     let name = words.next()?;
     let octet = words.next()?.eq_ignore_ascii_case(b"octet");
-    let mut request = Request { name, octet, block_size: None, size: false, timeout: None };
+    let mut request = Request {
+        name,
+        octet,
+        block_size: None,
+        size: false,
+        timeout: None,
+    };
     for _ in 0..OPTIONS {
-        let (Some(option), Some(value)) = (words.next(), words.next()) else { break };
+        let (Some(option), Some(value)) = (words.next(), words.next()) else {
+            break;
+        };
         let number = std::str::from_utf8(value).ok().and_then(|v| v.parse::<u32>().ok());
         match (option.to_ascii_lowercase().as_slice(), number) {
             (b"blksize", Some(size @ 8..=65_464)) => request.block_size = Some(size as usize),
@@ -83,14 +91,22 @@ fn request(bytes: &[u8]) -> Option<Request<'_>> {
 impl Tftp {
     pub(crate) fn new(directory: &Path) -> Result<Self, Error> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
-        let directory = rustix::fs::open(directory, flags, Mode::empty())
-            .map_err(|e| Error::Tftp { path: directory.display().to_string(), error: e.into() })?;
-        Ok(Self { directory, sessions: Vec::new(), alarm: Alarm::default() })
+        let directory = rustix::fs::open(directory, flags, Mode::empty()).map_err(|e| Error::Tftp {
+            path: directory.display().to_string(),
+            error: e.into(),
+        })?;
+        Ok(Self {
+            directory,
+            sessions: Vec::new(),
+            alarm: Alarm::default(),
+        })
     }
 
     /// A datagram to the server's port.
     pub(crate) fn input(&mut self, link: &mut Link, timers: &mut Timers, client: End, server: IpAddr, payload: &[u8]) {
-        let Some((code, rest)) = payload.split_first_chunk::<2>() else { return };
+        let Some((code, rest)) = payload.split_first_chunk::<2>() else {
+            return;
+        };
         match u16::from_be_bytes(*code) {
             READ => self.read(link, timers, client, server, rest),
             WRITE => error(link, client, server, 2, "this server only gives"),
@@ -106,7 +122,9 @@ impl Tftp {
 
     fn read(&mut self, link: &mut Link, timers: &mut Timers, client: End, server: IpAddr, rest: &[u8]) {
         self.sessions.retain(|s| s.client != client);
-        let Some(request) = request(rest) else { return error(link, client, server, 4, "malformed request") };
+        let Some(request) = request(rest) else {
+            return error(link, client, server, 4, "malformed request");
+        };
         if !request.octet {
             return error(link, client, server, 4, "only the mode octet is known");
         }
@@ -167,11 +185,17 @@ impl Tftp {
         let fd = rustix::fs::openat2(&self.directory, name.as_c_str(), flags, Mode::empty(), resolve)?;
         let file = File::from(fd);
         let metadata = file.metadata().map_err(|_| Errno::IO)?;
-        if metadata.is_file() { Ok((file, metadata.len())) } else { Err(Errno::ACCESS) }
+        if metadata.is_file() {
+            Ok((file, metadata.len()))
+        } else {
+            Err(Errno::ACCESS)
+        }
     }
 
     fn acknowledged(&mut self, link: &mut Link, timers: &mut Timers, client: End, block: u16) {
-        let Some(at) = self.sessions.iter().position(|s| s.client == client) else { return };
+        let Some(at) = self.sessions.iter().position(|s| s.client == client) else {
+            return;
+        };
         let session = &mut self.sessions[at];
         // Late ones are not answered (the "sorcerer's apprentice" of RFC 1123 §4.2.3.1).
         if block != session.block as u16 {
@@ -227,7 +251,10 @@ impl Session {
         let offset = (self.block - 1).saturating_mul(self.block_size as u64);
         let mut filled = 0;
         while filled < self.block_size {
-            match self.file.read_at(&mut self.packet[4 + filled..], offset + filled as u64) {
+            match self
+                .file
+                .read_at(&mut self.packet[4 + filled..], offset + filled as u64)
+            {
                 Ok(0) => break,
                 Ok(n) => filled += n,
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}

@@ -75,7 +75,11 @@ pub(crate) struct Udp {
 }
 
 fn family(address: IpAddr) -> AddressFamily {
-    if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
+    if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    }
 }
 
 fn socket(address: SocketAddr) -> io::Result<OwnedFd> {
@@ -131,10 +135,18 @@ impl Udp {
         }
         let slot = &mut port.fds[usize::from(to.is_ipv6())];
         if slot.is_none() {
-            let any = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-            *slot = socket(SocketAddr::new(any, 0)).ok().and_then(|fd| cx.fds.add(fd, Owner::Udp(handle), false));
+            let any = if to.is_ipv4() {
+                Ipv4Addr::UNSPECIFIED.into()
+            } else {
+                Ipv6Addr::UNSPECIFIED.into()
+            };
+            *slot = socket(SocketAddr::new(any, 0))
+                .ok()
+                .and_then(|fd| cx.fds.add(fd, Owner::Udp(handle), false));
         }
-        let Some(fd) = slot.and_then(|fd| cx.fds.get(fd)) else { return };
+        let Some(fd) = slot.and_then(|fd| cx.fds.get(fd)) else {
+            return;
+        };
         let sent = rustix::net::sendto(fd, d.payload, SendFlags::DONTWAIT | SendFlags::NOSIGNAL, &to);
         let reason = match sent {
             Err(Errno::NETUNREACH) => Icmpv4DstUnreachable::NetUnreachable,
@@ -155,7 +167,14 @@ impl Udp {
             self.close(cx, oldest);
         }
         let heard = cx.link.now;
-        let handle = self.ports.insert(Port { guest, fds: [None; 2], dns: None, only_dns: true, heard, last_to: guest })?;
+        let handle = self.ports.insert(Port {
+            guest,
+            fds: [None; 2],
+            dns: None,
+            only_dns: true,
+            heard,
+            last_to: guest,
+        })?;
         self.keys.insert(guest, handle);
         self.alarm.want(heard + SWEEP, TimerKey::Udp, cx.timers);
         Some(handle)
@@ -178,7 +197,9 @@ impl Udp {
     /// Reads datagrams while the wire takes them. `true`: there may be more.
     pub(crate) fn run(&mut self, cx: &mut Cx<'_>) -> bool {
         for _ in 0..self.ready.len() {
-            let Some((fd, owner)) = self.ready.pop_front() else { break };
+            let Some((fd, owner)) = self.ready.pop_front() else {
+                break;
+            };
             if self.read(cx, fd, owner) {
                 self.ready.push_back((fd, owner));
             }
@@ -223,15 +244,26 @@ impl Udp {
                 }
             }
             Owner::UdpListener(handle) => {
-                let Some(listener) = self.listeners.get(handle) else { return };
+                let Some(listener) = self.listeners.get(handle) else {
+                    return;
+                };
                 let guest = listener.guest;
-                let Some(from) = appears_as(&cx.link.config, Some(peer), guest.0.is_ipv6()) else { return };
+                let Some(from) = appears_as(&cx.link.config, Some(peer), guest.0.is_ipv6()) else {
+                    return;
+                };
                 let key = (guest, from);
                 if self.sessions.len() >= cx.link.config.limits.udp_flows && !self.sessions.contains_key(&key) {
                     let oldest = self.sessions.iter().min_by_key(|(_, s)| s.heard).map(|(k, _)| *k);
                     oldest.map(|k| self.sessions.remove(&k));
                 }
-                self.sessions.insert(key, Session { listener: handle, peer, heard: now });
+                self.sessions.insert(
+                    key,
+                    Session {
+                        listener: handle,
+                        peer,
+                        heard: now,
+                    },
+                );
                 self.alarm.want(now + SWEEP, TimerKey::Udp, cx.timers);
                 cx.link.send_udp(from, guest, payload);
             }
@@ -258,7 +290,14 @@ impl Udp {
         let bound = SocketAddr::try_from(rustix::net::getsockname(&fd)?).map_err(|_| Errno::AFNOSUPPORT)?;
         let full = || io::Error::from(Errno::MFILE);
         let placeholder = Handle::from_bits(u64::MAX);
-        let handle = self.listeners.insert(Listener { host: bound, fd: placeholder, guest }).ok_or_else(full)?;
+        let handle = self
+            .listeners
+            .insert(Listener {
+                host: bound,
+                fd: placeholder,
+                guest,
+            })
+            .ok_or_else(full)?;
         let Some(fd) = cx.fds.add(fd, Owner::UdpListener(handle), false) else {
             self.listeners.remove(handle);
             return Err(full());
@@ -271,7 +310,9 @@ impl Udp {
 
     pub(crate) fn unlisten(&mut self, cx: &mut Cx<'_>, host: &HostSide) -> bool {
         let HostSide::Udp(address) = host else { return false };
-        let Some(handle) = self.listeners.iter().find(|(_, l)| l.host == *address).map(|(h, _)| h) else { return false };
+        let Some(handle) = self.listeners.iter().find(|(_, l)| l.host == *address).map(|(h, _)| h) else {
+            return false;
+        };
         if let Some(listener) = self.listeners.remove(handle) {
             cx.fds.remove(listener.fd);
         }

@@ -12,7 +12,8 @@ use std::thread;
 
 /// A server on the host's loopback that answers one connection.
 fn serve<T: Send + 'static>(
-    address: &str, act: impl FnOnce(TcpStream) -> T + Send + 'static,
+    address: &str,
+    act: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> (u16, thread::JoinHandle<T>) {
     let listener = TcpListener::bind(address).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -55,9 +56,13 @@ fn to_host(address: &str, gateway: &str, wire: Wire, len: usize, config: Config)
     let data = pattern(len, 3);
     send_all(&mut world, handle, &data);
     world.tcp(handle).close();
-    world.until("an end", |w| !w.tcp(handle).is_open() || w.tcp(handle).state() == State::TimeWait);
+    world.until("an end", |w| {
+        !w.tcp(handle).is_open() || w.tcp(handle).state() == State::TimeWait
+    });
     assert!(server.join().unwrap() == data);
-    world.until("no flow left", |w| w.router.net.flows().iter().all(|f| f.protocol.contains("TIME_WAIT")));
+    world.until("no flow left", |w| {
+        w.router.net.flows().iter().all(|f| f.protocol.contains("TIME_WAIT"))
+    });
 }
 
 fn to_guest(address: &str, gateway: &str, wire: Wire, len: usize, config: Config) {
@@ -75,7 +80,11 @@ fn to_guest(address: &str, gateway: &str, wire: Wire, len: usize, config: Config
     world.until("an end", |w| !w.tcp(handle).is_open());
 }
 
-const BAD: Wire = Wire { lose: 20, repeat: 10, reorder: 30 };
+const BAD: Wire = Wire {
+    lose: 20,
+    repeat: 10,
+    reorder: 30,
+};
 
 #[test]
 fn twenty_megabytes_to_the_host() {
@@ -105,8 +114,21 @@ fn a_bad_wire_to_the_guest() {
 
 #[test]
 fn little_memory_is_enough() {
-    let limits = Limits { tcp_buffer: 4096, tcp_memory: 16 << 10, ..Limits::default() };
-    to_host("127.0.0.1:0", "10.0.2.2", BAD, 200 << 10, Config { limits: limits.clone(), ..config() });
+    let limits = Limits {
+        tcp_buffer: 4096,
+        tcp_memory: 16 << 10,
+        ..Limits::default()
+    };
+    to_host(
+        "127.0.0.1:0",
+        "10.0.2.2",
+        BAD,
+        200 << 10,
+        Config {
+            limits: limits.clone(),
+            ..config()
+        },
+    );
     to_guest("127.0.0.1:0", "10.0.2.2", BAD, 200 << 10, Config { limits, ..config() });
 }
 
@@ -135,7 +157,10 @@ fn a_guest_that_does_not_read_closes_the_window_and_opens_it_again() {
     // Losing the window update is what the probe is for.
     world.wire.lose = 1000;
     let mut data = Vec::new();
-    world.tcp(handle).recv(|b| (b.len(), data.extend_from_slice(b))).unwrap();
+    world
+        .tcp(handle)
+        .recv(|b| (b.len(), data.extend_from_slice(b)))
+        .unwrap();
     world.idle(10);
     world.wire.lose = 0;
     data.extend(receive_all(&mut world, handle, (4 << 20) - data.len()));
@@ -176,7 +201,9 @@ fn nobody_listening_is_a_reset() {
 #[test]
 fn a_reset_crosses_in_both_directions() {
     let mut world = World::new(config());
-    let (port, server) = serve("127.0.0.1:0", |mut stream| stream.read(&mut [0; 10]).map_err(|e| e.kind()));
+    let (port, server) = serve("127.0.0.1:0", |mut stream| {
+        stream.read(&mut [0; 10]).map_err(|e| e.kind())
+    });
     let handle = world.connect(v4("10.0.2.2"), port, 40_000);
     world.until("a connection", |w| w.tcp(handle).may_send());
     world.tcp(handle).abort();
@@ -187,13 +214,18 @@ fn a_reset_crosses_in_both_directions() {
         rustix::net::sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO)).unwrap();
     });
     let handle = world.connect(v4("10.0.2.2"), port, 40_001);
-    server.join().unwrap();
     world.until("a reset", |w| !w.tcp(handle).is_open());
+    server.join().unwrap();
 }
 
 fn forwarded(rule: &str, guest_sees: IpAddr) {
     let mut world = World::new(config());
-    let bound = world.router.net.add_hostfwd(&HostForward::parse(rule).unwrap()).unwrap().unwrap();
+    let bound = world
+        .router
+        .net
+        .add_hostfwd(&HostForward::parse(rule).unwrap())
+        .unwrap()
+        .unwrap();
     let handle = world.listen(80);
     let client = thread::spawn(move || {
         let mut stream = TcpStream::connect(bound).unwrap();
@@ -205,10 +237,15 @@ fn forwarded(rule: &str, guest_sees: IpAddr) {
     });
     let got = receive_all(&mut world, handle, 1 << 20);
     assert!(got == pattern(1 << 20, 9));
-    assert_eq!(IpAddr::from(world.tcp(handle).remote_endpoint().unwrap().addr), guest_sees);
+    assert_eq!(
+        IpAddr::from(world.tcp(handle).remote_endpoint().unwrap().addr),
+        guest_sees
+    );
     send_all(&mut world, handle, b"thank you");
     world.tcp(handle).close();
-    world.until("an end", |w| !w.tcp(handle).is_open() || w.tcp(handle).state() == State::TimeWait);
+    world.until("an end", |w| {
+        !w.tcp(handle).is_open() || w.tcp(handle).state() == State::TimeWait
+    });
     assert_eq!(client.join().unwrap(), b"thank you");
 }
 
@@ -240,7 +277,12 @@ fn a_guest_that_refuses_resets_the_host() {
     let mut world = World::new(config());
     let rule = HostForward::parse("tcp:127.0.0.1:0-:80").unwrap();
     let bound = world.router.net.add_hostfwd(&rule).unwrap().unwrap();
-    let client = thread::spawn(move || TcpStream::connect(bound).unwrap().read(&mut [0; 1]).map_err(|e| e.kind()));
+    let client = thread::spawn(move || {
+        TcpStream::connect(bound)
+            .unwrap()
+            .read(&mut [0; 1])
+            .map_err(|e| e.kind())
+    });
     world.until("the end of the client", |_| client.is_finished());
     assert_eq!(client.join().unwrap(), Err(ErrorKind::ConnectionReset));
 }
@@ -252,7 +294,7 @@ fn a_guest_that_is_not_there_is_given_up() {
     let bound = world.router.net.add_hostfwd(&rule).unwrap().unwrap();
     let client = thread::spawn(move || TcpStream::connect(bound).unwrap().read(&mut [0; 1]).is_err());
     world.until("the end of the client", |w| {
-        w.router.now += std::time::Duration::from_millis(1);
+        w.router.now += std::time::Duration::from_millis(100);
         client.is_finished()
     });
     assert!(client.join().unwrap());
@@ -269,7 +311,12 @@ fn unix_sockets_are_forwarded() {
     let handle = world.listen(80);
     let client = thread::spawn({
         let path = path.clone();
-        move || std::os::unix::net::UnixStream::connect(path).unwrap().write_all(b"hello").unwrap()
+        move || {
+            std::os::unix::net::UnixStream::connect(path)
+                .unwrap()
+                .write_all(b"hello")
+                .unwrap()
+        }
     });
     assert_eq!(receive_all(&mut world, handle, 5), b"hello");
     client.join().unwrap();
@@ -279,15 +326,25 @@ fn unix_sockets_are_forwarded() {
 
 #[test]
 fn as_many_connections_as_there_are_places() {
-    let limits = Limits { tcp_flows: 8, ..Limits::default() };
+    let limits = Limits {
+        tcp_flows: 8,
+        ..Limits::default()
+    };
     let mut world = World::new(Config { limits, ..config() });
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let handles: Vec<_> = (0..12).map(|i| world.connect(v4("10.0.2.2"), port, 41_000 + i)).collect();
+    let handles: Vec<_> = (0..12)
+        .map(|i| world.connect(v4("10.0.2.2"), port, 41_000 + i))
+        .collect();
     world.until("an answer to each", |w| {
-        handles.iter().all(|h| matches!(w.tcp(*h).state(), State::Established | State::Closed))
+        handles
+            .iter()
+            .all(|h| matches!(w.tcp(*h).state(), State::Established | State::Closed))
     });
-    let open = handles.iter().filter(|h| world.tcp(**h).state() == State::Established).count();
+    let open = handles
+        .iter()
+        .filter(|h| world.tcp(**h).state() == State::Established)
+        .count();
     assert_eq!(open, 8);
     assert_eq!(world.router.net.flows().len(), 8);
     assert!(world.router.net.info().contains("TCP[ESTABLISHED]"));

@@ -78,7 +78,10 @@ impl Ask {
             54 => self.server = address(),
             55 => self.list = option.data.to_vec(),
             57 => {
-                let longest = option.data.first_chunk::<2>().map_or(576, |l| usize::from(u16::from_be_bytes(*l)));
+                let longest = option
+                    .data
+                    .first_chunk::<2>()
+                    .map_or(576, |l| usize::from(u16::from_be_bytes(*l)));
                 self.longest = longest.clamp(576, 1500);
             }
             _ => {}
@@ -89,7 +92,9 @@ impl Ask {
 impl Dhcp {
     /// A packet to the server's port.
     pub(crate) fn input(&mut self, link: &mut Link, payload: &[u8]) {
-        let (Some(ask), Some(net)) = (read(payload), link.config.ipv4.clone()) else { return };
+        let (Some(ask), Some(net)) = (read(payload), link.config.ipv4.clone()) else {
+            return;
+        };
         let (kind, address) = match ask.kind {
             Some(DISCOVER) => (OFFER, self.offer(&net, &ask)),
             Some(REQUEST) => {
@@ -139,7 +144,9 @@ impl Dhcp {
         }
         let start = net.dhcp_start.to_bits();
         let free = |this: &Self| {
-            let mut all = (0..LEASES).filter_map(|i| start.checked_add(i)).map(Ipv4Addr::from_bits);
+            let mut all = (0..LEASES)
+                .filter_map(|i| start.checked_add(i))
+                .map(Ipv4Addr::from_bits);
             all.find(|a| this.available(net, *a, ask.mac))
         };
         free(self).or_else(|| {
@@ -225,8 +232,16 @@ fn options(config: &Config, net: &Ipv4Config, ask: &Ask, kind: u8) -> Vec<(u8, V
         list.push((51, LEASE_SECONDS.to_be_bytes().to_vec()));
     }
     let text = |value: &Option<String>| value.as_ref().map(|v| v.as_bytes().to_vec()).filter(|v| !v.is_empty());
-    let optional = [(12, text(&config.hostname)), (15, text(&config.domainname)), (66, text(&config.tftp_server_name))];
-    list.extend(optional.into_iter().filter_map(|(option, value)| value.map(|v| (option, v))));
+    let optional = [
+        (12, text(&config.hostname)),
+        (15, text(&config.domainname)),
+        (66, text(&config.tftp_server_name)),
+    ];
+    list.extend(
+        optional
+            .into_iter()
+            .filter_map(|(option, value)| value.map(|v| (option, v))),
+    );
     if ask.list.contains(&67)
         && let Some(file) = text(&config.bootfile)
     {
@@ -241,4 +256,3 @@ fn options(config: &Config, net: &Ipv4Config, ask: &Ask, kind: u8) -> Vec<(u8, V
     }
     list
 }
-

@@ -38,7 +38,9 @@ fn put(packet: &mut Vec<u8>, option: u16, data: &[u8]) {
 /// A packet to the server's port.
 pub(crate) fn input(link: &mut Link, from: IpAddr, payload: &[u8]) {
     let Some(net) = &link.config.ipv6 else { return };
-    let Some((&[INFORMATION_REQUEST, a, b, c], rest)) = payload.split_first_chunk::<4>() else { return };
+    let Some((&[INFORMATION_REQUEST, a, b, c], rest)) = payload.split_first_chunk::<4>() else {
+        return;
+    };
     let duid = duid();
     let (mut client, mut wanted) = (None, None);
     for (option, data) in options(rest) {

@@ -64,7 +64,12 @@ pub(crate) struct Rtt {
 
 impl Rtt {
     fn new() -> Self {
-        Self { smoothed: None, rto: RTO_FIRST, backoff: 0, timed: None }
+        Self {
+            smoothed: None,
+            rto: RTO_FIRST,
+            backoff: 0,
+            timed: None,
+        }
     }
 
     pub(crate) fn sample(&mut self, rtt: Duration) {
@@ -191,7 +196,15 @@ impl Flow {
     }
 
     /// Takes over what a SYN of the guest says.
-    pub(crate) fn learn_syn(&mut self, seq: u32, mss: Option<u16>, scale: Option<u8>, window: u16, ours: usize, limit: usize) {
+    pub(crate) fn learn_syn(
+        &mut self,
+        seq: u32,
+        mss: Option<u16>,
+        scale: Option<u8>,
+        window: u16,
+        ours: usize,
+        limit: usize,
+    ) {
         self.rcv_nxt = seq.wrapping_add(1);
         self.edge = self.rcv_nxt;
         self.mss = usize::from(mss.unwrap_or(536)).clamp(64, ours.max(64));

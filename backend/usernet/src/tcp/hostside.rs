@@ -22,7 +22,12 @@ impl Flow {
     /// Writes what the guest has sent. `fd`: the socket.
     pub(crate) fn write_socket(&mut self, fd: BorrowedFd<'_>) -> HostEvent {
         while self.writable && !self.rx.is_empty() {
-            match rustix::net::sendmsg(fd, &self.rx.io_slices(), &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            match rustix::net::sendmsg(
+                fd,
+                &self.rx.io_slices(),
+                &mut SendAncillaryBuffer::default(),
+                SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+            ) {
                 Ok(0) => break,
                 Ok(n) => self.taken(n),
                 Err(Errno::AGAIN) => self.writable = false,
@@ -82,7 +87,11 @@ impl Flow {
 
     /// Room for bytes of a channel.
     pub(crate) fn channel_room(&self, limit: usize) -> usize {
-        if self.eof || self.phase != Phase::Open { 0 } else { limit.saturating_sub(self.tx.len()) }
+        if self.eof || self.phase != Phase::Open {
+            0
+        } else {
+            limit.saturating_sub(self.tx.len())
+        }
     }
 
     pub(crate) fn from_channel(&mut self, data: &[u8], limit: usize, budget: &mut Budget) -> usize {

@@ -19,7 +19,14 @@ pub(crate) enum Verdict {
 }
 
 impl Flow {
-    pub(crate) fn segment(&mut self, s: &Segment<'_>, ours: usize, limit: usize, budget: &mut Budget, now: Duration) -> Verdict {
+    pub(crate) fn segment(
+        &mut self,
+        s: &Segment<'_>,
+        ours: usize,
+        limit: usize,
+        budget: &mut Budget,
+        now: Duration,
+    ) -> Verdict {
         self.heard = now;
         self.keep_probes = 0;
         match self.phase {
@@ -76,7 +83,11 @@ impl Flow {
 
     fn while_syn_received(&mut self, s: &Segment<'_>, limit: usize, budget: &mut Budget, now: Duration) -> Verdict {
         if s.rst {
-            return if s.seq == self.rcv_nxt { Verdict::Reset } else { Verdict::Keep };
+            return if s.seq == self.rcv_nxt {
+                Verdict::Reset
+            } else {
+                Verdict::Keep
+            };
         }
         if s.syn && s.ack.is_none() {
             // The guest has not seen our answer.
@@ -227,7 +238,9 @@ impl Flow {
         // Where it begins as seen from what is expected; what came before is cut off.
         let skip = self.rcv_nxt.wrapping_sub(s.seq);
         let (ahead, payload) = if before(s.seq, self.rcv_nxt) {
-            let Some(rest) = s.payload.get(skip as usize..) else { return };
+            let Some(rest) = s.payload.get(skip as usize..) else {
+                return;
+            };
             (0, rest)
         } else {
             (s.seq.wrapping_sub(self.rcv_nxt) as usize, s.payload)

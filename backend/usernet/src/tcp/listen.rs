@@ -33,7 +33,12 @@ pub(crate) struct Listener {
 
 impl Tcp {
     /// Listens for a rule.
-    pub(crate) fn listen(&mut self, cx: &mut Cx<'_>, host: &HostSide, guest: (IpAddr, u16)) -> io::Result<Option<SocketAddr>> {
+    pub(crate) fn listen(
+        &mut self,
+        cx: &mut Cx<'_>,
+        host: &HostSide,
+        guest: (IpAddr, u16),
+    ) -> io::Result<Option<SocketAddr>> {
         let (fd, bound) = match host {
             HostSide::Unix(path) => (bind_unix(path)?, None),
             HostSide::Tcp(address) | HostSide::Udp(address) => {
@@ -49,7 +54,16 @@ impl Tcp {
         let full = || io::Error::from(Errno::MFILE);
         // The handle is needed to name the owner, and the descriptor to make the handle: placed first, filled in after.
         let placeholder = Handle::from_bits(u64::MAX);
-        let handle = self.listeners.insert(Listener { host, fd: placeholder, bound, guest, pending: false }).ok_or_else(full)?;
+        let handle = self
+            .listeners
+            .insert(Listener {
+                host,
+                fd: placeholder,
+                bound,
+                guest,
+                pending: false,
+            })
+            .ok_or_else(full)?;
         let Some(fd) = cx.fds.add(fd, Owner::Listener(handle), false) else {
             self.listeners.remove(handle);
             return Err(full());
@@ -62,7 +76,9 @@ impl Tcp {
 
     /// `false`: no such rule.
     pub(crate) fn unlisten(&mut self, cx: &mut Cx<'_>, host: &HostSide) -> bool {
-        let Some(handle) = self.listeners.iter().find(|(_, l)| l.host == *host).map(|(h, _)| h) else { return false };
+        let Some(handle) = self.listeners.iter().find(|(_, l)| l.host == *host).map(|(h, _)| h) else {
+            return false;
+        };
         if let Some(listener) = self.listeners.remove(handle) {
             cx.fds.remove(listener.fd);
             if let HostSide::Unix(path) = &listener.host {
@@ -80,7 +96,12 @@ impl Tcp {
 
     /// Takes connections that wait. `true`: there may be more.
     pub(crate) fn accept(&mut self, cx: &mut Cx<'_>) -> bool {
-        let pending: Vec<Handle> = self.listeners.iter().filter(|(_, l)| l.pending).map(|(h, _)| h).collect();
+        let pending: Vec<Handle> = self
+            .listeners
+            .iter()
+            .filter(|(_, l)| l.pending)
+            .map(|(h, _)| h)
+            .collect();
         let mut more = false;
         for handle in pending {
             let mut left = ACCEPTS;
@@ -98,8 +119,12 @@ impl Tcp {
             // The kernel's queue holds them; looked at again when this is.
             return false;
         }
-        let Some(listener) = self.listeners.get_mut(handle) else { return false };
-        let Some(fd) = cx.fds.get(listener.fd) else { return false };
+        let Some(listener) = self.listeners.get_mut(handle) else {
+            return false;
+        };
+        let Some(fd) = cx.fds.get(listener.fd) else {
+            return false;
+        };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         match rustix::net::acceptfrom_with(fd, flags) {
             Ok((fd, peer)) => {
@@ -118,7 +143,9 @@ impl Tcp {
 
     fn accepted(&mut self, cx: &mut Cx<'_>, fd: OwnedFd, peer: Option<SocketAddr>, guest: (IpAddr, u16)) {
         let _ = rustix::net::sockopt::set_tcp_nodelay(&fd, true);
-        let Some(mut remote) = appears_as(&cx.link.config, peer, guest.0.is_ipv6()) else { return };
+        let Some(mut remote) = appears_as(&cx.link.config, peer, guest.0.is_ipv6()) else {
+            return;
+        };
         // Two peers may look alike to the guest; it tells them apart by the port.
         for _ in 0..1000 {
             if remote.1 != 0 && !self.keys.contains_key(&Ends { guest, remote }) {
@@ -161,7 +188,11 @@ impl Tcp {
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let fd = rustix::net::socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
     rustix::net::sockopt::set_socket_reuseaddr(&fd, true)?;
@@ -181,7 +212,8 @@ fn bind_unix(path: &Path) -> io::Result<OwnedFd> {
     if rustix::net::bind(&fd, &address) == Err(Errno::ADDRINUSE) {
         // A socket that nobody listens at any more is left over from an earlier run.
         let stale = fs::symlink_metadata(path)?.file_type().is_socket()
-            && std::os::unix::net::UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+            && std::os::unix::net::UnixStream::connect(path)
+                .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
         if !stale {
             return Err(Errno::ADDRINUSE.into());
         }

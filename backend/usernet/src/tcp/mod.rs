@@ -95,8 +95,13 @@ impl Tcp {
     /// A segment of the guest.
     pub(crate) fn input(&mut self, cx: &mut Cx<'_>, from: IpAddr, to: IpAddr, bytes: &[u8]) {
         let Some(segment) = Segment::parse(bytes) else { return };
-        let ends = Ends { guest: (from, segment.source), remote: (to, segment.destination) };
-        let Some(handle) = self.find(&ends) else { return self.unknown(cx, ends, &segment) };
+        let ends = Ends {
+            guest: (from, segment.source),
+            remote: (to, segment.destination),
+        };
+        let Some(handle) = self.find(&ends) else {
+            return self.unknown(cx, ends, &segment);
+        };
         let (now, limit) = (cx.link.now, cx.link.config.limits.tcp_buffer);
         let ours = Flow::mss_of(cx.link.config.mtu, from.is_ipv6());
         let Some(flow) = self.flows.get_mut(handle) else { return };
@@ -189,7 +194,9 @@ impl Tcp {
     /// Somebody found no memory: whoever holds some and uses none gives it back.
     fn reclaim(&mut self) {
         for handle in self.flows.handles() {
-            let Some(flow) = self.flows.get_mut(handle) else { continue };
+            let Some(flow) = self.flows.get_mut(handle) else {
+                continue;
+            };
             let starved = flow.readable && flow.tx.capacity() == 0;
             flow.tx.trim(&mut self.budget);
             if flow.ahead.is_empty() {
@@ -204,7 +211,9 @@ impl Tcp {
     /// `true`: it wants another turn.
     fn turn(&mut self, cx: &mut Cx<'_>, handle: Handle, sink: &mut dyn Sink) -> bool {
         let (now, limit) = (cx.link.now, cx.link.config.limits.tcp_buffer);
-        let Some(flow) = self.flows.get_mut(handle) else { return false };
+        let Some(flow) = self.flows.get_mut(handle) else {
+            return false;
+        };
         flow.listed = false;
         if flow.phase == Phase::Connecting {
             self.check_connected(cx, handle);
@@ -213,7 +222,9 @@ impl Tcp {
             self.abort(cx, handle);
             return false;
         }
-        let Some(flow) = self.flows.get_mut(handle) else { return false };
+        let Some(flow) = self.flows.get_mut(handle) else {
+            return false;
+        };
         if flow.phase == Phase::Open && flow.after_segment(now) == Verdict::Done {
             self.remove(cx, handle);
             return false;
@@ -233,13 +244,17 @@ impl Tcp {
 
     fn host_turn(&mut self, cx: &mut Cx<'_>, handle: Handle) -> HostEvent {
         let limit = cx.link.config.limits.tcp_buffer;
-        let Some(flow) = self.flows.get_mut(handle) else { return HostEvent::Fine };
+        let Some(flow) = self.flows.get_mut(handle) else {
+            return HostEvent::Fine;
+        };
         if flow.phase != Phase::Open {
             return HostEvent::Fine;
         }
         match flow.host {
             HostEnd::Fd(fd) => {
-                let Some(fd) = cx.fds.get(fd) else { return HostEvent::Broken };
+                let Some(fd) = cx.fds.get(fd) else {
+                    return HostEvent::Broken;
+                };
                 if flow.write_socket(fd) == HostEvent::Broken {
                     return HostEvent::Broken;
                 }
@@ -278,7 +293,9 @@ impl Tcp {
 
     fn remove(&mut self, cx: &mut Cx<'_>, handle: Handle) {
         self.close_host(cx, handle);
-        let Some(mut flow) = self.flows.remove(handle) else { return };
+        let Some(mut flow) = self.flows.remove(handle) else {
+            return;
+        };
         self.keys.remove(&flow.ends);
         self.last = None;
         flow.alarm.cancel(TimerKey::Tcp(handle), cx.timers);
@@ -320,7 +337,12 @@ impl Tcp {
             return None;
         }
         let id = u32::try_from(self.forwards.len()).ok()?;
-        self.forwards.push(Forward { server, port, target, current: None });
+        self.forwards.push(Forward {
+            server,
+            port,
+            target,
+            current: None,
+        });
         Some(ChannelId(id))
     }
 
@@ -334,12 +356,18 @@ impl Tcp {
 
     pub(crate) fn channel_room(&self, channel: ChannelId, limit: usize) -> usize {
         let current = self.forwards.get(channel.0 as usize).and_then(|f| f.current);
-        current.and_then(|h| self.flows.get(h)).map_or(0, |f| f.channel_room(limit))
+        current
+            .and_then(|h| self.flows.get(h))
+            .map_or(0, |f| f.channel_room(limit))
     }
 
     pub(crate) fn channel_input(&mut self, channel: ChannelId, data: &[u8], limit: usize) -> usize {
-        let Some(handle) = self.forwards.get(channel.0 as usize).and_then(|f| f.current) else { return 0 };
-        let Some(flow) = self.flows.get_mut(handle) else { return 0 };
+        let Some(handle) = self.forwards.get(channel.0 as usize).and_then(|f| f.current) else {
+            return 0;
+        };
+        let Some(flow) = self.flows.get_mut(handle) else {
+            return 0;
+        };
         let taken = flow.from_channel(data, limit, &mut self.budget);
         self.list(handle);
         taken
@@ -354,7 +382,11 @@ impl Tcp {
     pub(crate) fn info(&self, cx: &crate::host::Fds, out: &mut Vec<FlowInfo>) {
         use rustix::fd::AsRawFd;
         for (_, flow) in self.flows.iter() {
-            let fd = if let HostEnd::Fd(fd) = flow.host { cx.get(fd).map_or(-1, |fd| fd.as_raw_fd()) } else { -1 };
+            let fd = if let HostEnd::Fd(fd) = flow.host {
+                cx.get(fd).map_or(-1, |fd| fd.as_raw_fd())
+            } else {
+                -1
+            };
             out.push(FlowInfo {
                 protocol: format!("TCP[{}]", flow.state()),
                 fd,
@@ -382,4 +414,3 @@ fn write_channel(flow: &mut Flow, channel: &mut dyn Channel) {
         flow.eof = true;
     }
 }
-

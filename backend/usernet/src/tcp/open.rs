@@ -169,7 +169,11 @@ fn unreachable(cx: &mut Cx<'_>, ends: &Ends, seq: u32, error: Errno) {
 }
 
 fn family(address: IpAddr) -> AddressFamily {
-    if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
+    if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    }
 }
 
 fn connect(to: SocketAddr) -> Made {

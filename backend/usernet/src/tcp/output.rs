@@ -48,7 +48,12 @@ impl Head {
 
 /// Builds a frame whose hardware destination is still zero. Payloads beyond `mss` make a big segment.
 pub(crate) fn build(
-    link: &mut Link, mut frame: Vec<u8>, ends: &Ends, head: &Head, payload: (&[u8], &[u8]), mss: usize,
+    link: &mut Link,
+    mut frame: Vec<u8>,
+    ends: &Ends,
+    head: &Head,
+    payload: (&[u8], &[u8]),
+    mss: usize,
 ) -> (Vec<u8>, Meta) {
     let (options, options_len) = head.options();
     let length = payload.0.len() + payload.1.len();
@@ -96,8 +101,16 @@ pub(crate) fn build(
 /// A reset in answer to a segment that belongs to nothing (RFC 9293 §3.5.2).
 pub(crate) fn refuse(link: &mut Link, ends: &Ends, seq: u32, len: u32, ack: Option<u32>) {
     let head = match ack {
-        Some(ack) => Head { seq: ack, rst: true, ..Head::default() },
-        None => Head { ack: Some(seq.wrapping_add(len)), rst: true, ..Head::default() },
+        Some(ack) => Head {
+            seq: ack,
+            rst: true,
+            ..Head::default()
+        },
+        None => Head {
+            ack: Some(seq.wrapping_add(len)),
+            rst: true,
+            ..Head::default()
+        },
     };
     let (frame, meta) = build(link, Vec::new(), ends, &head, (&[], &[]), usize::MAX);
     link.send(ends.guest.0, frame, meta);
@@ -120,7 +133,12 @@ impl Flow {
         self.edge = later(self.edge, told);
         let window = self.edge.wrapping_sub(self.rcv_nxt) >> self.rcv_scale;
         self.ack_now = false;
-        Head { seq: self.nxt, ack: Some(self.rcv_nxt), window: u16::try_from(window).unwrap_or(u16::MAX), ..Head::default() }
+        Head {
+            seq: self.nxt,
+            ack: Some(self.rcv_nxt),
+            window: u16::try_from(window).unwrap_or(u16::MAX),
+            ..Head::default()
+        }
     }
 
     /// Whether the window has grown enough to be worth telling (RFC 9293 §3.8.6.2.2).
@@ -140,7 +158,12 @@ impl Flow {
             Phase::SynSent | Phase::SynReceived => self.nxt == self.una,
             Phase::TimeWait => self.ack_now,
             Phase::Open => {
-                self.ack_now || self.dup_acks > 0 || self.resend_first || self.probe_now || self.sendable() > 0 || self.fin_can_go()
+                self.ack_now
+                    || self.dup_acks > 0
+                    || self.resend_first
+                    || self.probe_now
+                    || self.sendable() > 0
+                    || self.fin_can_go()
             }
         }
     }
@@ -155,7 +178,11 @@ impl Flow {
         let usable = (self.wnd as usize).min(self.cwnd).saturating_sub(flight);
         let unsent = self.unsent();
         let now = unsent.min(usable);
-        if now < unsent && now < self.mss && flight > 0 { 0 } else { now }
+        if now < unsent && now < self.mss && flight > 0 {
+            0
+        } else {
+            now
+        }
     }
 
     /// Sends what may go while the sink has room.
@@ -256,13 +283,22 @@ impl Flow {
     }
 
     fn send_next(&mut self, link: &mut Link, sink: &mut dyn Sink, limit: usize, now: Duration) {
-        let tso = if self.ends.guest.0.is_ipv4() { Offloads::TSO4 } else { Offloads::TSO6 };
-        let most = if link.offloads.contains(tso) { (65_400 / self.mss).max(1) * self.mss } else { self.mss };
+        let tso = if self.ends.guest.0.is_ipv4() {
+            Offloads::TSO4
+        } else {
+            Offloads::TSO6
+        };
+        let most = if link.offloads.contains(tso) {
+            (65_400 / self.mss).max(1) * self.mss
+        } else {
+            self.mss
+        };
         let offset = self.in_flight();
         let len = self.sendable().min(most);
         let mut head = self.head(limit);
         head.psh = len > 0 && len == self.unsent();
-        head.fin = self.eof && !self.fin_acked && offset + len == self.tx.len() && offset + len < (self.wnd as usize).max(1);
+        head.fin =
+            self.eof && !self.fin_acked && offset + len == self.tx.len() && offset + len < (self.wnd as usize).max(1);
         let taken = len as u32 + u32::from(head.fin);
         if taken == 0 {
             head.seq = self.max;
@@ -298,8 +334,17 @@ impl Flow {
     /// The state of a reset that we send on our own.
     pub(crate) fn reset_head(&self) -> Head {
         match self.phase {
-            Phase::Connecting => Head { ack: Some(self.rcv_nxt), rst: true, ..Head::default() },
-            _ => Head { seq: self.max, ack: Some(self.rcv_nxt), rst: true, ..Head::default() },
+            Phase::Connecting => Head {
+                ack: Some(self.rcv_nxt),
+                rst: true,
+                ..Head::default()
+            },
+            _ => Head {
+                seq: self.max,
+                ack: Some(self.rcv_nxt),
+                rst: true,
+                ..Head::default()
+            },
         }
     }
 
@@ -338,7 +383,11 @@ impl Flow {
             self.start_resend(now);
             return true;
         }
-        let most = if self.phase == Phase::Open { RETRIES } else { SYN_RETRIES };
+        let most = if self.phase == Phase::Open {
+            RETRIES
+        } else {
+            SYN_RETRIES
+        };
         if self.rtt.backoff >= most {
             return false;
         }
@@ -362,7 +411,15 @@ impl Flow {
 pub(crate) fn quoted(link: &mut Link, ends: &Ends, seq: u32) -> Option<Vec<u8>> {
     let mut packet = Vec::with_capacity(emit::ETHERNET + 48);
     let (mac, ident) = (link.source_mac(ends.guest.0), link.ident());
-    if !emit::ip(&mut packet, mac, ends.guest.0, ends.remote.0, IpProtocol::Tcp, 20, ident) {
+    if !emit::ip(
+        &mut packet,
+        mac,
+        ends.guest.0,
+        ends.remote.0,
+        IpProtocol::Tcp,
+        20,
+        ident,
+    ) {
         return None;
     }
     packet.drain(..emit::ETHERNET);

@@ -11,7 +11,10 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { left: bytes, short: false }
+        Self {
+            left: bytes,
+            short: false,
+        }
     }
 
     /// Whether somebody went without since this was last asked.
@@ -56,7 +59,10 @@ impl Ring {
         if size <= self.bytes.len() {
             return true;
         }
-        let wanted = size.max(SMALLEST.min(limit)).checked_next_power_of_two().unwrap_or(usize::MAX);
+        let wanted = size
+            .max(SMALLEST.min(limit))
+            .checked_next_power_of_two()
+            .unwrap_or(usize::MAX);
         let more = wanted.saturating_sub(self.bytes.len());
         if wanted > limit {
             return false;
@@ -207,7 +213,10 @@ mod tests {
     #[test]
     fn a_bound_holds() {
         let (mut ring, mut budget) = (Ring::default(), Budget::new(20 << 10));
-        assert!(!ring.reserve(17 << 10, 1 << 20, &mut budget), "32 KiB are more than the budget");
+        assert!(
+            !ring.reserve(17 << 10, 1 << 20, &mut budget),
+            "32 KiB are more than the budget"
+        );
         assert!(ring.reserve(1, 1 << 20, &mut budget));
         assert_eq!(ring.push(&[0; 20_000]), 16 << 10);
         assert_eq!(ring.push(&[0; 1]), 0);

@@ -44,7 +44,9 @@ impl<'a> Segment<'a> {
 
     fn options(&mut self, mut options: &[u8]) {
         while !options.is_empty() {
-            let Ok((rest, option)) = TcpOption::parse(options) else { return };
+            let Ok((rest, option)) = TcpOption::parse(options) else {
+                return;
+            };
             match option {
                 TcpOption::EndOfList => return,
                 TcpOption::MaxSegmentSize(mss) => self.mss = Some(mss),

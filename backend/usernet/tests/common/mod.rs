@@ -34,7 +34,10 @@ pub struct Rng(pub u64);
 
 impl Rng {
     pub fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as u32
     }
 
@@ -118,7 +121,12 @@ pub struct Router {
 impl Router {
     pub fn new(config: Config) -> Self {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
-        Self { net: UserNet::new(config).unwrap(), epoll, now: Duration::from_secs(1), room: 64 }
+        Self {
+            net: UserNet::new(config).unwrap(),
+            epoll,
+            now: Duration::from_secs(1),
+            room: 64,
+        }
     }
 
     fn watch(&mut self) {
@@ -143,16 +151,23 @@ impl Router {
         }
         self.watch();
         let mut events = [const { MaybeUninit::<epoll::Event>::uninit() }; 64];
-        let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: if wait { 1_000_000 } else { 0 } };
+        let timeout = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: if wait { 1_000_000 } else { 0 },
+        };
         let (ready, _) = epoll::wait(&self.epoll, &mut events, Some(&timeout)).unwrap();
         for event in ready.iter() {
             let flags = event.flags;
             let gone = flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR);
             let readable = gone || flags.contains(epoll::EventFlags::IN);
             let writable = gone || flags.contains(epoll::EventFlags::OUT);
-            self.net.host_ready(Token(event.data.u64()), Ready { readable, writable });
+            self.net
+                .host_ready(Token(event.data.u64()), Ready { readable, writable });
         }
-        let mut sink = Collect { frames: Vec::new(), room: self.room };
+        let mut sink = Collect {
+            frames: Vec::new(),
+            room: self.room,
+        };
         self.net.run(self.now, &mut sink);
         self.watch();
         sink.frames
@@ -172,7 +187,10 @@ pub struct World {
 
 /// The engine's defaults, but no file of the host decides where names are asked.
 pub fn config() -> Config {
-    Config { resolver: Resolver::Fixed(vec!["127.0.0.1:1".parse().unwrap()]), ..Config::default() }
+    Config {
+        resolver: Resolver::Fixed(vec!["127.0.0.1:1".parse().unwrap()]),
+        ..Config::default()
+    }
 }
 
 impl World {
@@ -185,8 +203,14 @@ impl World {
             a.push(IpCidr::new(IpAddress::Ipv4(GUEST4), 24)).unwrap();
             a.push(IpCidr::new(IpAddress::Ipv6(GUEST6), 64)).unwrap();
         });
-        iface.routes_mut().add_default_ipv4_route(Ipv4Address::new(10, 0, 2, 2)).unwrap();
-        iface.routes_mut().add_default_ipv6_route("fe80::2".parse().unwrap()).unwrap();
+        iface
+            .routes_mut()
+            .add_default_ipv4_route(Ipv4Address::new(10, 0, 2, 2))
+            .unwrap();
+        iface
+            .routes_mut()
+            .add_default_ipv6_route("fe80::2".parse().unwrap())
+            .unwrap();
         Self {
             router: Router::new(config),
             iface,
@@ -261,7 +285,9 @@ impl World {
     pub fn connect(&mut self, to: IpAddr, port: u16, local: u16) -> SocketHandle {
         let handle = self.tcp_socket();
         let socket = self.sockets.get_mut::<tcp::Socket>(handle);
-        socket.connect(self.iface.context(), (IpAddress::from(to), port), local).unwrap();
+        socket
+            .connect(self.iface.context(), (IpAddress::from(to), port), local)
+            .unwrap();
         handle
     }
 
@@ -286,12 +312,23 @@ impl World {
         self.sockets.get_mut(handle)
     }
 
+    /// Lets the router learn where the guest lives.
+    pub fn introduce(&mut self, to: IpAddr) {
+        let hello = self.udp_socket(4999);
+        self.udp(hello).send_slice(b"", (IpAddress::from(to), 1)).unwrap();
+        self.idle(3);
+    }
+
     /// Sends a datagram and waits for one back.
     pub fn ask(&mut self, handle: SocketHandle, to: IpAddr, port: u16, data: &[u8]) -> (Vec<u8>, IpAddress, u16) {
         self.udp(handle).send_slice(data, (IpAddress::from(to), port)).unwrap();
         let mut answer = None;
         self.until("an answer", |w| {
-            answer = w.udp(handle).recv().ok().map(|(d, m)| (d.to_vec(), m.endpoint.addr, m.endpoint.port));
+            answer = w
+                .udp(handle)
+                .recv()
+                .ok()
+                .map(|(d, m)| (d.to_vec(), m.endpoint.addr, m.endpoint.port));
             answer.is_some()
         });
         answer.unwrap()
