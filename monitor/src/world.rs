@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 use southbridge_backend_chardev::Chardevs;
+use southbridge_backend_net::Netdevs;
 use southbridge_core::machine::{self, Cause, PanicPolicy};
 use southbridge_core::{Machine, MachineEvent, Notice, NoticeValue, PropValue, Registry, RunState};
 use southbridge_machine::{Layout, objects::Objects, qom};
@@ -52,6 +53,8 @@ pub struct World {
     pub globals: Vec<(String, String, PropValue)>,
     /// Character back ends.
     pub chardevs: Chardevs,
+    /// Network back ends.
+    pub netdevs: Netdevs,
     /// Objects.
     pub objects: Objects,
     /// Saved states by name. In memory unless whoever makes the world says otherwise.
@@ -92,6 +95,22 @@ fn notes(facts: &Facts) -> BTreeMap<String, Value> {
 }
 
 impl World {
+    /// The objects, and what finds the back ends that they lean on.
+    pub(crate) fn objects_and_backends(
+        &mut self,
+    ) -> (
+        &mut Objects,
+        impl Fn(&'static str, &str) -> Option<southbridge_core::BackendId>,
+    ) {
+        let (chardevs, netdevs) = (&self.chardevs, &self.netdevs);
+        let find = move |kind: &'static str, id: &str| match kind {
+            "chardev" => chardevs.get(id),
+            "netdev" => netdevs.get(id),
+            _ => None,
+        };
+        (&mut self.objects, find)
+    }
+
     /// The surroundings of a machine.
     pub fn new(facts: Facts, layout: Layout, registry: Registry, chardevs: Chardevs, objects: Objects) -> Self {
         let snapshots = Snapshots::new(layout.board.name, None);
@@ -103,6 +122,7 @@ impl World {
             registry,
             globals: Vec::new(),
             chardevs,
+            netdevs: Netdevs::default(),
             objects,
             snapshots,
             human: Some(crate::hmp::execute_for_qmp),
@@ -185,7 +205,11 @@ impl World {
             NoticeValue::Number(n) => Value::from(*n),
             NoticeValue::Text(t) => Value::from(t.as_str()),
         };
-        let data: Map<String, Value> = notice.members.iter().map(|(name, v)| ((*name).to_owned(), value(v))).collect();
+        let data: Map<String, Value> = notice
+            .members
+            .iter()
+            .map(|(name, v)| ((*name).to_owned(), value(v)))
+            .collect();
         debug_assert_eq!(check_event(schema(), notice.event, &data), Ok(()), "{}", notice.event);
         self.events.push_back((notice.event, data));
     }

@@ -74,6 +74,7 @@ pub(crate) fn plug(cx: &mut Cx<'_>, spec: &Spec<'_>) -> Result<()> {
         globals: &world.globals,
         chardev: &|id| world.chardevs.get(id),
         memdev: &|id| world.objects.memory(id).map(|m| m.0),
+        netdev: &|id| world.netdevs.get(id),
     };
     let added = hot_plug_device(machine, &mut world.layout, &around, spec);
     added.map_err(|e| Error::generic(e.to_string()))?;

@@ -94,6 +94,12 @@ const fn on_host(mut c: Command) -> Command {
 }
 
 pub(super) static COMMANDS: &[Command] = &[
+    command(
+        &["balloon"],
+        &[must("target", Number)],
+        "let the guest have so many megabytes",
+        more::balloon,
+    ),
     on_host(command(
         &["chardev-add"],
         &[must("backend,id=ID[,option=value][,...]", Rest(S::ChardevKinds))],
@@ -424,6 +430,7 @@ pub(super) static COMMANDS: &[Command] = &[
 ];
 
 pub(super) static INFOS: &[Command] = &[
+    command(&["balloon"], &[], "how much memory the guest has", more::info_balloon),
     command(&["chardev"], &[], "character devices", info::chardev),
     command(&["cpus"], &[], "processors", info::cpus),
     command(&["dump"], &[], "how far the last dump is", more::dump_status),
