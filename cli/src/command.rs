@@ -47,6 +47,16 @@ pub enum HelpTopic {
     BlockDrivers,
     /// `-blockdev DRIVER,help` (machine layer).
     BlockDriverProperties(String),
+    /// `-netdev help` (machine layer).
+    Netdevs,
+    /// `-netdev TYPE,help` (machine layer).
+    NetdevProperties(String),
+    /// `-nic model=help` (machine layer).
+    NicModels,
+    /// `-fsdev help` (machine layer).
+    Fsdevs,
+    /// `-fsdev DRIVER,help` (machine layer).
+    FsdevProperties(String),
     /// `-accel help`.
     Accels,
     /// `-display help`.

@@ -2,6 +2,9 @@
 //!
 //! A word of the user is judged here and becomes a typed error; who asked knows where the word stands and how to mark it.
 
+use southbridge_backend_fs::Fsdevs;
+use southbridge_backend_rng::RngBackend;
+use southbridge_core::host::Host;
 use southbridge_core::property::parse_value;
 use southbridge_core::{
     BackendId, BusKind, CreateError, DeviceId, DeviceType, Machine, PropKind, PropValue, Properties, Property, Registry,
@@ -268,6 +271,8 @@ pub struct Surroundings<'a> {
     pub chardev: &'a dyn Fn(&str) -> Option<BackendId>,
     /// Memory back ends by id.
     pub memdev: &'a dyn Fn(&str) -> Option<BackendId>,
+    /// Network back ends by id.
+    pub netdev: &'a dyn Fn(&str) -> Option<BackendId>,
 }
 
 /// Creates a device and gives it a place.
@@ -308,11 +313,14 @@ fn add(
     if let Some(id) = spec.id.filter(|id| machine.sys.find_device(id).is_some()) {
         return Err(AddError::DuplicateId(id.to_owned()));
     }
-    let properties = properties(t, around, spec)?;
-    let device = machine
-        .sys
-        .add_device(t, spec.id, properties, &[])
-        .map_err(|error| AddError::Refused { driver: t.name, error })?;
+    let mut properties = properties(t, around, &machine.sys.host, spec)?;
+    let before = layout.macs.clone();
+    layout.macs.address(t, &mut properties);
+    let made = machine.sys.add_device(t, spec.id, properties, &[]);
+    let device = made.map_err(|error| {
+        layout.macs = before;
+        AddError::Refused { driver: t.name, error }
+    })?;
     if hot {
         machine.sys.mark_hotplugged(device);
         machine.sys.reset_device(device);
@@ -337,7 +345,12 @@ fn add(
     }
 }
 
-fn properties(t: &'static DeviceType, around: &Surroundings<'_>, spec: &Spec<'_>) -> Result<Properties, AddError> {
+fn properties(
+    t: &'static DeviceType,
+    around: &Surroundings<'_>,
+    host: &Host,
+    spec: &Spec<'_>,
+) -> Result<Properties, AddError> {
     let mut properties = Properties::default();
     for (_, name, value) in around.globals.iter().filter(|g| g.0 == t.name) {
         properties.set(name, value.clone());
@@ -345,7 +358,7 @@ fn properties(t: &'static DeviceType, around: &Surroundings<'_>, spec: &Spec<'_>
     for (name, text) in &spec.properties {
         let p = find_property(t, name)?;
         let value = match p.kind {
-            PropKind::Backend(kind) => backend(around, p.name, kind, text)?,
+            PropKind::Backend(kind) => backend(around, host, p.name, kind, text)?,
             _ => parse_property(p, text)?,
         };
         properties.set(p.name, value);
@@ -355,6 +368,7 @@ fn properties(t: &'static DeviceType, around: &Surroundings<'_>, spec: &Spec<'_>
 
 fn backend(
     around: &Surroundings<'_>,
+    host: &Host,
     property: &'static str,
     kind: &'static str,
     id: &str,
@@ -362,6 +376,9 @@ fn backend(
     let found = match kind {
         "chardev" => (around.chardev)(id),
         "memdev" => (around.memdev)(id),
+        "netdev" => (around.netdev)(id),
+        "fsdev" => Fsdevs::get(host, id),
+        "rng" => RngBackend::find(host, id),
         _ => return Err(AddError::NoBackendKind { property, kind }),
     };
     let id = id.to_owned();
@@ -380,6 +397,10 @@ pub fn remove_device(machine: &mut Machine, layout: &mut Layout, device: DeviceI
         machine.sys.remove_device(function);
     }
     crate::ports::unplug(&mut machine.sys, device);
+    let mac = machine.sys.slot(device).and_then(|s| s.properties.str("mac"));
+    if let Some(mac) = mac.and_then(southbridge_backend_net::parse_mac) {
+        layout.macs.free(mac);
+    }
     machine.sys.remove_device(device);
     layout.used_irqs.retain(|(_, d)| *d != device);
 }

@@ -13,6 +13,7 @@ pub mod fdt;
 pub mod help;
 pub mod later;
 pub mod load;
+pub mod nic;
 pub mod objects;
 pub mod pci;
 pub mod place;
@@ -22,6 +23,7 @@ pub mod qom;
 pub use add::{AddError, Added, Spec, add_device, remove_device};
 pub use board::{BOARDS, Board};
 pub use build::{BuildError, Built, Layout, Options};
+pub use nic::NicWish;
 pub use objects::Objects;
 
 use southbridge_core::Registry;

@@ -7,10 +7,12 @@ pub mod block;
 pub mod boot;
 pub mod chardev;
 pub mod device;
+pub mod fsdev;
 pub mod habit;
 pub mod log;
 pub mod machine;
 pub mod monitor;
+pub mod net;
 pub mod numa;
 pub mod run;
 pub mod serial;
@@ -32,10 +34,12 @@ pub use block::{BlockNode, DriveOpt};
 pub use boot::FlashOpt;
 pub use chardev::ChardevOpt;
 pub use device::{DeviceOpt, GlobalOpt, LoaderOpt, LoaderWhat, ObjectOpt};
+pub use fsdev::FsdevOpt;
 pub use habit::MessageOpt;
 pub use log::{LogItem, LogOpt};
 pub use machine::{AccelOpt, CpuOpt, MachineOpt, MemoryOpt, SmpOpt};
 pub use monitor::MonitorOpt;
+pub use net::{NetOpts, NetdevOpt, NicOpt};
 pub use numa::NumaOpt;
 pub use run::{ActionOpt, NameOpt, PanicAction, RebootAction, SemihostingOpt, ShutdownAction, WatchdogAction};
 pub use serial::{SerialBackend, SerialOpt};
@@ -74,6 +78,10 @@ pub struct Config {
     pub objects: Vec<ObjectOpt>,
     /// `-chardev`, in order. Those that `-serial` makes are in [`Config::serial_ports`].
     pub chardevs: Vec<ChardevOpt>,
+    /// `-netdev`, `-nic` and `-net`.
+    pub net: NetOpts,
+    /// `-fsdev`, in order, and those that `-virtfs` makes; its devices are among [`Config::devices`].
+    pub fsdevs: Vec<FsdevOpt>,
     /// `-serial` as given; see [`Config::serial_ports`] for what the board gets.
     pub serials: Vec<SerialOpt>,
     /// `-monitor none`, or another option that leaves no default monitor.
@@ -256,6 +264,11 @@ impl Config {
             Handler::Object => device::object(props, self)?,
             Handler::Chardev => chardev::option(props, self)?,
             Handler::Blockdev => block::blockdev(props, self)?,
+            Handler::Fsdev => fsdev::fsdev(props, self)?,
+            Handler::Virtfs => fsdev::virtfs(props, self)?,
+            Handler::Netdev => net::netdev(props, self)?,
+            Handler::Nic => net::nic(props, self)?,
+            Handler::Net => net::net(props, self)?,
             Handler::Mon if !asked => monitor::mon(&props, self)?,
             Handler::Trace => trace::parse(&props, self)?,
             _ if asked => self.show(Info::Help(HelpTopic::of(option.def))),
@@ -286,6 +299,7 @@ impl Config {
     fn check(&self) -> Result<(), OptError> {
         machine::check_accels(self)?;
         chardev::check_references(self)?;
+        net::check_references(self)?;
         time::check(self)?;
         serial::check(self)
     }

@@ -445,7 +445,7 @@ fn errors_in_files_name_the_line() {
         "x = \"1\"",
         "[machine",
         "[machin]",
-        "[netdev \"n\"]",
+        "[tpmdev \"n\"]",
         "[chardev \"c\"]\n  backend = stdio",
         "[chardev \"c\"]\n  backend = \"stdio\"\n[chardev \"c\"]\n  backend = \"null\"",
         "[chardev]\n  backend = \"null\"",
