@@ -110,6 +110,7 @@ pub(super) fn device_del(cx: &mut Cx<'_>, args: DeviceDelArgs) -> Result<()> {
     let mut gone = Vec::new();
     collect(cx, device, &mut gone);
     remove_device(cx.machine, &mut cx.world.layout, device);
+    super::block::sweep(cx.machine);
     for event in gone {
         cx.world.hear(&event);
     }
