@@ -1,5 +1,6 @@
 //! Help texts that need to know machines and devices; all of it comes from their tables.
 
+use southbridge_backend_block as block;
 use southbridge_backend_chardev as chardev;
 use southbridge_backend_net as net;
 use southbridge_cli::command::HelpTopic;
@@ -8,7 +9,7 @@ use southbridge_core::{PropKind, Property};
 use southbridge_machine::help as shared;
 use std::fmt::Write;
 
-use crate::emulate::{board, chardevs, devices, fsdevs, netdevs, objects, trace};
+use crate::emulate::{blocks, board, chardevs, devices, fsdevs, netdevs, objects, trace};
 
 /// The text for a topic.
 ///
@@ -33,6 +34,11 @@ pub(crate) fn text(topic: &HelpTopic, config: &Config, personality: &Personality
             southbridge_backend_fs::kind_help(kind)
         }
         HelpTopic::NicModels => nic_models(config, personality)?,
+        HelpTopic::BlockDrivers => block::help(),
+        HelpTopic::BlockDriverProperties(name) => {
+            let found = block::find(name);
+            block::driver_help(found.map_err(|e| blocks::no_driver(&e, name, Location::implied("-blockdev")))?)
+        }
         HelpTopic::Machines => machines(personality),
         HelpTopic::MachineProperties(name) => {
             let board = board::find(name, config, personality)?;

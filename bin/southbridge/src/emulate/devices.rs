@@ -17,6 +17,7 @@ use southbridge_machine::pci::PciError;
 use southbridge_machine::place::{Place, PlaceError, PlugError};
 use southbridge_machine::{Built, later, registry};
 
+use super::blocks;
 use super::chardevs::Chardevs;
 use super::fsdevs;
 use super::netdevs::{self, Netdevs};
@@ -148,6 +149,7 @@ pub(crate) fn add(
         for entry in device.props.entries() {
             check_backend(&registry, device, entry, chardevs, netdevs)?;
             check_fsdev(&registry, device, entry, &built.machine.sys.host)?;
+            check_drive(&registry, device, entry, &built.machine.sys.host)?;
         }
         let spec = Spec {
             driver: &device.driver.value,
@@ -166,7 +168,7 @@ pub(crate) fn add(
             tell_place(built, device, place);
         }
     }
-    Ok(())
+    blocks::add_disks(config, built, &around)
 }
 
 /// A back end that is not there is told with those that are.
@@ -182,6 +184,16 @@ fn check_backend(
     match p.map(|p| p.kind) {
         Some(PropKind::Backend("chardev")) => chardevs.find(entry).map(|_| ()),
         Some(PropKind::Backend("netdev")) => netdevs.find(&entry.located()).map(|_| ()),
+        _ => Ok(()),
+    }
+}
+
+/// The same for disks.
+fn check_drive(registry: &Registry, device: &DeviceOpt, entry: &Entry, host: &Host) -> Result<(), OptError> {
+    let t = registry.get(&device.driver.value);
+    let p = t.and_then(|t| t.properties.iter().find(|p| p.name == entry.key));
+    match p.map(|p| p.kind) {
+        Some(PropKind::Backend("drive")) => blocks::find(host, entry).map(|_| ()),
         _ => Ok(()),
     }
 }

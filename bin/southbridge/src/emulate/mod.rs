@@ -1,5 +1,6 @@
 //! From a typed configuration to a running machine, in short steps; each step's words and checks stand in a file of its own.
 
+pub(crate) mod blocks;
 pub(crate) mod board;
 pub(crate) mod chardevs;
 mod daemon;
@@ -54,6 +55,7 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     let signals = signals::Signals::catch(&machine).map_err(board::no_host)?;
     let mut objects = objects::start(config, &mut machine)?;
     let mut chardevs = chardevs::open(config, board, &mut machine, &signals)?;
+    blocks::open(config, board, &mut machine)?;
     fsdevs::open(config, &mut machine)?;
     let netdevs = netdevs::open(config, &mut machine)?;
     objects::start_late(config, &mut machine, &mut objects, &|kind, id| match kind {
