@@ -106,7 +106,7 @@ impl Session {
     }
 
     /// Answers a request; never Tflush, which is about other requests. The reply may be longer than `room` only if `room` is less
-    /// than what errors and replies of fixed length need.
+    /// than what an error needs.
     pub(crate) fn answer(&self, message: &[u8], room: usize) -> Vec<u8> {
         let Ok(header) = Header::read(message) else {
             return error(None, southbridge_protocol_p9::NO_TAG, Errno::INVAL);
@@ -118,6 +118,8 @@ impl Session {
                 _ => Errno::INVAL,
             })
             .and_then(|request| self.answer_to(request, header.tag, room));
+        // The target of a link may be longer than a message.
+        let answered = answered.and_then(|reply| if reply.len() <= room { Ok(reply) } else { Err(Errno::MSGSIZE) });
         answered.unwrap_or_else(|e| error(lock(&self.state).dialect, header.tag, e))
     }
 
