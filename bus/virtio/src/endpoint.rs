@@ -46,6 +46,8 @@ pub struct Virtio {
     signals: Signals,
     /// Queues that were used within the call.
     touched: SmallVec<[u16; 4]>,
+    /// Queues that the driver notified of before it was ready: they come when it is.
+    early: SmallVec<[u16; 4]>,
 }
 
 impl Virtio {
@@ -145,6 +147,7 @@ impl Virtio {
             may_dma: _,
             signals,
             touched,
+            early,
         } = self;
         queues.iter_mut().for_each(Queue::reset);
         *driver_features = 0;
@@ -154,6 +157,7 @@ impl Virtio {
         *started = false;
         *signals = Signals::default();
         touched.clear();
+        early.clear();
     }
 }
 
@@ -199,6 +203,7 @@ impl Endpoint {
             may_dma: false,
             signals: Signals::default(),
             touched: SmallVec::new(),
+            early: SmallVec::new(),
         };
         Self { virtio, model }
     }
@@ -300,7 +305,7 @@ impl Endpoint {
         // The driver can only add bits; what it cannot set it does not take away either.
         let mut now = value & !status::NEEDS_RESET | v.status & status::NEEDS_RESET;
         if now & !v.status & status::FEATURES_OK != 0 && !self.features_are_good(cx) {
-            now &= !status::FEATURES_OK;
+            now &= !(status::FEATURES_OK | status::DRIVER_OK);
         }
         let v = &mut self.virtio;
         v.status = now;
@@ -342,7 +347,11 @@ impl Endpoint {
         }
         let features = v.driver_features;
         v.queues.iter_mut().for_each(|q| q.features = features);
-        self.call(cx, |model, cx| model.driver_ok(cx));
+        let early = std::mem::take(&mut v.early);
+        self.call(cx, |model, cx| {
+            model.driver_ok(cx);
+            early.into_iter().for_each(|n| model.on_notify(n, cx));
+        });
     }
 
     /// The driver (or the machine) resets the device.
@@ -408,7 +417,10 @@ impl Endpoint {
         }
         if !v.started {
             if v.status & status::FEATURES_OK != 0 {
-                return cx.guest_error(format_args!("queue {n} is used before the driver is ready"));
+                if !v.early.contains(&n) {
+                    v.early.push(n);
+                }
+                return cx.guest_error(format_args!("queue {n} is used before the driver is ready; it waits"));
             }
             self.start(cx);
         }

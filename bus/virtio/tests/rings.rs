@@ -240,14 +240,17 @@ fn a_chain_from_before_a_reset_is_nobodys() {
         g.kick(1);
         g.set_status(0);
         g.start(features);
-        let before = g.read(g.rings[1].desc, 0x8_0000);
+        let before = g.read(g.rings[1].desc, 0x3000);
         g.with_model(|e: &mut Echo, cx| {
             let chain = e.kept[0].clone();
             assert!(!cx.is_current(&chain));
-            assert_eq!(cx.write(&chain, 0, b"new").unwrap_err().to_string(), "the chain belongs to the past");
+            assert_eq!(
+                cx.write(&chain, 0, b"new").unwrap_err().to_string(),
+                "the chain belongs to the past"
+            );
             e.answer(0, cx);
         });
-        assert_eq!(g.read(g.rings[1].desc, 0x8_0000), before, "{name}: the ring is untouched");
+        assert_eq!(g.read(g.rings[1].desc, 0x3000), before, "{name}: the ring is untouched");
         assert!(!g.needs_reset());
     }
 }
@@ -291,7 +294,10 @@ fn configuration_is_frozen_once_a_queue_is_enabled() {
         });
     });
     let after = g.drive(|e, _| *e.queue(0).expect("a queue").config());
-    assert_eq!((after.size, after.desc, after.driver, after.device), (before.size, before.desc, before.driver, before.device));
+    assert_eq!(
+        (after.size, after.desc, after.driver, after.device),
+        (before.size, before.desc, before.driver, before.device)
+    );
     assert_eq!(after.vector, 7, "the vector may still move");
     assert_eq!(g.request(0, &[b"x"], &[1]).data, b"x");
 }
@@ -306,7 +312,11 @@ fn a_size_that_cannot_be_is_refused() {
     }
     g.negotiate(feature::VERSION_1 | feature::RING_PACKED);
     g.drive(|e, cx| e.configure(0, cx, |q| q.size = 3));
-    assert_eq!(g.drive(|e, _| e.queue(0).expect("a queue").config().size), 3, "packed rings have any size");
+    assert_eq!(
+        g.drive(|e, _| e.queue(0).expect("a queue").config().size),
+        3,
+        "packed rings have any size"
+    );
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub(crate) const fn flag(name: &'static str, default: bool, help: &'static str) 
 }
 
 /// Properties of rings: what every virtio device has, on every transport.
-pub const RINGS: [Property; 11] = [
+pub const RINGS: [Property; 12] = [
     flag("indirect_desc", true, "tables of descriptors outside the ring"),
     flag("event_idx", true, "both sides say when they want to be notified"),
     flag(
@@ -59,6 +59,11 @@ pub const RINGS: [Property; 11] = [
     flag("packed", false, "offer packed rings"),
     flag("queue_reset", true, "single queues can be reset"),
     flag("in_order", false, "buffers are used in the order in which they came"),
+    flag(
+        "notification_data",
+        false,
+        "notifications carry where the ring stands; not QEMU\'s",
+    ),
     flag(
         "use-started",
         true,
@@ -87,6 +92,7 @@ pub fn ring_features(p: &Properties) -> u64 {
         ("packed", feature::RING_PACKED),
         ("queue_reset", feature::RING_RESET),
         ("in_order", feature::IN_ORDER),
+        ("notification_data", feature::NOTIFICATION_DATA),
     ];
     bits.iter().filter(|(name, _)| p.bool(name)).fold(0, |all, b| all | b.1)
 }

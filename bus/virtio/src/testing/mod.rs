@@ -23,6 +23,8 @@ use crate::{Endpoint, VirtioDevice, VirtioModel};
 
 /// Where memory begins.
 pub const RAM: u64 = 0x8000_0000;
+/// Where what is allocated begins.
+const HEAP: u64 = RAM + 0x1_0000;
 /// Bytes of memory.
 pub const RAM_LEN: u64 = 64 << 20;
 
@@ -80,7 +82,7 @@ impl Guest {
             rings: Vec::new(),
             indirect: false,
             features: 0,
-            heap: RAM + 0x1_0000,
+            heap: HEAP,
         };
         guest.drive(|e, _| e.offer(feature::VERSION_1));
         guest
@@ -150,7 +152,7 @@ impl Guest {
         let count = self.drive(|e, _| e.queue_count());
         for n in 0..count {
             let max = self.drive(|e, _| e.queue(n).map_or(0, crate::Queue::max_size));
-            let ring = Ring::new(max.min(size), self.features, || self.alloc(0x8_0000));
+            let ring = Ring::new(max.min(size), self.features, |bytes| self.alloc_pages(bytes));
             self.configure(n, &ring);
             self.rings.push(ring);
         }
@@ -159,10 +161,7 @@ impl Guest {
     /// Tells the device of a ring.
     pub fn configure(&mut self, n: u16, ring: &Ring) {
         let (size, desc, driver, device) = (ring.size, ring.desc, ring.driver, ring.device);
-        let len = 0x8_0000;
-        for at in [desc, driver, device] {
-            self.write(at, &vec![0; len / 4]);
-        }
+        self.write(desc, &vec![0; Ring::bytes(size) as usize]);
         self.drive(|e, cx| {
             e.configure(n, cx, |q| {
                 (q.size, q.desc, q.driver, q.device) = (size, desc, driver, device);
@@ -199,6 +198,17 @@ impl Guest {
         self.heap = (at + len).next_multiple_of(16);
         assert!(self.heap <= RAM + RAM_LEN, "the test's memory is full");
         at
+    }
+
+    fn alloc_pages(&mut self, len: u64) -> u64 {
+        self.heap = self.heap.next_multiple_of(4096);
+        self.alloc(len)
+    }
+
+    /// Gives up everything that was allocated: rings and buffers before are no more.
+    pub fn forget_memory(&mut self) {
+        self.rings.clear();
+        self.heap = HEAP;
     }
 
     /// Bytes of memory.

@@ -86,13 +86,15 @@ fn set_u16(sys: &mut System, at: u64, value: u16) {
 }
 
 impl Ring {
-    pub(super) fn new(size: u16, features: u64, alloc: impl FnOnce() -> u64) -> Self {
-        let desc = alloc();
+    /// A ring of that size in memory that `alloc` gives.
+    pub(super) fn new(size: u16, features: u64, alloc: impl FnOnce(u64) -> u64) -> Self {
+        let desc = alloc(Self::bytes(size));
+        let driver = desc + Self::desc_bytes(size);
         Self {
             size,
             desc,
-            driver: desc + 0x4_0000,
-            device: desc + 0x6_0000,
+            driver,
+            device: driver + Self::driver_bytes(size),
             packed: features & feature::RING_PACKED != 0,
             event_idx: features & feature::EVENT_IDX != 0,
             free: (0..size).rev().collect(),
@@ -104,6 +106,20 @@ impl Ring {
             added: 0,
             out: BTreeMap::new(),
         }
+    }
+
+    const fn desc_bytes(size: u16) -> u64 {
+        (16 * size as u64).next_multiple_of(4096)
+    }
+
+    const fn driver_bytes(size: u16) -> u64 {
+        (2 * size as u64 + 6).next_multiple_of(4096)
+    }
+
+    /// Bytes of memory of a ring.
+    pub(super) const fn bytes(size: u16) -> u64 {
+        let device = (8 * size as u64 + 6).next_multiple_of(4096);
+        Self::desc_bytes(size) + Self::driver_bytes(size) + device
     }
 
     /// Chains that are with the device.
