@@ -377,6 +377,7 @@ fn backend(
         "chardev" => (around.chardev)(id),
         "memdev" => (around.memdev)(id),
         "netdev" => (around.netdev)(id),
+        "drive" => southbridge_backend_block::Blocks::find(host, id),
         "fsdev" => Fsdevs::get(host, id),
         "rng" => RngBackend::find(host, id),
         _ => return Err(AddError::NoBackendKind { property, kind }),

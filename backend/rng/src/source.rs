@@ -1,13 +1,13 @@
 //! The back end: where bytes come from.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use southbridge_core::host::{Interest, WatchId};
+use southbridge_core::host::{Host, Interest, WatchId};
 use southbridge_core::{Backend, BackendId, Completion, DeviceId, HostCx, HostEvent, System};
 use thiserror::Error;
 
@@ -76,14 +76,34 @@ const GENERATOR: &str = "/dev/urandom";
 const O_NONBLOCK: i32 = 0o4000;
 
 impl RngBackend {
-    /// Adds a source to a machine.
+    /// Adds a source to a machine, by its name.
     ///
     /// # Errors
     /// When its file cannot be opened.
-    pub fn add(sys: &mut System, config: &Config) -> Result<BackendId, RngError> {
+    pub fn add(sys: &mut System, name: &str, config: &Config) -> Result<BackendId, RngError> {
         let made = Self::new(config)?;
         let Ok(id) = sys.host.add::<Infallible>(|_| Ok(Box::new(made)));
+        let names = sys.host.find_or_add::<Names>();
+        if let Some((names, _)) = sys.host.get::<Names>(names) {
+            names.0.insert(name.to_owned(), id);
+        }
         Ok(id)
+    }
+
+    /// The source of that name.
+    pub fn find(host: &Host, name: &str) -> Option<BackendId> {
+        let names = host.peek::<Names>(host.find::<Names>()?)?;
+        names.0.get(name).copied()
+    }
+
+    /// Takes the source of that name away. Devices that use it get no more bytes.
+    pub fn remove(sys: &mut System, name: &str) -> bool {
+        let names = sys.host.find_or_add::<Names>();
+        let id = sys.host.get::<Names>(names).and_then(|(n, _)| n.0.remove(name));
+        if let Some(id) = id {
+            sys.host.remove(id);
+        }
+        id.is_some()
     }
 
     /// A source.
@@ -158,6 +178,14 @@ impl RngBackend {
             cx.unwatch(id, &*file);
         }
     }
+}
+
+/// Sources by name, of which a machine has one list.
+#[derive(Default)]
+struct Names(BTreeMap<String, BackendId>);
+
+impl Backend for Names {
+    fn on_host(&mut self, _: HostEvent, _: &mut HostCx<'_>) {}
 }
 
 /// The host's own generator, for all devices of a machine whose users name no source.

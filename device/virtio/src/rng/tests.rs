@@ -60,7 +60,7 @@ fn a_file_is_a_source_until_it_ends() {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(&[7; 40]).expect("written");
     let mut sys = system();
-    let id = RngBackend::add(&mut sys, &Config::File(file.path().into())).expect("a source");
+    let id = RngBackend::add(&mut sys, "r0", &Config::File(file.path().into())).expect("a source");
     let p = Properties::default().with("rng", PropValue::Backend("r0".into(), id));
     let mut g = Guest::on(sys, on_bus(), p);
     g.start(0);
@@ -86,7 +86,7 @@ fn a_request_moves_with_the_device() {
     .expect("a pipe");
     let make = || {
         let mut sys = system();
-        let id = RngBackend::add(&mut sys, &Config::File(path.clone())).expect("a source");
+        let id = RngBackend::add(&mut sys, "r0", &Config::File(path.clone())).expect("a source");
         let p = Properties::default().with("rng", PropValue::Backend("r0".into(), id));
         Guest::on(sys, on_bus(), p)
     };
