@@ -72,7 +72,9 @@ struct Guest {
 
 impl Guest {
     fn new(port: u16, payload: usize, offload: bool) -> Self {
-        let mut frame = vec![0x52, 0x55, 10, 0, 2, 2, 0x52, 0x54, 0, 0x12, 0x34, 0x56, 8, 0, 0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6];
+        let mut frame = vec![
+            0x52, 0x55, 10, 0, 2, 2, 0x52, 0x54, 0, 0x12, 0x34, 0x56, 8, 0, 0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6,
+        ];
         frame.extend_from_slice(&[0, 0, 10, 0, 2, 15, 10, 0, 2, 2]);
         frame.resize(HEADERS, 0);
         frame.extend((0..payload).map(|i| i as u8));
@@ -118,7 +120,10 @@ impl Guest {
     }
 
     fn meta(&self) -> Meta {
-        Meta { partial_checksum: self.offload.then_some((34, 16)), ..Meta::default() }
+        Meta {
+            partial_checksum: self.offload.then_some((34, 16)),
+            ..Meta::default()
+        }
     }
 
     fn syn(&mut self) -> Vec<u8> {
@@ -183,26 +188,47 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let out = Out { frames: Vec::new(), spare: Vec::new() };
+        let out = Out {
+            frames: Vec::new(),
+            spare: Vec::new(),
+        };
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
-        Self { net: UserNet::new(Config::default()).unwrap(), epoll, out, start: Instant::now() }
+        Self {
+            net: UserNet::new(Config::default()).unwrap(),
+            epoll,
+            out,
+            start: Instant::now(),
+        }
     }
 
     fn turn(&mut self, idle: bool) {
         while let Some(change) = self.net.next_watch_change() {
             if let WatchChange::Add { token, fd, .. } = change {
-                let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET | epoll::EventFlags::RDHUP;
+                let flags =
+                    epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET | epoll::EventFlags::RDHUP;
                 epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token.0), flags).unwrap();
             }
         }
         let mut events = [const { MaybeUninit::<epoll::Event>::uninit() }; 16];
-        let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: if idle { 1_000_000 } else { 0 } };
+        let timeout = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: if idle { 1_000_000 } else { 0 },
+        };
         let (ready, _) = epoll::wait(&self.epoll, &mut events, Some(&timeout)).unwrap();
         for event in ready.iter() {
             let flags = event.flags;
             let gone = flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR);
-            let (readable, writable) = (flags.contains(epoll::EventFlags::IN), flags.contains(epoll::EventFlags::OUT));
-            self.net.host_ready(Token(event.data.u64()), Ready { readable: readable || gone, writable: writable || gone });
+            let (readable, writable) = (
+                flags.contains(epoll::EventFlags::IN),
+                flags.contains(epoll::EventFlags::OUT),
+            );
+            self.net.host_ready(
+                Token(event.data.u64()),
+                Ready {
+                    readable: readable || gone,
+                    writable: writable || gone,
+                },
+            );
         }
         self.net.run(self.start.elapsed(), &mut self.out);
     }
@@ -217,7 +243,8 @@ impl Bench {
         }
         guest.acked = guest.seq;
         let len = guest.segment(0x10, 0);
-        self.net.guest_frame(&guest.frame[..len], &guest.meta(), self.start.elapsed());
+        self.net
+            .guest_frame(&guest.frame[..len], &guest.meta(), self.start.elapsed());
     }
 }
 
@@ -228,7 +255,11 @@ fn processor() -> Duration {
 
 fn report(name: &str, bytes: u64, wall: Duration, cpu: Duration) {
     let rate = |time: Duration| bytes as f64 * 8.0 / time.as_secs_f64() / 1e9;
-    println!("{name:<44} {:>7.2} Gbit/s  {:>7.2} Gbit/s of processor time", rate(wall), rate(cpu));
+    println!(
+        "{name:<44} {:>7.2} Gbit/s  {:>7.2} Gbit/s of processor time",
+        rate(wall),
+        rate(cpu)
+    );
 }
 
 /// From the guest to the host. `payload`: bytes in one frame of the guest, more than 1460 for a big segment.
@@ -240,7 +271,12 @@ fn upload(name: &str, payload: usize, offload: bool, seconds: f64) {
     bench.connect(&mut guest);
     let mut meta = guest.meta();
     if payload > 1460 {
-        meta = Meta { gso: Gso::Tcp4, segment: 1460, headers: HEADERS as u16, ..meta };
+        meta = Meta {
+            gso: Gso::Tcp4,
+            segment: 1460,
+            headers: HEADERS as u16,
+            ..meta
+        };
     }
     let (wall, cpu) = (Instant::now(), processor());
     let mut bytes = 0;
@@ -286,7 +322,9 @@ fn download(name: &str, offloads: Offloads, seconds: f64) {
         idle = !guest.take(&mut bench.out);
         if !idle {
             let len = guest.segment(0x10, 0);
-            bench.net.guest_frame(&guest.frame[..len], &guest.meta(), bench.start.elapsed());
+            bench
+                .net
+                .guest_frame(&guest.frame[..len], &guest.meta(), bench.start.elapsed());
         }
     }
     report(name, guest.received, wall.elapsed(), processor() - cpu);
@@ -295,11 +333,18 @@ fn download(name: &str, offloads: Offloads, seconds: f64) {
 }
 
 fn main() {
+    if std::env::args().any(|a| a == "--one") {
+        return download("host to guest, MTU 1500, checksums", Offloads::empty(), 2.0);
+    }
     let seconds = std::env::args().find_map(|a| a.parse().ok()).unwrap_or(2.0);
     upload("guest to host, MTU 1500, checksums", 1460, false, seconds);
     upload("guest to host, MTU 1500, checksum offload", 1460, true, seconds);
     upload("guest to host, big segments", 43 * 1460, true, seconds);
     download("host to guest, MTU 1500, checksums", Offloads::empty(), seconds);
     download("host to guest, MTU 1500, checksum offload", Offloads::CHECKSUM, seconds);
-    download("host to guest, big segments", Offloads::CHECKSUM | Offloads::TSO4, seconds);
+    download(
+        "host to guest, big segments",
+        Offloads::CHECKSUM | Offloads::TSO4,
+        seconds,
+    );
 }

@@ -103,7 +103,7 @@ impl Partial {
     /// `Some(true)`: complete. `None`: this packet is nonsense.
     fn add(&mut self, piece: Piece<'_>) -> Option<bool> {
         let end = piece.offset.checked_add(piece.data.len()).filter(|e| *e <= LONGEST)?;
-        if piece.more && (piece.data.len() % 8 != 0 || piece.data.is_empty()) {
+        if piece.more && (!piece.data.len().is_multiple_of(8) || piece.data.is_empty()) {
             return None;
         }
         if self.length.is_some_and(|l| end > l || (!piece.more && end != l)) {

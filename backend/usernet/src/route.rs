@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::Config;
 use crate::link::ROUTER_LL;
 use crate::net::Cx;
+use crate::{Config, Reach};
 
 /// Where the guest's packet to an address goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,9 @@ pub(crate) fn route(cx: &mut Cx<'_>, to: IpAddr, port: u16) -> Route {
         } else {
             Route::Refuse
         };
+    }
+    if config.reach == Reach::Names {
+        return Route::Drop;
     }
     if host {
         return Route::Host(SocketAddr::new(loopback(to.is_ipv6()), port));

@@ -287,7 +287,7 @@ fn files_are_fetched_and_nothing_else() {
         &mut world,
         "10.0.2.2",
         "/kernel",
-        b"blksize\01400\0tsize\00\0timeout\x005\0",
+        b"blksize\x001400\0tsize\x000\0timeout\x005\0",
     )
     .unwrap();
     assert!(data == file);
@@ -295,7 +295,7 @@ fn files_are_fetched_and_nothing_else() {
     assert!(fetch(&mut world, "fec0::2", "kernel", b"").unwrap().0 == file);
     assert_eq!(fetch(&mut world, "10.0.2.2", "sub/exact", b"").unwrap().0, [7; 1024]);
     assert_eq!(
-        fetch(&mut world, "10.0.2.2", "inside", b"blksize\065464\0").unwrap().0,
+        fetch(&mut world, "10.0.2.2", "inside", b"blksize\x0065464\0").unwrap().0,
         [7; 1024]
     );
     for name in [

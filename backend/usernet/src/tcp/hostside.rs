@@ -94,7 +94,7 @@ impl Flow {
         }
     }
 
-    pub(crate) fn from_channel(&mut self, data: &[u8], limit: usize, budget: &mut Budget) -> usize {
+    pub(crate) fn take_channel_bytes(&mut self, data: &[u8], limit: usize, budget: &mut Budget) -> usize {
         let data = &data[..data.len().min(self.channel_room(limit))];
         if !self.tx.reserve(self.tx.len() + data.len(), limit, budget) {
             return self.tx.push(data);

@@ -368,7 +368,7 @@ impl Tcp {
         let Some(flow) = self.flows.get_mut(handle) else {
             return 0;
         };
-        let taken = flow.from_channel(data, limit, &mut self.budget);
+        let taken = flow.take_channel_bytes(data, limit, &mut self.budget);
         self.list(handle);
         taken
     }
@@ -413,4 +413,10 @@ fn write_channel(flow: &mut Flow, channel: &mut dyn Channel) {
         // A channel has no half that could stay open.
         flow.eof = true;
     }
+}
+
+/// Of a segment of the router: ports, the sequence number after it, its acknowledgement. For tests.
+pub(crate) fn peek(bytes: &[u8]) -> Option<(u16, u16, u32, u32)> {
+    let s = Segment::parse(bytes)?;
+    Some((s.source, s.destination, s.seq.wrapping_add(s.len()), s.ack.unwrap_or(0)))
 }
