@@ -43,6 +43,20 @@ pub enum HelpTopic {
     Chardevs,
     /// `-chardev BACKEND,help` (machine layer).
     ChardevProperties(String),
+    /// `-blockdev help` (machine layer).
+    BlockDrivers,
+    /// `-blockdev DRIVER,help` (machine layer).
+    BlockDriverProperties(String),
+    /// `-netdev help` (machine layer).
+    Netdevs,
+    /// `-netdev TYPE,help` (machine layer).
+    NetdevProperties(String),
+    /// `-nic model=help` (machine layer).
+    NicModels,
+    /// `-fsdev help` (machine layer).
+    Fsdevs,
+    /// `-fsdev DRIVER,help` (machine layer).
+    FsdevProperties(String),
     /// `-accel help`.
     Accels,
     /// `-display help`.

@@ -16,7 +16,14 @@ pub fn text(topic: &HelpTopic, personality: &Personality) -> Option<String> {
             AccelOpt::NAMES.join("\n")
         )),
         HelpTopic::Displays => Some("Available display backend types:\nnone\n".to_owned()),
-        HelpTopic::Chardevs
+        HelpTopic::Netdevs
+        | HelpTopic::NetdevProperties(_)
+        | HelpTopic::NicModels
+        | HelpTopic::Fsdevs
+        | HelpTopic::FsdevProperties(_)
+        | HelpTopic::Chardevs
+        | HelpTopic::BlockDrivers
+        | HelpTopic::BlockDriverProperties(_)
         | HelpTopic::ChardevProperties(_)
         | HelpTopic::Machines
         | HelpTopic::MachineProperties(_)

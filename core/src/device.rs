@@ -208,6 +208,10 @@ pub enum BusKind {
     Sd,
     /// PCI and PCI Express.
     Pci,
+    /// The bus of a virtio transport that is a device of its own.
+    Virtio,
+    /// Ports of a virtio serial device.
+    VirtioSerial,
     /// Needs no bus.
     None,
 }
@@ -221,6 +225,8 @@ impl BusKind {
             Self::Ssi => "SSI",
             Self::Sd => "sd-bus",
             Self::Pci => "PCI",
+            Self::Virtio => "virtio-bus",
+            Self::VirtioSerial => "virtio-serial-bus",
             Self::None => "none",
         }
     }

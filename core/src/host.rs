@@ -81,6 +81,9 @@ pub trait Backend: Any + Send {
     /// Something happened.
     fn on_host(&mut self, event: HostEvent, cx: &mut HostCx<'_>);
 
+    /// The machine is about to be saved: what is under way is finished, and its completions are posted. The one call that may wait.
+    fn drain(&mut self, _cx: &mut HostCx<'_>) {}
+
     /// The machine ends or the back end is removed: flush, unlink, stop threads.
     fn close(&mut self, _cx: &mut HostCx<'_>) {}
 }
@@ -544,6 +547,16 @@ impl Host {
             self.backends.push(Some(Box::<T>::default()));
             BackendId(self.backends.len() as u32 - 1)
         })
+    }
+
+    /// Has all back ends finish what is under way.
+    pub fn drain(&mut self) {
+        for i in 0..self.backends.len() {
+            if let Some(mut b) = self.backends[i].take() {
+                b.drain(&mut self.context(BackendId(i as u32)));
+                self.backends[i] = Some(b);
+            }
+        }
     }
 
     /// Closes and drops a back end.

@@ -16,6 +16,7 @@ use crate::device::DeviceId;
 use crate::host::Kick;
 use crate::line::Sink;
 use crate::memory::RamBlock;
+use crate::notice::Notice;
 use crate::saved::{LoadError, SavedState};
 use crate::system::{Requests, System};
 use crate::tape::Input;
@@ -115,6 +116,8 @@ pub enum RunState {
     Postmigrate,
     /// A watchdog expired, and the user wants to look.
     Watchdog,
+    /// The host failed a disk, and the user wants to mend it before the guest hears of it.
+    IoError,
 }
 
 impl RunState {
@@ -132,6 +135,7 @@ impl RunState {
             Self::FinishMigrate => "finish-migrate",
             Self::Postmigrate => "postmigrate",
             Self::Watchdog => "watchdog",
+            Self::IoError => "io-error",
         }
     }
 }
@@ -167,6 +171,8 @@ pub enum MachineEvent {
         /// Its path in the object tree.
         path: String,
     },
+    /// A device says something.
+    Notice(Notice),
 }
 
 /// Somebody outside who drives and watches a machine between two instructions: a monitor, qtest, a debugger. It is called on the
@@ -633,6 +639,14 @@ impl Machine {
         }
         if self.sys.has_unplugs() {
             self.let_devices_go();
+        }
+        for notice in self.sys.take_notices() {
+            self.emit(&MachineEvent::Notice(notice));
+        }
+        // After the notice that says which disk it is.
+        if self.sys.requests.contains(Requests::IO_ERROR) {
+            self.sys.requests.remove(Requests::IO_ERROR);
+            self.pause(RunState::IoError);
         }
         if self.sys.requests.contains(Requests::RESET) {
             return self.guest_reset();

@@ -34,6 +34,7 @@ impl PropKind {
             Self::Str => "str".into(),
             Self::Enum(_) => "enum".into(),
             Self::Backend("chardev") => "str (ID of a chardev to use as a backend)".into(),
+            Self::Backend("rng") => "link<rng-backend>".into(),
             Self::Backend("memdev") => "link<memory-backend>".into(),
             Self::Backend(kind) => format!("str (ID of a {kind} to use as a backend)"),
         }

@@ -2,6 +2,9 @@
 //!
 //! A word of the user is judged here and becomes a typed error; who asked knows where the word stands and how to mark it.
 
+use southbridge_backend_fs::Fsdevs;
+use southbridge_backend_rng::RngBackend;
+use southbridge_core::host::Host;
 use southbridge_core::property::parse_value;
 use southbridge_core::{
     BackendId, BusKind, CreateError, DeviceId, DeviceType, Machine, PropKind, PropValue, Properties, Property, Registry,
@@ -136,7 +139,12 @@ pub enum AddError {
 /// # Errors
 /// When there is none.
 pub fn find_type(registry: &Registry, name: &str) -> Result<&'static DeviceType, AddError> {
-    registry.get(name).ok_or_else(|| AddError::NoType(name.to_owned()))
+    // `virtio-blk` is the PCI one, where there is no type of just that name.
+    let short = || name.starts_with("virtio-").then(|| registry.get(&format!("{name}-pci")))?;
+    registry
+        .get(name)
+        .or_else(short)
+        .ok_or_else(|| AddError::NoType(name.to_owned()))
 }
 
 /// Whether the user may add such a device to that board, and the bus he names can be right. Before anything is opened.
@@ -174,6 +182,10 @@ pub fn check_bus(
             .any(|p| registry.get(p.device).is_some_and(|t| offers(t, kind)))
     };
     if t.bus != BusKind::System && has(t.bus) {
+        return Ok(());
+    }
+    // A bus that a device offers which the user can add: whether he did shows when the device is plugged in.
+    if t.bus == BusKind::VirtioSerial && (has(BusKind::Pci) || has(BusKind::Virtio)) {
         return Ok(());
     }
     Err(AddError::NoSuchBus {
@@ -259,6 +271,8 @@ pub struct Surroundings<'a> {
     pub chardev: &'a dyn Fn(&str) -> Option<BackendId>,
     /// Memory back ends by id.
     pub memdev: &'a dyn Fn(&str) -> Option<BackendId>,
+    /// Network back ends by id.
+    pub netdev: &'a dyn Fn(&str) -> Option<BackendId>,
 }
 
 /// Creates a device and gives it a place.
@@ -299,11 +313,14 @@ fn add(
     if let Some(id) = spec.id.filter(|id| machine.sys.find_device(id).is_some()) {
         return Err(AddError::DuplicateId(id.to_owned()));
     }
-    let properties = properties(t, around, spec)?;
-    let device = machine
-        .sys
-        .add_device(t, spec.id, properties, &[])
-        .map_err(|error| AddError::Refused { driver: t.name, error })?;
+    let mut properties = properties(t, around, &machine.sys.host, spec)?;
+    let before = layout.macs.clone();
+    layout.macs.address(t, &mut properties);
+    let made = machine.sys.add_device(t, spec.id, properties, &[]);
+    let device = made.map_err(|error| {
+        layout.macs = before;
+        AddError::Refused { driver: t.name, error }
+    })?;
     if hot {
         machine.sys.mark_hotplugged(device);
         machine.sys.reset_device(device);
@@ -315,7 +332,7 @@ fn add(
             .map(|_| None)
             .map_err(AddError::from)
     } else {
-        plug(machine, device, spec.bus, None)
+        plug(machine, device, spec.bus, None, hot)
             .map(|_| None)
             .map_err(AddError::from)
     };
@@ -328,7 +345,12 @@ fn add(
     }
 }
 
-fn properties(t: &'static DeviceType, around: &Surroundings<'_>, spec: &Spec<'_>) -> Result<Properties, AddError> {
+fn properties(
+    t: &'static DeviceType,
+    around: &Surroundings<'_>,
+    host: &Host,
+    spec: &Spec<'_>,
+) -> Result<Properties, AddError> {
     let mut properties = Properties::default();
     for (_, name, value) in around.globals.iter().filter(|g| g.0 == t.name) {
         properties.set(name, value.clone());
@@ -336,7 +358,7 @@ fn properties(t: &'static DeviceType, around: &Surroundings<'_>, spec: &Spec<'_>
     for (name, text) in &spec.properties {
         let p = find_property(t, name)?;
         let value = match p.kind {
-            PropKind::Backend(kind) => backend(around, p.name, kind, text)?,
+            PropKind::Backend(kind) => backend(around, host, p.name, kind, text)?,
             _ => parse_property(p, text)?,
         };
         properties.set(p.name, value);
@@ -346,6 +368,7 @@ fn properties(t: &'static DeviceType, around: &Surroundings<'_>, spec: &Spec<'_>
 
 fn backend(
     around: &Surroundings<'_>,
+    host: &Host,
     property: &'static str,
     kind: &'static str,
     id: &str,
@@ -353,6 +376,10 @@ fn backend(
     let found = match kind {
         "chardev" => (around.chardev)(id),
         "memdev" => (around.memdev)(id),
+        "netdev" => (around.netdev)(id),
+        "drive" => southbridge_backend_block::Blocks::find(host, id),
+        "fsdev" => Fsdevs::get(host, id),
+        "rng" => RngBackend::find(host, id),
         _ => return Err(AddError::NoBackendKind { property, kind }),
     };
     let id = id.to_owned();
@@ -369,6 +396,11 @@ pub fn remove_device(machine: &mut Machine, layout: &mut Layout, device: DeviceI
     }
     for function in southbridge_bus_pci::wiring::virtual_functions(&mut machine.sys, device) {
         machine.sys.remove_device(function);
+    }
+    crate::ports::unplug(&mut machine.sys, device);
+    let mac = machine.sys.slot(device).and_then(|s| s.properties.str("mac"));
+    if let Some(mac) = mac.and_then(southbridge_backend_net::parse_mac) {
+        layout.macs.free(mac);
     }
     machine.sys.remove_device(device);
     layout.used_irqs.retain(|(_, d)| *d != device);

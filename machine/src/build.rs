@@ -13,9 +13,11 @@ use southbridge_core::{
     BackendId, CreateError, DeviceId, DeviceType, LineDirection, LineId, Machine, PropValue, Properties, RamBlock,
     Registry,
 };
+use southbridge_backend_net::show_mac;
 use southbridge_cpu_armv7m as armv7m;
 use thiserror::Error;
 
+use crate::nic::{self, Macs, NicWish};
 use crate::board::{
     Board, Choices, Description, End, Irq, Memory, MemoryKind, Part, Pin, Plug, Unassigned, Value, Wire,
 };
@@ -33,6 +35,8 @@ pub struct Options {
     pub choices: Option<Choices>,
     /// Memory back ends by id.
     pub memory: BTreeMap<String, RamBlock>,
+    /// NICs that the user asks for without saying where: the board's own fulfil these first.
+    pub nics: Vec<NicWish>,
 }
 
 /// Why a board could not be built.
@@ -100,6 +104,10 @@ pub struct Layout {
     pub interrupts: Option<(DeviceId, LineId)>,
     /// Interrupts that something drives, and what.
     pub used_irqs: Vec<(u16, DeviceId)>,
+    /// Addresses of NICs.
+    pub macs: Macs,
+    /// For each of [`Options::nics`]: its address, and whether a NIC of the board is it.
+    pub nics: Vec<([u8; 6], bool)>,
     /// First address behind the program and its zeroed data, if its file says so.
     pub program_end: Option<u64>,
 }
@@ -125,6 +133,8 @@ pub fn build(
             parts: BTreeMap::new(),
             interrupts: None,
             used_irqs: Vec::new(),
+            macs: Macs::default(),
+            nics: Vec::new(),
             program_end: None,
         },
     };
@@ -132,8 +142,9 @@ pub fn build(
     let clocks = add_clocks(&mut built, &description);
     add_cpus(&mut built, &description)?;
     add_memory(&mut built, &description, options)?;
+    let mut nics = own_nics(&mut built.layout, &description, registry, options);
     for part in &description.parts {
-        add_part(&mut built, part, registry, &clocks, options)?;
+        add_part(&mut built, part, registry, &clocks, options, &mut nics)?;
     }
     if let Some((part, line)) = description.interrupts {
         built.layout.interrupts = Some(built.pin((part, line, 0), LineDirection::In)?);
@@ -224,12 +235,36 @@ fn add_memory(built: &mut Built, description: &Description, options: &Options) -
     Ok(())
 }
 
+/// The board's NICs, in the order of its parts: address and back end of each.
+struct Nics {
+    all: Vec<([u8; 6], Option<(String, BackendId)>)>,
+    next: usize,
+}
+
+fn own_nics(layout: &mut Layout, description: &Description, registry: &Registry, options: &Options) -> Nics {
+    let types = description.parts.iter().filter_map(|p| registry.get(p.device));
+    let types: Vec<_> = types.filter(|t| nic::is_nic(t)).collect();
+    let given = nic::addresses(&mut layout.macs, &options.nics);
+    layout.nics = given.into_iter().map(|mac| (mac, false)).collect();
+    let mut all = Vec::new();
+    for wish in nic::fulfil(&options.nics, &types) {
+        let Some(i) = wish else {
+            all.push((layout.macs.take(None), None));
+            continue;
+        };
+        layout.nics[i].1 = true;
+        all.push((layout.nics[i].0, options.nics[i].netdev.clone()));
+    }
+    Nics { all, next: 0 }
+}
+
 fn add_part(
     built: &mut Built,
     part: &Part,
     registry: &Registry,
     clocks: &Clocks,
     options: &Options,
+    nics: &mut Nics,
 ) -> Result<(), BuildError> {
     let device_type = registry
         .get(part.device)
@@ -239,7 +274,7 @@ fn add_part(
         .iter()
         .filter_map(|name| clocks.get(name).copied())
         .collect();
-    let properties = part_properties(part, device_type, options);
+    let properties = part_properties(part, device_type, options, nics);
     let id = built
         .machine
         .sys
@@ -275,8 +310,17 @@ fn no_irq(irq: Irq) -> BuildError {
     BuildError::Description(format!("nobody takes interrupt {irq:?}"))
 }
 
-fn part_properties(part: &Part, device_type: &DeviceType, options: &Options) -> Properties {
+fn part_properties(part: &Part, device_type: &DeviceType, options: &Options, nics: &mut Nics) -> Properties {
     let mut properties = Properties::default();
+    if nic::is_nic(device_type)
+        && let Some((mac, netdev)) = nics.all.get(nics.next)
+    {
+        nics.next += 1;
+        properties.set("mac", PropValue::Str(show_mac(*mac)));
+        if let Some((id, backend)) = netdev {
+            properties.set("netdev", PropValue::Backend(id.clone(), *backend));
+        }
+    }
     for (driver, name, value) in &options.globals {
         if driver == device_type.name {
             properties.set(name, value.clone());
@@ -291,6 +335,11 @@ fn part_properties(part: &Part, device_type: &DeviceType, options: &Options) -> 
                 Some(backend) => PropValue::Backend(format!("serial{port}"), backend),
                 None => continue,
             },
+            Value::NicAddress(nic, from) => {
+                let mac = nics.all.get(*nic).map_or([0; 6], |n| n.0);
+                let bytes = mac.iter().skip(*from).take(3).rev();
+                PropValue::Uint(bytes.fold(0, |word, b| word << 8 | u64::from(*b)))
+            }
         };
         properties.set(name, value);
     }

@@ -40,13 +40,13 @@ static NAMES: &str = "160s33b 25csm04 320s33b 640s33b AC97 ES1370 VGA acpi-erst 
     vhost-vdpa-device-pci vhost-vdpa-device-pci-non-transitional vhost-vdpa-device-pci-transitional \
     vhost-vsock-device vhost-vsock-pci vhost-vsock-pci-non-transitional virtconsole virtio-9p-device virtio-9p-pci \
     virtio-9p-pci-non-transitional virtio-9p-pci-transitional virtio-balloon-device virtio-balloon-pci \
-    virtio-balloon-pci-non-transitional virtio-balloon-pci-transitional virtio-blk-device virtio-blk-pci \
-    virtio-blk-pci-non-transitional virtio-blk-pci-transitional virtio-crypto-device virtio-crypto-pci \
+    virtio-balloon-pci-non-transitional virtio-balloon-pci-transitional \
+    virtio-crypto-device virtio-crypto-pci \
     virtio-gpu-device virtio-gpu-gl-device virtio-gpu-gl-pci virtio-gpu-pci virtio-input-host-device \
     virtio-input-host-pci virtio-iommu-device virtio-iommu-pci virtio-keyboard-device virtio-keyboard-pci \
     virtio-mem virtio-mem-pci virtio-mouse-device virtio-mouse-pci virtio-multitouch-device virtio-multitouch-pci \
-    virtio-net-device virtio-net-pci virtio-net-pci-non-transitional virtio-net-pci-transitional virtio-rng-device \
-    virtio-rng-pci virtio-rng-pci-non-transitional virtio-rng-pci-transitional virtio-scsi-device virtio-scsi-pci \
+    virtio-net-device virtio-net-pci virtio-net-pci-non-transitional virtio-net-pci-transitional \
+    virtio-scsi-device virtio-scsi-pci \
     virtio-scsi-pci-non-transitional virtio-scsi-pci-transitional virtio-serial-device virtio-serial-pci \
     virtio-serial-pci-non-transitional virtio-serial-pci-transitional virtio-sound-device virtio-sound-pci \
     virtio-tablet-device virtio-tablet-pci virtserialport vmcoreinfo vmxnet3 w25q01jvq w25q256 w25q32 w25q32dw \

@@ -13,14 +13,17 @@ pub mod fdt;
 pub mod help;
 pub mod later;
 pub mod load;
+pub mod nic;
 pub mod objects;
 pub mod pci;
 pub mod place;
+mod ports;
 pub mod qom;
 
 pub use add::{AddError, Added, Spec, add_device, remove_device};
 pub use board::{BOARDS, Board};
 pub use build::{BuildError, Built, Layout, Options};
+pub use nic::NicWish;
 pub use objects::Objects;
 
 use southbridge_core::Registry;
@@ -33,6 +36,7 @@ pub fn registry() -> Registry {
     southbridge_device_net::register(&mut r);
     southbridge_device_pci::register(&mut r);
     southbridge_device_platform::register(&mut r);
+    southbridge_device_virtio::register(&mut r);
     southbridge_device_primecell::register(&mut r);
     southbridge_device_riscv::register(&mut r);
     southbridge_device_ssi::register(&mut r);

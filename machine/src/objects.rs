@@ -9,7 +9,12 @@ use thiserror::Error;
 
 use crate::add::expectation;
 
+mod filter;
 mod memory;
+mod rng;
+
+/// Finds a back end by its kind (`chardev`, `netdev`) and id.
+pub type FindBackend<'a> = &'a dyn Fn(&'static str, &str) -> Option<BackendId>;
 
 /// A type of objects.
 pub struct ObjectType {
@@ -22,6 +27,13 @@ pub struct ObjectType {
     start: fn(&str, &Properties, &mut System) -> Result<Running, ObjectError>,
 }
 
+impl ObjectType {
+    /// Whether it leans on back ends, and so can be made only when these are there.
+    pub fn is_late(&self) -> bool {
+        self.properties.iter().any(|p| matches!(p.kind, PropKind::Backend(_)))
+    }
+}
+
 /// An object at work; dropping it ends it and removes its files.
 pub(crate) enum Running {
     Server(#[expect(dead_code, reason = "held until it is dropped")] ServerHandle),
@@ -29,6 +41,10 @@ pub(crate) enum Running {
     Fault,
     /// Memory, among the machine's back ends.
     Memory(BackendId, RamBlock),
+    /// A filter at that network back end.
+    Filter(BackendId),
+    /// A source of entropy, among the machine's back ends under the same name.
+    Entropy,
 }
 
 /// Why an object was not made.
@@ -96,7 +112,22 @@ pub(crate) const fn property(
 }
 
 /// Every type.
-pub static TYPES: &[ObjectType] = &[FAULT, SERVER, memory::FILE, memory::MEMFD, memory::RAM, memory::SHM];
+pub static TYPES: &[ObjectType] = &[
+    FAULT,
+    filter::BUFFER,
+    filter::DUMP,
+    filter::MIRROR,
+    filter::REDIRECTOR,
+    filter::REPLAY,
+    SERVER,
+    rng::BUILTIN,
+    rng::DAEMON,
+    rng::RANDOM,
+    memory::FILE,
+    memory::MEMFD,
+    memory::RAM,
+    memory::SHM,
+];
 
 const FAULT: ObjectType = ObjectType {
     name: "fault",
@@ -146,11 +177,6 @@ static LATER: &[&str] = &[
     "cryptodev-backend-builtin",
     "cryptodev-vhost-user",
     "dbus-vmstate",
-    "filter-buffer",
-    "filter-dump",
-    "filter-mirror",
-    "filter-redirector",
-    "filter-replay",
     "filter-rewriter",
     "input-barrier",
     "input-linux",
@@ -159,9 +185,6 @@ static LATER: &[&str] = &[
     "memory-backend-epc",
     "pr-manager-helper",
     "qtest",
-    "rng-builtin",
-    "rng-egd",
-    "rng-random",
     "secret",
     "secret_keyring",
     "thread-context",
@@ -207,6 +230,7 @@ impl Objects {
     pub fn add<'t>(
         &mut self,
         sys: &mut System,
+        find_backend: FindBackend<'_>,
         type_name: &str,
         id: &str,
         given: impl IntoIterator<Item = (&'t str, &'t str)>,
@@ -223,7 +247,13 @@ impl Objects {
                 name: name.to_owned(),
                 valid: t.properties.iter().map(|p| p.name).collect(),
             })?;
-            let value = parse_value(p.kind, text).ok_or_else(|| bad(p.name, text, takes(p)))?;
+            let value = match p.kind {
+                PropKind::Backend(kind) => {
+                    find_backend(kind, text).map(|backend| PropValue::Backend(text.to_owned(), backend))
+                }
+                kind => parse_value(kind, text),
+            };
+            let value = value.ok_or_else(|| bad(p.name, text, takes(p)))?;
             properties.set(p.name, value);
         }
         properties.apply_defaults(t.properties);
@@ -244,6 +274,17 @@ impl Objects {
                 running: Running::Fault,
                 ..
             }) => sys.remove_fault(id),
+            Some(Object {
+                running: Running::Filter(netdev),
+                ..
+            }) => {
+                southbridge_backend_net::filter::remove(&mut sys.host, netdev, id);
+                true
+            }
+            Some(Object {
+                running: Running::Entropy,
+                ..
+            }) => southbridge_backend_rng::RngBackend::remove(sys, id),
             other => other.is_some(),
         }
     }

@@ -119,6 +119,20 @@ pub enum PlugError {
         /// Buses that would do.
         live: Vec<String>,
     },
+    /// Nothing can come while the machine runs.
+    #[error("'{bus}' does not support hot-plugging")]
+    NoHotPlug {
+        /// Bus.
+        bus: String,
+    },
+    /// The device that the bus belongs to does not take it.
+    #[error("'{bus}' {why}")]
+    Refused {
+        /// Bus.
+        bus: String,
+        /// Why.
+        why: String,
+    },
     /// The place is taken.
     #[error("'{bus}' has '{occupant}' at {address} already{hint}")]
     Taken {
@@ -134,7 +148,7 @@ pub enum PlugError {
 }
 
 /// Plugs `device` into the bus of that name, or the first bus of its kind that has room; at an address of its bus, or the next free one.
-/// Gives the bus's name and the address.
+/// Gives the bus's name and the address. `hot` while the machine runs.
 ///
 /// # Errors
 /// When there is no such bus, or no room on it.
@@ -143,18 +157,35 @@ pub fn plug(
     device: DeviceId,
     bus: Option<&str>,
     address: Option<u32>,
+    hot: bool,
 ) -> Result<(String, u32), PlugError> {
     let sys = &mut machine.sys;
     let kind = sys.slot(device).map_or(BusKind::None, |s| s.device_type.bus);
-    let live: Vec<_> = sys
+    let mut live: Vec<_> = sys
         .buses()
         .filter(|(_, b)| b.kind == kind)
         .map(|(id, b)| (id, b.name.clone()))
         .collect();
+    if kind == BusKind::Virtio {
+        // QEMU fills transports from the last one on.
+        live.reverse();
+    }
     let named = |n: &str| live.iter().filter(|(_, name)| name == n).cloned().collect::<Vec<_>>();
     let candidates = bus.map_or_else(|| live.clone(), named);
     let mut taken = None;
     for (id, name) in &candidates {
+        if kind == BusKind::VirtioSerial {
+            match crate::ports::plug(sys, *id, device) {
+                Ok(nr) => return Ok((name.clone(), nr)),
+                Err(why) => {
+                    taken.get_or_insert(PlugError::Refused {
+                        bus: name.clone(),
+                        why,
+                    });
+                    continue;
+                }
+            }
+        }
         let children = sys
             .buses()
             .find(|(i, _)| i == id)
@@ -162,21 +193,25 @@ pub fn plug(
             .unwrap_or_default();
         let at = address.unwrap_or_else(|| (0..).find(|a| children.iter().all(|(_, c)| c != a)).unwrap_or(0));
         let occupant = match kind {
-            BusKind::Sd => children.first(),
+            BusKind::Sd | BusKind::Virtio => children.first(),
             _ => children.iter().find(|(_, c)| *c == at),
         };
         let Some((who, at)) = occupant else {
-            sys.plug(*id, device, at);
+            match kind {
+                BusKind::Virtio if hot => return Err(PlugError::NoHotPlug { bus: name.clone() }),
+                BusKind::Virtio => southbridge_bus_virtio::wiring::plug(sys, *id, device),
+                _ => sys.plug(*id, device, at),
+            }
             return Ok((name.clone(), at));
         };
         let occupant = sys
             .slot(*who)
             .map_or("a device", |s| s.id.as_deref().unwrap_or(s.device_type.name))
             .to_owned();
-        let hint = if kind == BusKind::Sd {
-            "; the slot takes one card"
-        } else {
-            ""
+        let hint = match kind {
+            BusKind::Sd => "; the slot takes one card",
+            BusKind::Virtio => "; a transport takes one device",
+            _ => "",
         }
         .to_owned();
         taken.get_or_insert(PlugError::Taken {

@@ -93,7 +93,18 @@ impl Attendant for Monitor {
     }
 
     fn on_event(&mut self, event: &MachineEvent, machine: &mut Machine) {
-        self.world.hear(event);
+        match event {
+            MachineEvent::Notice(notice) => {
+                let mut notice = notice.clone();
+                commands::balloon::translate(&mut notice, machine, &self.world);
+                commands::block::translate(&mut notice, machine, &self.world);
+                self.world.hear(&MachineEvent::Notice(notice));
+            }
+            event => self.world.hear(event),
+        }
+        if let MachineEvent::DeviceDeleted { .. } = event {
+            commands::block::sweep(machine);
+        }
         self.connections.tell_events(machine, &mut self.world);
     }
 }

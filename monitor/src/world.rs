@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 use southbridge_backend_chardev::Chardevs;
+use southbridge_backend_net::Netdevs;
 use southbridge_core::machine::{self, Cause, PanicPolicy};
-use southbridge_core::{Machine, MachineEvent, PropValue, Registry, RunState};
+use southbridge_core::{Machine, MachineEvent, Notice, NoticeValue, PropValue, Registry, RunState};
 use southbridge_machine::{Layout, objects::Objects, qom};
 use southbridge_migration::{Capability, Migration, Snapshots, Status, Step};
 use std::cell::OnceCell;
@@ -52,6 +53,8 @@ pub struct World {
     pub globals: Vec<(String, String, PropValue)>,
     /// Character back ends.
     pub chardevs: Chardevs,
+    /// Network back ends.
+    pub netdevs: Netdevs,
     /// Objects.
     pub objects: Objects,
     /// Saved states by name. In memory unless whoever makes the world says otherwise.
@@ -92,6 +95,22 @@ fn notes(facts: &Facts) -> BTreeMap<String, Value> {
 }
 
 impl World {
+    /// The objects, and what finds the back ends that they lean on.
+    pub(crate) fn objects_and_backends(
+        &mut self,
+    ) -> (
+        &mut Objects,
+        impl Fn(&'static str, &str) -> Option<southbridge_core::BackendId>,
+    ) {
+        let (chardevs, netdevs) = (&self.chardevs, &self.netdevs);
+        let find = move |kind: &'static str, id: &str| match kind {
+            "chardev" => chardevs.get(id),
+            "netdev" => netdevs.get(id),
+            _ => None,
+        };
+        (&mut self.objects, find)
+    }
+
     /// The surroundings of a machine.
     pub fn new(facts: Facts, layout: Layout, registry: Registry, chardevs: Chardevs, objects: Objects) -> Self {
         let snapshots = Snapshots::new(layout.board.name, None);
@@ -103,6 +122,7 @@ impl World {
             registry,
             globals: Vec::new(),
             chardevs,
+            netdevs: Netdevs::default(),
             objects,
             snapshots,
             human: Some(crate::hmp::execute_for_qmp),
@@ -178,6 +198,22 @@ impl World {
         self.events.push_back((E::NAME, data));
     }
 
+    /// A device says what the event has; who it is, the event says as its own member.
+    fn hear_notice(&mut self, notice: &Notice) {
+        let value = |v: &NoticeValue| match v {
+            NoticeValue::Bool(b) => Value::from(*b),
+            NoticeValue::Number(n) => Value::from(*n),
+            NoticeValue::Text(t) => Value::from(t.as_str()),
+        };
+        let data: Map<String, Value> = notice
+            .members
+            .iter()
+            .map(|(name, v)| ((*name).to_owned(), value(v)))
+            .collect();
+        debug_assert_eq!(check_event(schema(), notice.event, &data), Ok(()), "{}", notice.event);
+        self.events.push_back((notice.event, data));
+    }
+
     /// Turns what happened to the machine into events.
     pub(crate) fn hear(&mut self, event: &MachineEvent) {
         // What a migration came to before comes before.
@@ -201,6 +237,7 @@ impl World {
                     machine::PanicAction::Poweroff => GuestPanicAction::Poweroff,
                 },
             }),
+            MachineEvent::Notice(notice) => self.hear_notice(notice),
             MachineEvent::DeviceDeleted { id, path } => self.emit(&DeviceDeletedEvent {
                 device: id.clone(),
                 path: path.clone(),

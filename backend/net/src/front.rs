@@ -2,12 +2,25 @@
 
 use southbridge_core::host::{BackendId, Completion};
 use southbridge_core::inject::Passage;
-use southbridge_core::{Build, CreateError, Ctx, PropValue, Properties};
+use southbridge_core::{Build, CreateError, Ctx, PropKind, PropValue, Properties, Property};
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::filter;
 use crate::netdev::{FrontId, Netdev, Sink};
 use crate::packet::{Frames, Offloads, Packet, VnetHeader, parse_mac};
 use crate::rxfilter::RxFilter;
+
+/// Property of every NIC: the file of a capture of all that passes.
+const PCAP: &str = "pcap";
+
+/// [`PCAP`], for the table of a NIC's type.
+pub const PCAP_PROPERTY: Property = Property {
+    name: PCAP,
+    kind: PropKind::Str,
+    default: None,
+    help: "Capture all frames in this file (as -object filter-dump does)",
+};
 
 /// What a NIC keeps for each of its queues. [`NetFront::none`] swallows frames and never has any.
 ///
@@ -81,6 +94,13 @@ impl NetFront {
         let front = netdev
             .attach(queue, Sink::Device(device, port), &alive, &mut host)
             .map_err(|e| refused(&format!("a netdev that nobody uses yet: this one {e}")))?;
+        if let Some(file) = props.str(PCAP).filter(|_| queue == 0) {
+            filter::capture(netdev, Path::new(file), &mut host).map_err(|e| CreateError::BadValue {
+                property: PCAP,
+                value: file.to_owned(),
+                expected: format!("a file for a capture; {e}"),
+            })?;
+        }
         if queue == 0
             && let Some(mac) = props.str("mac").and_then(parse_mac)
         {
@@ -136,6 +156,12 @@ impl NetFront {
     /// until somebody asks.
     pub fn set_rx_filter(&self, filter: RxFilter, changed_by_guest: bool, cx: &mut Ctx<'_>) {
         self.tell(cx, |n, _, _| n.set_rx_filter(filter, changed_by_guest));
+    }
+
+    /// Has the back end say [`NetEvent::Writable`] as soon as it takes frames, as if it had refused one: for a device that was loaded with a
+    /// frame that waits.
+    pub fn ask_writable(&self, cx: &mut Ctx<'_>) {
+        self.tell(cx, |n, front, host| n.ask_writable(front, host));
     }
 
     /// Whether a back end is attached at all.

@@ -20,7 +20,7 @@ mod rxfilter;
 pub mod testing;
 
 pub use error::NetError;
-pub use front::{NetEvent, NetFront};
+pub use front::{NetEvent, NetFront, PCAP_PROPERTY};
 pub use kind::{KINDS, Kind, Options, find, help, kind_help, parse};
 pub use link::Address;
 pub use message::{Message, Messages};

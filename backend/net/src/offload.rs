@@ -140,7 +140,7 @@ fn cut_udp(packet: Packet<'_>, f: &mut impl FnMut(Packet<'_>)) -> Option<()> {
 fn fragment(packet: Packet<'_>, f: &mut impl FnMut(Packet<'_>)) -> Option<()> {
     let h = Headers::read(packet.frame, UDP)?;
     let mut whole = packet.frame.get(..h.end)?.to_vec();
-    let len = u16::try_from(h.end - h.transport).ok()?;
+    let len = u16::try_from(h.end.checked_sub(h.transport)?).ok()?;
     whole
         .get_mut(h.transport + 4..h.transport + 6)?
         .copy_from_slice(&len.to_be_bytes());

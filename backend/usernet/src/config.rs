@@ -56,6 +56,16 @@ pub enum Resolver {
     Fixed(Vec<SocketAddr>),
 }
 
+/// How far a guest gets that is not restricted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// The host's loopback, through the router's address, and everything that the host reaches.
+    #[default]
+    World,
+    /// The name server alone. No option of `-netdev user` says this; it keeps tests from reaching anybody.
+    Names,
+}
+
 /// How much one engine may hold at once. Beyond these, new flows are refused or the longest idle ones end.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -123,6 +133,8 @@ pub struct Config {
     pub ipv6: Option<Ipv6Config>,
     /// Nothing but DHCP, the router's own services and forwarding rules.
     pub restrict: bool,
+    /// How far it gets otherwise.
+    pub reach: Reach,
     /// Told by DHCP (option 12).
     pub hostname: Option<String>,
     /// Told by DHCP (option 119) and DHCPv6 (option 24).
@@ -151,6 +163,7 @@ impl Default for Config {
             ipv4: Some(Ipv4Config::of(net, 24)),
             ipv6: Some(Ipv6Config::of(prefix, 64)),
             restrict: false,
+            reach: Reach::World,
             hostname: None,
             dns_search: Vec::new(),
             domainname: None,
@@ -246,14 +259,9 @@ impl Config {
         })
     }
 
-    /// The guest's address where a rule names none.
-    pub(crate) fn default_guest(&self, v6: bool) -> Option<IpAddr> {
-        // A guest's own choice of IPv6 address is not known here: rules must name it.
-        if v6 {
-            None
-        } else {
-            self.ipv4.as_ref().map(|c| IpAddr::V4(c.dhcp_start))
-        }
+    /// The guest's address where a rule names none. What IPv6 address a guest chooses is not known here.
+    pub(crate) fn default_guest(&self) -> Option<IpAddr> {
+        self.ipv4.as_ref().map(|c| c.dhcp_start.into())
     }
 }
 

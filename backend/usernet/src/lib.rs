@@ -18,19 +18,38 @@
 //! ```
 //! Defaults and meanings of the options are those of QEMU's `-netdev user`. SMB (`smb=`) is not there.
 
+mod arp;
+mod checksum;
 mod config;
+mod dhcp;
+mod emit;
 mod error;
 mod forward;
+mod fragment;
 mod frame;
+mod fuzzing;
+mod host;
+mod icmp;
 mod info;
+mod ip;
+mod link;
 mod net;
+mod ping;
+mod process;
+mod resolver;
+mod route;
 mod rules;
+mod slab;
+mod tcp;
+mod tftp;
+mod udp;
 mod watch;
 
-pub use config::{Config, Ipv4Config, Ipv6Config, Limits, Options, Resolver};
+pub use config::{Config, Ipv4Config, Ipv6Config, Limits, Options, Reach, Resolver};
 pub use error::Error;
 pub use forward::{Channel, ChannelId, GuestTarget};
 pub use frame::{Gso, MAX_FRAME, Meta, Offloads, Sink};
+pub use fuzzing::fuzz;
 pub use info::FlowInfo;
 pub use net::UserNet;
 pub use rules::{GuestForward, GuestForwardTo, HostForward, HostSide};

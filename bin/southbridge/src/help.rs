@@ -1,13 +1,15 @@
 //! Help texts that need to know machines and devices; all of it comes from their tables.
 
+use southbridge_backend_block as block;
 use southbridge_backend_chardev as chardev;
+use southbridge_backend_net as net;
 use southbridge_cli::command::HelpTopic;
 use southbridge_cli::{Config, Location, OptError, Personality, config, help};
 use southbridge_core::{PropKind, Property};
 use southbridge_machine::help as shared;
 use std::fmt::Write;
 
-use crate::emulate::{board, chardevs, devices, objects, trace};
+use crate::emulate::{blocks, board, chardevs, devices, fsdevs, netdevs, objects, trace};
 
 /// The text for a topic.
 ///
@@ -19,6 +21,23 @@ pub(crate) fn text(topic: &HelpTopic, config: &Config, personality: &Personality
         HelpTopic::ChardevProperties(name) => {
             let at = Location::implied("-chardev");
             chardev::kind_help(chardev::find(name).map_err(|_| chardevs::no_kind(name, at))?)
+        }
+        HelpTopic::Netdevs => net::help(),
+        HelpTopic::NetdevProperties(name) => {
+            let at = Location::implied("-netdev");
+            net::kind_help(net::find(name).map_err(|_| netdevs::no_kind(name, at))?)
+        }
+        HelpTopic::Fsdevs => southbridge_backend_fs::help(),
+        HelpTopic::FsdevProperties(name) => {
+            let at = Location::implied("-fsdev");
+            let kind = southbridge_backend_fs::find(name).map_err(|_| fsdevs::no_kind(name, at))?;
+            southbridge_backend_fs::kind_help(kind)
+        }
+        HelpTopic::NicModels => nic_models(config, personality)?,
+        HelpTopic::BlockDrivers => block::help(),
+        HelpTopic::BlockDriverProperties(name) => {
+            let found = block::find(name);
+            block::driver_help(found.map_err(|e| blocks::no_driver(&e, name, Location::implied("-blockdev")))?)
         }
         HelpTopic::Machines => machines(personality),
         HelpTopic::MachineProperties(name) => {
@@ -45,6 +64,25 @@ fn machines(personality: &Personality) -> String {
         let _ = writeln!(out, "{:<20} {}", b.name, b.summary);
     }
     out
+}
+
+fn nic_models(config: &Config, personality: &Personality) -> Result<String, OptError> {
+    let registry = southbridge_machine::registry();
+    let mut out = String::from("Available NIC models:\n");
+    match board::choose(config, personality) {
+        Ok(b) => {
+            for t in netdevs::models(&registry, b) {
+                let _ = writeln!(out, "{}", t.name);
+            }
+        }
+        Err(e) if config.machine.type_name.is_some() => return Err(e),
+        Err(_) => {
+            for t in registry.iter().filter(|t| southbridge_machine::nic::is_nic(t)) {
+                let _ = writeln!(out, "{}", t.name);
+            }
+        }
+    }
+    Ok(out)
 }
 
 fn cpus(config: &Config, personality: &Personality) -> Result<String, OptError> {

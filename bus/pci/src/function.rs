@@ -442,12 +442,17 @@ impl Pci {
             .then(|| bridge::decode(&self.config, self.slot_has_power(), self.leads_to_slot0()))
     }
 
+    /// Whether it is a root port or the downstream port of a switch: below it is a link of PCI Express.
+    pub fn is_downstream_port(&self) -> bool {
+        self.express
+            .is_some_and(|at| matches!(self.config.u16(at + 2) >> 4 & 0xf, 4 | 6))
+    }
+
     /// Whether configuration accesses go to slot 0 of the bus below alone: below a root or downstream port there is one device, and
     /// slot numbers are functions above 7 once software enabled ARI forwarding (PCI Express Base 6.0, section 6.13).
     fn leads_to_slot0(&self) -> bool {
         let Some(at) = self.express else { return false };
-        let port = matches!(self.config.u16(at + 2) >> 4 & 0xf, 4 | 6);
-        port && self.config.u16(at + express::DEVCTL2) & caps::express::DEVCTL2_ARI == 0
+        self.is_downstream_port() && self.config.u16(at + express::DEVCTL2) & caps::express::DEVCTL2_ARI == 0
     }
 
     /// Whether the slot below a port has power; always without a power controller.

@@ -70,6 +70,9 @@ pub trait PciFunction {
         None
     }
 
+    /// The function is about to come to a bus, before anybody has seen it: the last moment at which it can be another for it.
+    fn about_to_plug(&mut self, _place: PlugPlace) {}
+
     /// A read of configuration space: 1, 2 or 4 bytes, at any offset.
     fn config_read(&mut self, offset: u16, size: u8, _cx: &mut Ctx<'_>) -> u32 {
         self.pci().config_read(offset, size)
@@ -94,6 +97,13 @@ pub trait PciFunction {
     fn config_changed(&mut self, _offset: u16, _size: u8, _cx: &mut Ctx<'_>) -> Effects {
         Effects::empty()
     }
+}
+
+/// What kind of place a function comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlugPlace {
+    /// A slot of PCI Express, below a root port or a switch: not the root bus, nor a conventional bus.
+    pub express_port: bool,
 }
 
 /// Why a slot does not take a function, or does not let it go.

@@ -3,7 +3,7 @@
 use southbridge_core::{BusId, BusKind, CreateError, DeviceId, LineDirection, NetId, System};
 
 use crate::sriov::VirtualOf;
-use crate::{PciFunction, PciSlot, SlotError};
+use crate::{PciFunction, PciSlot, PlugPlace, SlotError};
 
 /// What a bus owner calls its four interrupt outputs.
 pub const HOST_INTX: &str = "intx";
@@ -19,6 +19,8 @@ pub const fn devfn(slot: u8, function: u8) -> u8 {
 /// Plugs a function into a bus at `devfn`: joins its INTx output to the host bridge's wire that the rules of bridges lead to (pins
 /// rotate by the slot number on each bus; PCI-to-PCI Bridge 1.2, section 9.1), and tells the slot. `hot` while the machine runs.
 pub fn plug(sys: &mut System, bus: BusId, device: DeviceId, devfn: u8, hot: bool) {
+    let place = place_at(sys, bus);
+    sys.with_role::<dyn PciFunction, _>(device, |f, _| f.about_to_plug(place));
     sys.plug(bus, device, devfn.into());
     join_intx(sys, device);
     if let Some(owner) = owner_of(sys, bus) {
@@ -37,6 +39,15 @@ pub fn may_plug(sys: &mut System, bus: BusId, devfn: u8, hot: bool) -> Result<()
         Some(answer) => answer,
         None if hot => Err(SlotError::NoHotPlug),
         None => Ok(()),
+    }
+}
+
+/// What kind of place a bus is.
+fn place_at(sys: &mut System, bus: BusId) -> PlugPlace {
+    let owner = owner_of(sys, bus);
+    let port = owner.and_then(|o| sys.with_role::<dyn PciFunction, _>(o, |f, _| f.pci().is_downstream_port()));
+    PlugPlace {
+        express_port: port == Some(true),
     }
 }
 

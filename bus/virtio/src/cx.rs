@@ -41,7 +41,8 @@ impl<'c> VirtioCx<'_, 'c> {
     /// Takes the next chain of buffers that the driver made available, if there is one. A ring that breaks the rules ends the device's
     /// work until the next reset; then and when the device is not ready there is none.
     pub fn pop(&mut self, queue: u16) -> Option<Chain> {
-        if !self.ready() {
+        // Who may not reach memory waits, as for a driver that has nothing for it.
+        if !self.ready() || !self.virtio.may_dma {
             return None;
         }
         let (q, mut dma) = self.virtio.queue_and_dma(queue, self.ctx)?;
@@ -56,7 +57,7 @@ impl<'c> VirtioCx<'_, 'c> {
 
     /// Whether `pop` would give a chain (or find the ring broken).
     pub fn has_next(&mut self, queue: u16) -> bool {
-        if !self.ready() {
+        if !self.ready() || !self.virtio.may_dma {
             return false;
         }
         let Some((q, mut dma)) = self.virtio.queue_and_dma(queue, self.ctx) else {

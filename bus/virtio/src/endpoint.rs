@@ -14,6 +14,9 @@ use crate::model::VirtioModel;
 use crate::queue::{Position, Queue, QueueConfig};
 use crate::spec::{MAX_QUEUES, MAX_RING, feature, isr, status};
 
+/// Features that mean something before version 1 alone.
+const LEGACY_ALONE: u64 = feature::NOTIFY_ON_EMPTY | feature::ANY_LAYOUT;
+
 /// Interrupts to deliver.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Signals {
@@ -43,6 +46,8 @@ pub struct Virtio {
     signals: Signals,
     /// Queues that were used within the call.
     touched: SmallVec<[u16; 4]>,
+    /// Queues that the driver notified of before it was ready: they come when it is.
+    early: SmallVec<[u16; 4]>,
 }
 
 impl Virtio {
@@ -142,6 +147,7 @@ impl Virtio {
             may_dma: _,
             signals,
             touched,
+            early,
         } = self;
         queues.iter_mut().for_each(Queue::reset);
         *driver_features = 0;
@@ -151,6 +157,7 @@ impl Virtio {
         *started = false;
         *signals = Signals::default();
         touched.clear();
+        early.clear();
     }
 }
 
@@ -185,7 +192,7 @@ impl Endpoint {
         let sizes = model.queues();
         let queues = (0..).zip(sizes.into_iter().take(MAX_QUEUES));
         let virtio = Virtio {
-            offered: features | model.features(),
+            offered: features | model.features() | model.legacy_features(),
             queues: queues.map(|(n, size)| Queue::new(n, size.min(MAX_RING))).collect(),
             driver_features: 0,
             status: 0,
@@ -196,6 +203,7 @@ impl Endpoint {
             may_dma: false,
             signals: Signals::default(),
             touched: SmallVec::new(),
+            early: SmallVec::new(),
         };
         Self { virtio, model }
     }
@@ -215,6 +223,21 @@ impl Endpoint {
     /// All features that it offers.
     pub fn offered(&self) -> u64 {
         self.virtio.offered
+    }
+
+    /// Those that a driver of version 1 sees.
+    pub fn offered_modern(&self) -> u64 {
+        self.virtio.offered & !(LEGACY_ALONE | self.model.legacy_features())
+    }
+
+    /// Those that a driver of before version 1 sees: 32 bits.
+    pub fn offered_legacy(&self) -> u64 {
+        self.virtio.offered & u64::from(u32::MAX)
+    }
+
+    /// Offers more: what the transport turns out to be able to do. Before the driver comes.
+    pub fn offer(&mut self, features: u64) {
+        self.virtio.offered |= features;
     }
 
     /// Features that the driver chose.
@@ -282,7 +305,7 @@ impl Endpoint {
         // The driver can only add bits; what it cannot set it does not take away either.
         let mut now = value & !status::NEEDS_RESET | v.status & status::NEEDS_RESET;
         if now & !v.status & status::FEATURES_OK != 0 && !self.features_are_good(cx) {
-            now &= !status::FEATURES_OK;
+            now &= !(status::FEATURES_OK | status::DRIVER_OK);
         }
         let v = &mut self.virtio;
         v.status = now;
@@ -324,7 +347,11 @@ impl Endpoint {
         }
         let features = v.driver_features;
         v.queues.iter_mut().for_each(|q| q.features = features);
-        self.call(cx, |model, cx| model.driver_ok(cx));
+        let early = std::mem::take(&mut v.early);
+        self.call(cx, |model, cx| {
+            model.driver_ok(cx);
+            early.into_iter().for_each(|n| model.on_notify(n, cx));
+        });
     }
 
     /// The driver (or the machine) resets the device.
@@ -373,6 +400,15 @@ impl Endpoint {
         }
     }
 
+    /// The driver takes that back, on transports where it can: the queue begins anew.
+    pub fn disable_queue(&mut self, n: u16) {
+        if let Some(q) = self.virtio.queue_mut(n) {
+            let QueueConfig { vector, .. } = q.config;
+            q.reset();
+            q.config.vector = vector;
+        }
+    }
+
     /// The driver has put buffers into a queue.
     pub fn kick(&mut self, n: u16, cx: &mut Ctx<'_>) {
         let v = &mut self.virtio;
@@ -381,7 +417,10 @@ impl Endpoint {
         }
         if !v.started {
             if v.status & status::FEATURES_OK != 0 {
-                return cx.guest_error(format_args!("queue {n} is used before the driver is ready"));
+                if !v.early.contains(&n) {
+                    v.early.push(n);
+                }
+                return cx.guest_error(format_args!("queue {n} is used before the driver is ready; it waits"));
             }
             self.start(cx);
         }
@@ -537,7 +576,7 @@ impl SavedQueue {
         if size > max || !packed && !(size == 0 || size.is_power_of_two()) {
             return Err(LoadError::Impossible("the size of a virtio queue"));
         }
-        let outside = packed && config.enabled && (at.avail >= size || at.used >= size);
+        let outside = packed && (at.avail >= size.max(1) || at.used >= size.max(1));
         if outside || at.in_use > size || at.order.len() > usize::from(size) {
             return Err(LoadError::Impossible("the place in a virtio ring"));
         }

@@ -24,9 +24,12 @@ mod chain;
 mod cx;
 mod dma;
 mod endpoint;
+pub mod legacy;
 mod model;
 mod queue;
 pub mod spec;
+pub mod testing;
+pub mod wiring;
 
 pub use chain::{Chain, ChainError, Segment};
 pub use cx::VirtioCx;

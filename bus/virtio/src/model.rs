@@ -6,6 +6,7 @@ use southbridge_core::clock::TimerIndex;
 use southbridge_core::{Completion, Ctx, LoadError, SavedState};
 
 use crate::cx::VirtioCx;
+use crate::endpoint::Endpoint;
 
 /// A device model. It is embedded in a transport's device; it never locks and never blocks.
 ///
@@ -21,6 +22,11 @@ pub trait VirtioModel: Any + Send {
     /// Feature bits of the device that it offers (0 to 23, 50 to 127 as far as 64 bits reach). Bits of rings and transports are the
     /// core's.
     fn features(&self) -> u64;
+
+    /// Those of them, or more, that only drivers of before version 1 see.
+    fn legacy_features(&self) -> u64 {
+        0
+    }
 
     /// Whether a choice of features can be worked with; a choice with bits that were not offered has been refused before.
     fn accepts(&self, _features: u64) -> bool {
@@ -76,7 +82,10 @@ pub trait VirtioDevice {
     fn enter(&mut self, f: &mut dyn FnMut(&mut dyn VirtioModel, &mut VirtioCx<'_, '_>), cx: &mut Ctx<'_>);
 
     /// The shared half, for those who look.
-    fn endpoint(&self) -> &crate::Endpoint;
+    fn endpoint(&self) -> &Endpoint;
+
+    /// Runs `f` on the shared half and lets what it left behind take effect: how a transport that is a device of its own reaches it.
+    fn drive(&mut self, f: &mut dyn FnMut(&mut Endpoint, &mut Ctx<'_>), cx: &mut Ctx<'_>);
 }
 
 /// Calls `f` with the model of a device, if it is an `M`.

@@ -1,11 +1,11 @@
-//! `-bios`, `-initrd`, `-dtb`, `-drive if=pflash`, `-pflash`, `-blockdev`: files that a machine starts from.
+//! `-bios`, `-initrd`, `-dtb`, `-drive if=pflash`, `-pflash`: files that a machine starts from.
 
 use crate::argv::RawOption;
 use crate::error::{ErrorKind, OptError};
 use crate::keyval::Props;
 use crate::location::{Located, Location};
 
-use super::Config;
+use super::{Config, block};
 
 /// Contents of a flash chip of the board.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,32 +18,15 @@ pub struct FlashOpt {
     pub readonly: bool,
 }
 
-/// A file as a block device, by name (`-blockdev`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlockNode {
-    /// Its name.
-    pub name: Located<String>,
-    /// The file.
-    pub file: Located<String>,
-    /// What the guest writes is refused.
-    pub readonly: bool,
-}
-
 /// Chips that boards have.
 const UNITS: u64 = 2;
 
 fn later(what: &str, at: Location) -> OptError {
-    OptError::not_yet(what, at).with_help("it comes with disks; if=pflash with a raw file works")
+    OptError::not_yet(what, at).with_help("the contents of a flash chip are a raw file")
 }
 
-/// `-drive`.
+/// `-drive if=pflash`.
 pub(super) fn drive(props: &Props, config: &mut Config) -> Result<(), OptError> {
-    let interface = props.text("if");
-    match &interface {
-        Some(i) if i.value == "pflash" => {}
-        Some(i) => return Err(later(&format!("-drive if={}", i.value), i.at.clone())),
-        None => return Err(later("-drive without if=pflash", props.at())),
-    }
     props.only(
         "-drive if=pflash",
         &[
@@ -109,63 +92,13 @@ pub(super) fn pflash(option: &RawOption, config: &mut Config) -> Result<(), OptE
     add(config, None, file, false)
 }
 
-/// `-blockdev`.
-pub(super) fn blockdev(props: &Props, config: &mut Config) -> Result<(), OptError> {
-    let driver = props.required("-blockdev", "driver")?;
-    let name = props.required("-blockdev", "node-name")?;
-    let common = [
-        "driver",
-        "node-name",
-        "read-only",
-        "auto-read-only",
-        "discard",
-        "cache.",
-        "locking",
-    ];
-    let owner = format!("-blockdev {}", driver.value);
-    let file = match driver.value.as_str() {
-        "file" => {
-            props.only(&owner, &[&common[..], &["filename", "aio"]].concat())?;
-            props.required(&owner, "filename")?
-        }
-        "raw" => {
-            props.only(&owner, &[&common[..], &["file", "file."]].concat())?;
-            match props.text("file") {
-                Some(below) => named(config, &below)?.file.clone(),
-                None => props.required(&owner, "file.filename")?,
-            }
-        }
-        other => return Err(later(&format!("the block driver '{other}'"), driver.at)),
-    };
-    let readonly = props.switch("read-only")?.is_some_and(|r| r.value);
-    if let Some(first) = config.block_nodes.iter().find(|n| n.name.value == name.value) {
-        return Err(OptError::duplicate_id(
-            "block node",
-            &name.value,
-            name.at,
-            first.name.at.clone(),
-        ));
-    }
-    config.block_nodes.push(BlockNode { name, file, readonly });
-    Ok(())
-}
-
-fn named<'c>(config: &'c Config, name: &Located<String>) -> Result<&'c BlockNode, OptError> {
-    let found = config.block_nodes.iter().find(|n| n.name.value == name.value);
-    found.ok_or_else(|| {
-        let known = config.block_nodes.iter().map(|n| n.name.value.as_str());
-        OptError::no_such("block node", &name.value, known, name.at.clone())
-    })
-}
-
 /// `-machine pflash0=NODE`.
 pub(super) fn machine_flash(props: &Props, config: &mut Config) -> Result<(), OptError> {
     for unit in 0..UNITS {
         let Some(name) = props.text(&format!("pflash{unit}")) else {
             continue;
         };
-        let node = named(config, &name)?;
-        let (file, readonly) = (node.file.clone(), node.readonly);
+        let (file, readonly) = block::file_of(config, &name)?;
         add(config, Some(Located::new(unit, name.at)), file, readonly)?;
     }
     Ok(())

@@ -4,13 +4,16 @@
 //! properties stay words with places ([`Props`], [`Located`]), and the machine layer judges them.
 
 pub mod accel;
-mod boot;
+pub mod block;
+pub mod boot;
 pub mod chardev;
 pub mod device;
+pub mod fsdev;
 pub mod habit;
 pub mod log;
 pub mod machine;
 pub mod monitor;
+pub mod net;
 pub mod numa;
 pub mod run;
 pub mod serial;
@@ -29,13 +32,16 @@ use crate::location::{Located, Location, Source};
 use crate::options::Handler;
 
 pub use accel::{AccelOpt, JitOpt};
-pub use boot::{BlockNode, FlashOpt};
+pub use block::{BlockNode, DriveOpt};
+pub use boot::FlashOpt;
 pub use chardev::ChardevOpt;
 pub use device::{DeviceOpt, GlobalOpt, LoaderOpt, LoaderWhat, ObjectOpt};
+pub use fsdev::FsdevOpt;
 pub use habit::MessageOpt;
 pub use log::{LogItem, LogOpt};
 pub use machine::{CpuOpt, MachineOpt, MemoryOpt, SmpOpt};
 pub use monitor::MonitorOpt;
+pub use net::{NetOpts, NetdevOpt, NicOpt};
 pub use numa::NumaOpt;
 pub use run::{ActionOpt, NameOpt, PanicAction, RebootAction, SemihostingOpt, ShutdownAction, WatchdogAction};
 pub use serial::{SerialBackend, SerialOpt};
@@ -74,6 +80,10 @@ pub struct Config {
     pub objects: Vec<ObjectOpt>,
     /// `-chardev`, in order. Those that `-serial` makes are in [`Config::serial_ports`].
     pub chardevs: Vec<ChardevOpt>,
+    /// `-netdev`, `-nic` and `-net`.
+    pub net: NetOpts,
+    /// `-fsdev`, in order, and those that `-virtfs` makes; its devices are among [`Config::devices`].
+    pub fsdevs: Vec<FsdevOpt>,
     /// `-serial` as given; see [`Config::serial_ports`] for what the board gets.
     pub serials: Vec<SerialOpt>,
     /// `-monitor none`, or another option that leaves no default monitor.
@@ -90,8 +100,10 @@ pub struct Config {
     pub dtb: Option<Located<String>>,
     /// Contents of flash chips: `-drive if=pflash`, `-pflash`, `-machine pflash0=`.
     pub flash: Vec<FlashOpt>,
-    /// `-blockdev`.
+    /// `-blockdev`, in order.
     pub block_nodes: Vec<BlockNode>,
+    /// `-drive`, in order, but for contents of flash chips.
+    pub drives: Vec<DriveOpt>,
     /// `-numa node`, in order.
     pub numa: Vec<NumaOpt>,
     /// `-append`.
@@ -253,11 +265,16 @@ impl Config {
             Handler::Device => device::device(props, self)?,
             Handler::Object => device::object(props, self)?,
             Handler::Chardev => chardev::option(props, self)?,
+            Handler::Blockdev => block::blockdev(props, self)?,
+            Handler::Fsdev => fsdev::fsdev(props, self)?,
+            Handler::Virtfs => fsdev::virtfs(props, self)?,
+            Handler::Netdev => net::netdev(props, self)?,
+            Handler::Nic => net::nic(props, self)?,
+            Handler::Net => net::net(props, self)?,
             Handler::Mon if !asked => monitor::mon(&props, self)?,
             Handler::Trace => trace::parse(&props, self)?,
             _ if asked => self.show(Info::Help(HelpTopic::of(option.def))),
-            Handler::Drive => boot::drive(&props, self)?,
-            Handler::Blockdev => boot::blockdev(&props, self)?,
+            Handler::Drive => block::drive(&props, self)?,
             Handler::Numa => numa::parse(&props, self)?,
             Handler::Smp => merge(&mut lists.smp, props),
             Handler::Memory => merge(&mut lists.memory, props),
@@ -284,6 +301,7 @@ impl Config {
     fn check(&self) -> Result<(), OptError> {
         accel::check(self)?;
         chardev::check_references(self)?;
+        net::check_references(self)?;
         time::check(self)?;
         serial::check(self)
     }

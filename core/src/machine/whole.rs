@@ -115,7 +115,13 @@ impl Machine {
     /// # Errors
     /// As [`Machine::save_whole`].
     pub fn outline(&mut self) -> Result<Whole, String> {
-        // What the host has said already must not be lost between here and there.
+        // What the host has said already must not be lost between here and there, and what it is about to do is waited for: there it
+        // would be done again. Each answer may have a device ask for the rest of what its guest wants, which has an end.
+        self.sys.host.drain();
+        while self.sys.host.has_completions() && !self.sys.tape.plays() {
+            self.sys.deliver_completions();
+            self.sys.host.drain();
+        }
         self.sys.deliver_completions();
         if self.sys.faults.holds_back() {
             return Err("a fault rule holds something back that has not come yet".into());

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::io;
 use std::sync::Arc;
@@ -187,6 +187,23 @@ impl RamBlock {
         };
         // SAFETY: as in `read`, the other way round.
         unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), p, data.len()) };
+        true
+    }
+
+    /// Gives memory back to the host: `offset..offset+len` is zero afterwards and takes room again when it is written. `false` (and nothing
+    /// has changed) if it is not all inside. Code marks are not looked at: see [`RamBlock::code_hit`].
+    #[must_use]
+    pub fn discard(&self, offset: u64, len: u64) -> bool {
+        let Some(end) = offset.checked_add(len).filter(|end| *end <= self.len()) else {
+            return false;
+        };
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        if len > 0 && fallocate(&self.0.fd, hole, offset, len).is_err() {
+            // What is behind the memory has no holes; the guest sees the same.
+            for at in (offset..end).step_by(PIECE) {
+                let _ = self.write(at, &ZERO[..PIECE.min((end - at) as usize)]);
+            }
+        }
         true
     }
 

@@ -48,6 +48,7 @@ impl System {
             // The bus behind a PCI bridge has the bridge's own name, if it has one.
             let name = match id {
                 Some(id) if decl.kind == BusKind::Pci && device_type.bus == BusKind::Pci => id.to_owned(),
+                Some(id) if decl.kind == BusKind::VirtioSerial => format!("{id}.0"),
                 _ => format!("{}.{n}", decl.name),
             };
             self.buses.push(Bus {

@@ -70,6 +70,11 @@ impl Ctx<'_> {
         self.sys.timers.deadline(self.me, timer)
     }
 
+    /// The id that the user gave a device.
+    pub fn id_of(&self, device: DeviceId) -> Option<&str> {
+        self.sys.slot(device)?.id.as_deref()
+    }
+
     /// The counter that CPUs and timers of the board share.
     pub fn timebase(&self) -> Timebase {
         self.sys.timebase
@@ -197,6 +202,35 @@ impl Ctx<'_> {
         self.sys.resize_region(self.me, region, bytes);
     }
 
+    /// Gives guest RAM back to the host: what of `address..address+len` is RAM that can be written, in whole pages of 4096 bytes, reads as
+    /// zero from now on. How many bytes that is.
+    pub fn discard_ram(&mut self, address: u64, len: u64) -> u64 {
+        const PAGE: u64 = 4096;
+        let end = address.saturating_add(len);
+        let (mut at, mut given) = (address, 0);
+        while at < end {
+            let Some(range) = self.sys.memory.find(at) else { break };
+            let stop = end.min(range.last.saturating_add(1));
+            let into = at - range.start;
+            if let Target::Ram {
+                block,
+                offset,
+                readonly: false,
+            } = &range.target
+            {
+                let block = block.clone();
+                let first = offset.saturating_add(into).next_multiple_of(PAGE);
+                let last = offset.saturating_add(into + (stop - at)) / PAGE * PAGE;
+                if first < last && block.discard(first, last - first) {
+                    given += last - first;
+                    self.changed_memory(&block, first, last - first);
+                }
+            }
+            at = stop;
+        }
+        given
+    }
+
     /// This device has changed memory of its own behind the back of the address space: CPUs that hold code from there hear of it.
     pub fn changed_memory(&mut self, block: &RamBlock, offset: u64, len: u64) {
         if block.code_hit(offset, len) {
@@ -243,6 +277,13 @@ impl Ctx<'_> {
         r
     }
 
+    /// Stops the processors because the host failed a disk (`werror=stop`): somebody mends it and lets them go on. A timer that the
+    /// device arms now is due then.
+    pub fn stop_for_io_error(&mut self) {
+        self.sys.requests |= Requests::IO_ERROR;
+        self.sys.attention = true;
+    }
+
     /// Asks for a reset of the whole system (a watchdog, a reset controller).
     pub fn request_reset(&mut self) {
         self.sys.requests |= Requests::RESET;
@@ -285,6 +326,25 @@ impl Ctx<'_> {
             self.sys.unplugs.push(device);
         }
         self.sys.attention = true;
+    }
+
+    /// Says something to whoever drives the machine: an event of QMP with its members. Of several of a kind between two instructions the
+    /// last one is heard.
+    pub fn notify(&mut self, event: &'static str, members: &[(&'static str, NoticeValue)]) {
+        self.sys.notices.add(Notice {
+            device: self.me,
+            event,
+            members: members.to_vec(),
+        });
+        self.sys.attention = true;
+    }
+
+    /// Works as another device, on its behalf: for a device that has the connections of those on its bus in its hands.
+    pub fn on_behalf_of<T>(&mut self, device: DeviceId, f: impl FnOnce(&mut Ctx<'_>) -> T) -> T {
+        f(&mut Ctx {
+            sys: self.sys,
+            me: device,
+        })
     }
 
     /// The moment that this device asked for with `Build::hold_start` has come.
@@ -335,6 +395,16 @@ impl Build<'_> {
     /// The id that the device will have.
     pub fn me(&self) -> DeviceId {
         self.me
+    }
+
+    /// The kind of bus that the device is for.
+    pub fn bus(&self) -> BusKind {
+        self.sys.slot(self.me).map_or(BusKind::None, |s| s.device_type.bus)
+    }
+
+    /// Processors of the machine, as far as they are there: boards put them in before anything else.
+    pub fn processors(&self) -> usize {
+        self.sys.cpu_ports.len()
     }
 
     /// Chooses another size for a region than the declared one.

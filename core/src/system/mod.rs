@@ -29,6 +29,7 @@ use crate::inject::Faults;
 use crate::line::{LineId, NetId, Nets, Sink, Tap, Tapped};
 use crate::log::{Log, LogItems};
 use crate::memory::{AddressSpace, Mapping, MappingId, RamBlock, RamWindow, Target};
+use crate::notice::{Notice, NoticeValue, Notices};
 use crate::property::Properties;
 use crate::region::{Access, Endian, Region, RegionKind, RegisterAccess, RegisterIndex};
 use crate::tape::{Moment, Tape};
@@ -128,6 +129,8 @@ bitflags::bitflags! {
         const PANIC = 8;
         /// With `SHUTDOWN`: the guest calls it a failure.
         const FAILURE = 16;
+        /// Stop the processors until somebody has made room on the host's disk, or the like.
+        const IO_ERROR = 32;
     }
 }
 
@@ -222,6 +225,8 @@ pub struct System {
     depth: u32,
     /// Devices that their slots let go.
     unplugs: Vec<DeviceId>,
+    /// What devices have said.
+    notices: Notices,
 }
 
 /// Devices that reach each other by DMA: how long such a chain may be.
@@ -262,6 +267,7 @@ impl System {
             passed_on: false,
             depth: 0,
             unplugs: Vec::new(),
+            notices: Notices::default(),
         })
     }
 
@@ -273,6 +279,11 @@ impl System {
     /// Whether there are any.
     pub fn has_unplugs(&self) -> bool {
         !self.unplugs.is_empty()
+    }
+
+    /// What devices have said since the last call.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        self.notices.take()
     }
 
     /// A device's place, if it (still) exists.

@@ -4,7 +4,6 @@ pub mod flash;
 pub mod fw_cfg;
 pub mod goldfish_rtc;
 pub mod serial;
-pub mod virtio_mmio;
 
 use southbridge_core::Registry;
 
@@ -14,7 +13,6 @@ pub fn register(r: &mut Registry) {
     r.add(&fw_cfg::TYPE);
     r.add(&goldfish_rtc::TYPE);
     r.add(&serial::TYPE);
-    r.add(&virtio_mmio::TYPE);
 }
 
 #[cfg(test)]

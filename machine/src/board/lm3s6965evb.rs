@@ -12,9 +12,6 @@ use southbridge_bus_ssi::ALWAYS_SELECTED;
 use southbridge_core::machine::Pacing;
 
 const SYSCLK: &[&str] = &["SYSCLK"];
-/// 52:54:00:12:34:56, split as the part's USER0 and USER1 registers hold it.
-const MAC: [u64; 2] = [0x0000_5452, 0x0056_3412];
-
 pub(super) static BOARD: Board = Board {
     name: "lm3s6965evb",
     summary: "Stellaris LM3S6965EVB (Cortex-M3)",
@@ -62,8 +59,8 @@ fn describe(_: &Choices) -> Description {
                 .irqs(&[("irq", 0, Irq_(28))])
                 .clocks(SYSCLK)
                 .with(vec![
-                    ("user0", Value::Uint(MAC[0])),
-                    ("user1", Value::Uint(MAC[1])),
+                    ("user0", Value::NicAddress(0, 0)),
+                    ("user1", Value::NicAddress(0, 3)),
                     ("did0", Value::Uint(0x1001_0002)),
                     ("did1", Value::Uint(0x1073_402e)),
                     ("dc0", Value::Uint(0x00ff_007f)),

@@ -177,6 +177,8 @@ pub enum Value {
     Switch(bool),
     /// The back end of the board's Nth serial port.
     Serial(usize),
+    /// Three bytes of the address of the board's Nth NIC, from that one on; the first in the lowest bits.
+    NicAddress(usize, usize),
 }
 
 /// A device on a board.

@@ -32,6 +32,7 @@ fn add(b: &mut Built, hot: bool, words: &str) -> Result<DeviceId, AddError> {
         globals: &[],
         chardev: &|_| None,
         memdev: &|_| None,
+        netdev: &|_| None,
     };
     let way = if hot { add::hot_plug_device } else { add::add_device };
     way(&mut b.machine, &mut b.layout, &around, &spec).map(|a| a.device)

@@ -74,6 +74,7 @@ pub(crate) fn plug(cx: &mut Cx<'_>, spec: &Spec<'_>) -> Result<()> {
         globals: &world.globals,
         chardev: &|id| world.chardevs.get(id),
         memdev: &|id| world.objects.memory(id).map(|m| m.0),
+        netdev: &|id| world.netdevs.get(id),
     };
     let added = hot_plug_device(machine, &mut world.layout, &around, spec);
     added.map_err(|e| Error::generic(e.to_string()))?;
@@ -109,6 +110,7 @@ pub(super) fn device_del(cx: &mut Cx<'_>, args: DeviceDelArgs) -> Result<()> {
     let mut gone = Vec::new();
     collect(cx, device, &mut gone);
     remove_device(cx.machine, &mut cx.world.layout, device);
+    super::block::sweep(cx.machine);
     for event in gone {
         cx.world.hear(&event);
     }

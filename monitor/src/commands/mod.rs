@@ -1,5 +1,7 @@
 //! The commands. Each is a function of the module that the schema's `group` names; the dispatcher is generated.
 
+pub(crate) mod balloon;
+pub(crate) mod block;
 pub(crate) mod chardev;
 pub(crate) mod control;
 pub(crate) mod device;

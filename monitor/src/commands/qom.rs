@@ -19,6 +19,9 @@ pub(super) fn qom_list(cx: &mut Cx<'_>, args: QomListArgs) -> Result<Vec<ObjectP
 
 pub(super) fn qom_get(cx: &mut Cx<'_>, args: QomGetArgs) -> Result<Value> {
     let node = tree::resolve(cx, &args.path)?;
+    if let Some(value) = super::balloon::get(cx, &node, &args.property) {
+        return Ok(value);
+    }
     match find(cx, &node, &args.property)?.value {
         Some(value) => Ok(value),
         None => refuse(format!("{} is not readable", owned(cx, &node, &args.property))),
@@ -37,6 +40,9 @@ fn find(cx: &Cx<'_>, node: &Node, property: &str) -> Result<tree::Listed> {
 pub(super) fn qom_set(cx: &mut Cx<'_>, args: QomSetArgs) -> Result<()> {
     let node = tree::resolve(cx, &args.path)?;
     let property = args.property.as_str();
+    if let Some(done) = super::balloon::set(cx, &node, property, &args.value) {
+        return done;
+    }
     let old = find(cx, &node, property)?;
     let of = old.info.r#type.as_str();
     match (&node, property) {
@@ -119,9 +125,9 @@ pub(super) fn object_add(cx: &mut Cx<'_>, args: ObjectOptions) -> Result<()> {
     let own = members.iter().filter(|(n, _)| !matches!(n.as_str(), "qom-type" | "id"));
     let words: Vec<_> = own.filter_map(|(n, v)| Some((n.as_str(), spelled(v)?))).collect();
     let pairs = words.iter().map(|(n, v)| (*n, v.as_str()));
-    cx.world
-        .objects
-        .add(&mut cx.machine.sys, of, &args.id, pairs)
+    let (objects, find) = cx.world.objects_and_backends();
+    objects
+        .add(&mut cx.machine.sys, &find, of, &args.id, pairs)
         .map_err(|e| Error::generic(e.to_string()))
 }
 

@@ -7,6 +7,7 @@
 //! Output has the shape of QEMU 10's, for those who parse it; sentences for people are ours.
 
 mod args;
+mod block;
 mod complete;
 mod console;
 mod expr;

@@ -191,3 +191,21 @@ pub(super) fn gpa2hva(call: &mut Call<'_, '_>) -> Done {
         None => failed(format!("no memory is mapped at address {address:#x}")),
     }
 }
+
+pub(super) fn balloon(call: &mut Call<'_, '_>) -> Done {
+    // Megabytes, as the line has them.
+    let bytes = call.args.number(0).unwrap_or(0).checked_mul(1 << 20);
+    let Some(bytes) = bytes.and_then(|b| i64::try_from(b).ok()) else {
+        return failed("so much memory cannot be");
+    };
+    call.qmp("balloon", json!({ "value": bytes })).map(drop)
+}
+
+pub(super) fn info_balloon(call: &mut Call<'_, '_>) -> Done {
+    let info = call.qmp("query-balloon", json!({}))?;
+    call.say(format_args!(
+        "balloon: actual={}",
+        info["actual"].as_u64().unwrap_or(0) >> 20
+    ));
+    Ok(())
+}

@@ -117,9 +117,10 @@ pub(super) fn object_add(call: &mut Call<'_, '_>) -> Done {
     }
     let props = list(call, "object_add", "qom-type")?;
     let (of, id) = (required(&props, "qom-type")?, checked_id(required(&props, "id")?)?);
-    let sys = &mut call.cx.machine.sys;
     let words = others(&props, &["qom-type", "id"]);
-    call.cx.world.objects.add(sys, &of, &id, words).or_else(failed)
+    let (world, sys) = (&mut *call.cx.world, &mut call.cx.machine.sys);
+    let (objects, find) = world.objects_and_backends();
+    objects.add(sys, &find, &of, &id, words).or_else(failed)
 }
 
 pub(super) fn object_del(call: &mut Call<'_, '_>) -> Done {

@@ -1,6 +1,6 @@
 //! The commands: names, arguments, a line of help, and who does it. Help, usage, parsing and completion read this and nothing else.
 
-use super::{Call, Refusal, info, input, log, memory, more, pci, plug, riscv, run, snapshot, tree};
+use super::{Call, Refusal, block, info, input, log, memory, more, pci, plug, riscv, run, snapshot, tree};
 use Kind::{Flag, Format, Number, Rest, Switch, Word};
 use Source as S;
 
@@ -94,6 +94,18 @@ const fn on_host(mut c: Command) -> Command {
 }
 
 pub(super) static COMMANDS: &[Command] = &[
+    command(
+        &["balloon"],
+        &[must("target", Number)],
+        "let the guest have so many megabytes",
+        more::balloon,
+    ),
+    command(
+        &["block_resize"],
+        &[must("device", Word(S::Nothing)), must("size", Word(S::Nothing))],
+        "give a disk another length (in MiB, or with a suffix)",
+        block::resize,
+    ),
     on_host(command(
         &["chardev-add"],
         &[must("backend,id=ID[,option=value][,...]", Rest(S::ChardevKinds))],
@@ -424,6 +436,14 @@ pub(super) static COMMANDS: &[Command] = &[
 ];
 
 pub(super) static INFOS: &[Command] = &[
+    command(&["balloon"], &[], "how much memory the guest has", more::info_balloon),
+    command(
+        &["block"],
+        &[may("device", Word(S::Nothing))],
+        "disks and what is behind them",
+        block::info,
+    ),
+    command(&["blockstats"], &[], "what disks have done", block::stats),
     command(&["chardev"], &[], "character devices", info::chardev),
     command(&["cpus"], &[], "processors", info::cpus),
     command(&["dump"], &[], "how far the last dump is", more::dump_status),

@@ -366,6 +366,10 @@ fn device(cx: &Cx<'_>, id: DeviceId, all: &mut Vec<Listed>) {
             value: Some(slot.properties.get(p.name).map_or_else(|| json!(""), value)),
         });
     }
+    if slot.device_type.name.starts_with("virtio-balloon") {
+        let told = crate::commands::balloon::PROPERTIES;
+        all.extend(told.map(|(name, of)| listed(name, of, None)));
+    }
     for (n, name) in (0..).zip(board::outputs(slot.device_type)) {
         all.push(listed(&name, "link<irq>", json!(board::leads_to(cx, id, n))));
     }

@@ -31,6 +31,8 @@ fn parent(bus: BusKind) -> &'static str {
         BusKind::Ssi => "ssi-peripheral",
         BusKind::Sd => "sd-card-device",
         BusKind::Pci => "pci-device",
+        BusKind::Virtio => "virtio-device",
+        BusKind::VirtioSerial => "virtio-serial-port",
         BusKind::None => "device",
     }
 }
@@ -43,6 +45,8 @@ const ABSTRACT: &[(&str, &str)] = &[
     ("ssi-peripheral", "device"),
     ("sd-card-device", "device"),
     ("pci-device", "device"),
+    ("virtio-device", "device"),
+    ("virtio-serial-port", "device"),
     ("cpu", "device"),
     ("arm-cpu", "cpu"),
     ("riscv-cpu", "cpu"),
@@ -80,7 +84,15 @@ pub(crate) fn types(world: &World, parents: bool) -> Vec<ObjectTypeInfo> {
         all.extend(ABSTRACT.iter().map(|(n, p)| entry(n, Some(p), true)));
     }
     all.extend(PLAIN.iter().map(|(n, p)| entry(n, Some(p), false)));
-    let buses = [BusKind::System, BusKind::I2c, BusKind::Ssi, BusKind::Sd, BusKind::Pci];
+    let buses = [
+        BusKind::System,
+        BusKind::I2c,
+        BusKind::Ssi,
+        BusKind::Sd,
+        BusKind::Pci,
+        BusKind::Virtio,
+        BusKind::VirtioSerial,
+    ];
     all.extend(buses.iter().map(|b| entry(b.name(), Some("bus"), false)));
     all.extend(world.registry.iter().map(|t| entry(t.name, Some(parent(t.bus)), false)));
     let offered = BOARDS.iter().filter(|b| world.facts.machines.contains(&b.name));

@@ -9,7 +9,7 @@ pub struct Sum(u64);
 impl Sum {
     /// Adds bytes; an odd one at the end counts as if a zero followed.
     #[must_use]
-    pub fn add(mut self, bytes: &[u8]) -> Self {
+    pub fn bytes(mut self, bytes: &[u8]) -> Self {
         // Sums of wider words fold to the same value (RFC 1071 section 2, "parallel summation").
         let (words, rest) = bytes.as_chunks::<4>();
         let mut sum = 0u64;
@@ -29,7 +29,7 @@ impl Sum {
 
     /// Adds a number.
     #[must_use]
-    pub const fn add_u16(mut self, word: u16) -> Self {
+    pub const fn word(mut self, word: u16) -> Self {
         self.0 = fold32(self.0) + word as u64;
         self
     }
@@ -60,8 +60,8 @@ pub fn pseudo(frame: &[u8], network: Network, protocol: u8, length: usize) -> Op
         Network::V6 { at, .. } => frame.get(at + 8..at + 40)?,
     };
     let length = length as u64;
-    let sum = Sum::default().add(addresses).add_u16(protocol.into());
-    Some(sum.add_u16((length >> 16) as u16).add_u16(length as u16))
+    let sum = Sum::default().bytes(addresses).word(protocol.into());
+    Some(sum.word((length >> 16) as u16).word(length as u16))
 }
 
 /// Completes a checksum that a driver began: sums up from `start` to the end of the frame and stores the result at `start + offset`.
@@ -71,7 +71,7 @@ pub fn complete(frame: &mut [u8], start: u16, offset: u16) -> Option<()> {
     if field + 2 > frame.len() {
         return None;
     }
-    let sum = Sum::default().add(&frame[start..]).finish();
+    let sum = Sum::default().bytes(&frame[start..]).finish();
     // Of the two zeroes of one's complement UDP has given one the meaning "no checksum" (RFC 768).
     let sum = if sum == 0 { 0xffff } else { sum };
     frame[field..field + 2].copy_from_slice(&sum.to_be_bytes());
@@ -83,7 +83,7 @@ pub fn fill_ipv4(frame: &mut [u8], at: usize) -> Option<()> {
     let length = usize::from(frame.get(at)? & 15) * 4;
     let header = frame.get_mut(at..at + length.max(20))?;
     header[10..12].fill(0);
-    let sum = Sum::default().add(header).finish();
+    let sum = Sum::default().bytes(header).finish();
     header[10..12].copy_from_slice(&sum.to_be_bytes());
     Some(())
 }
@@ -97,7 +97,7 @@ pub fn fill_transport(frame: &mut [u8], network: Network, transport: Transport, 
     };
     frame.get_mut(field..field + 2)?.fill(0);
     let sum = pseudo(frame, network, protocol, end.checked_sub(at)?)?;
-    let sum = sum.add(frame.get(at..end)?).finish();
+    let sum = sum.bytes(frame.get(at..end)?).finish();
     let sum = if sum == 0 && protocol == UDP { 0xffff } else { sum };
     frame[field..field + 2].copy_from_slice(&sum.to_be_bytes());
     Some(())
@@ -138,7 +138,7 @@ pub fn verify(frame: &[u8]) -> bool {
     };
     if let Network::V4 { at, .. } = network {
         let length = usize::from(frame[at] & 15) * 4;
-        if Sum::default().add(&frame[at..at + length]).finish() != 0 {
+        if Sum::default().bytes(&frame[at..at + length]).finish() != 0 {
             return false;
         }
     }
@@ -154,5 +154,5 @@ pub fn verify(frame: &[u8]) -> bool {
     let Some(body) = frame.get(at..end) else {
         return false;
     };
-    pseudo(frame, network, protocol, end - at).is_some_and(|s| s.add(body).finish() == 0)
+    pseudo(frame, network, protocol, end - at).is_some_and(|s| s.bytes(body).finish() == 0)
 }

@@ -64,12 +64,12 @@ impl<'a> Cut<'a> {
         let (Some(network), Some(transport)) = (layers.network, layers.transport) else {
             return Err(Unfit::Layers);
         };
-        let fits = match (kind, network, transport) {
+        let fits = matches!(
+            (kind, network, transport),
             (GsoKind::Tcp4, Network::V4 { .. }, Transport::Tcp { .. })
-            | (GsoKind::Tcp6, Network::V6 { .. }, Transport::Tcp { .. }) => true,
-            (GsoKind::UdpFragments | GsoKind::UdpSegments, _, Transport::Udp { .. }) => true,
-            _ => false,
-        };
+                | (GsoKind::Tcp6, Network::V6 { .. }, Transport::Tcp { .. })
+                | (GsoKind::UdpFragments | GsoKind::UdpSegments, _, Transport::Udp { .. })
+        );
         if !fits || network.is_fragment() {
             return Err(Unfit::Layers);
         }

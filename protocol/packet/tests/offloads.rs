@@ -39,16 +39,16 @@ fn gso(kind: u8, size: u16) -> VnetHeader {
 
 #[test]
 fn the_example_of_rfc_1071_sums_up() {
-    let sum = Sum::default().add(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
+    let sum = Sum::default().bytes(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
     assert_eq!(sum.partial(), 0xddf2);
     assert_eq!(sum.finish(), !0xddf2);
     // In pieces, and with an odd end.
     let parts = Sum::default()
-        .add(&[0x00, 0x01])
-        .add(&[0xf2, 0x03, 0xf4, 0xf5])
-        .add(&[0xf6, 0xf7]);
+        .bytes(&[0x00, 0x01])
+        .bytes(&[0xf2, 0x03, 0xf4, 0xf5])
+        .bytes(&[0xf6, 0xf7]);
     assert_eq!(parts.partial(), 0xddf2);
-    assert_eq!(Sum::default().add(&[1, 2, 3]).partial(), 0x0402);
+    assert_eq!(Sum::default().bytes(&[1, 2, 3]).partial(), 0x0402);
 }
 
 #[test]

@@ -3,17 +3,31 @@
 //! A filter lives on the machine's thread beside its back end and never blocks. It sees whole frames: what a NIC leaves to be done has
 //! been done before.
 
+mod buffer;
+mod dump;
+mod gate;
+mod kinds;
+mod mirror;
+#[cfg(test)]
+mod tests;
+mod wire;
+
 use southbridge_core::host::{HostCx, HostEvent};
 use std::any::Any;
+
+pub use self::dump::MAX_LEN;
+pub use self::gate::{PlaceError, Position, Ways};
+pub use self::kinds::{FilterError, Wish, Work, add, remove};
+pub(crate) use self::kinds::{OWN_CAPTURE, capture};
 
 use crate::packet::{Owned, Packet, VnetHeader};
 
 /// Which way a frame goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// From the NIC to the host: QEMU's `tx`.
+    /// From the NIC to the host: QEMU's `rx`, which is what the back end receives.
     FromNic,
-    /// From the host to the NIC: QEMU's `rx`.
+    /// From the host to the NIC: QEMU's `tx`.
     ToNic,
 }
 

@@ -161,7 +161,7 @@ impl HubPort {
             }
             match handle.next() {
                 Some(HandleEvent::Frame((_, frame))) => self.held = Some(frame),
-                Some(HandleEvent::Writable | HandleEvent::Link(_)) => {}
+                Some(HandleEvent::Writable) => {}
                 None => return,
             }
         }

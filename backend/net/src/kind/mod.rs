@@ -7,7 +7,13 @@ pub use self::table::KINDS;
 use crate::error::NetError;
 use crate::link::Link;
 
+mod address;
+mod connection;
+mod dgram;
+mod framing;
 pub(crate) mod hubport;
+mod socket;
+mod stream;
 mod table;
 
 /// The options of one back end, as they were given and with defaults.
@@ -143,11 +149,14 @@ pub fn parse<'t>(
         return Err(NetError::KindMissing { kind: kind.name, why });
     }
     for (name, text) in pairs {
-        let declared = kind.option(plain(name)).ok_or_else(|| NetError::UnknownOption {
-            kind: kind.name,
-            option: name.to_owned(),
-            nearest: nearest(name, kind.options.iter().map(|p| p.name)),
-        })?;
+        let declared =
+            kind.option(name)
+                .or_else(|| kind.option(plain(name)))
+                .ok_or_else(|| NetError::UnknownOption {
+                    kind: kind.name,
+                    option: name.to_owned(),
+                    nearest: nearest(name, kind.options.iter().map(|p| p.name)),
+                })?;
         let value = parse_value(declared.kind, text).ok_or_else(|| NetError::BadValue {
             option: name.to_owned(),
             value: text.to_owned(),

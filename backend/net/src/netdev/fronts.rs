@@ -71,8 +71,7 @@ impl Front {
             Sink::Device(device, port) => host.post(*device, event.into_completion(*port)),
             Sink::Handle(mailbox) => match event {
                 NetEvent::Writable => mailbox.post(HandleEvent::Writable),
-                NetEvent::Link(up) => mailbox.post(HandleEvent::Link(up)),
-                NetEvent::Frames(_) | NetEvent::Announce => {}
+                NetEvent::Link(_) | NetEvent::Frames(_) | NetEvent::Announce => {}
             },
         }
     }
@@ -149,6 +148,7 @@ impl Netdev {
             let gone = self.fronts[queue].take_if(|f| !f.is_there()).is_some();
             if gone && queue == 0 {
                 self.nic = Nic::default();
+                self.remove_filter(crate::filter::OWN_CAPTURE, host);
                 self.fit_link(host);
             }
         }

@@ -16,7 +16,6 @@ const LIMIT: usize = 256;
 pub(crate) enum HandleEvent {
     Frame(Owned),
     Writable,
-    Link(bool),
 }
 
 type Notify = Box<dyn Fn() + Send + Sync>;
@@ -49,7 +48,6 @@ impl Mailbox {
             HandleEvent::Frame(_) => s.frames += 1,
             // Of what is no frame only the newest counts, so that a handle that never looks does not grow without bound.
             HandleEvent::Writable => s.events.retain(|e| !matches!(e, HandleEvent::Writable)),
-            HandleEvent::Link(_) => s.events.retain(|e| !matches!(e, HandleEvent::Link(_))),
         }
         s.events.push_back(event);
         drop(s);
@@ -118,7 +116,7 @@ impl NetHandle {
         loop {
             match self.next()? {
                 HandleEvent::Frame((_, frame)) => return Some(frame),
-                HandleEvent::Writable | HandleEvent::Link(_) => {}
+                HandleEvent::Writable => {}
             }
         }
     }

@@ -192,12 +192,6 @@ impl Netdev {
         r
     }
 
-    /// The link as its concrete type, to look only.
-    pub(crate) fn link<T: Link>(&self) -> Option<&T> {
-        let any: &dyn Any = &*self.link;
-        any.downcast_ref()
-    }
-
     fn warn(&self, text: &str) {
         let text = format!("netdev '{}': {text}", self.id);
         self.messages.say(&Message::Warning(text));

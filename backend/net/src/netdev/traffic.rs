@@ -72,6 +72,14 @@ impl Netdev {
         }
     }
 
+    /// A front end has a frame that waits.
+    pub(crate) fn ask_writable(&mut self, id: FrontId, host: &mut HostCx<'_>) {
+        if let Some(f) = self.front_mut(id) {
+            f.starved = true;
+        }
+        self.flush(host);
+    }
+
     pub(super) fn with_link<R>(
         &mut self,
         host: &mut HostCx<'_>,

@@ -16,6 +16,7 @@ use southbridge_machine::{Built, Objects, registry};
 
 use super::BuildError;
 use super::chardevs::Chardevs;
+use super::netdevs::Netdevs;
 use super::devices;
 
 /// Properties that every machine has.
@@ -362,6 +363,7 @@ pub(crate) fn build(
     config: &Config,
     options: BoardOptions,
     chardevs: &Chardevs,
+    netdevs: &Netdevs,
     objects: &Objects,
 ) -> Result<Built, OptError> {
     check_backends(config, &options.choices, objects)?;
@@ -374,6 +376,7 @@ pub(crate) fn build(
             .memories()
             .map(|(id, block)| (id.to_owned(), block.clone()))
             .collect(),
+        nics: netdevs.wishes(config)?,
     };
     build_board(machine, board, &registry(), &options).map_err(|e| refused(&e))
 }

@@ -6,6 +6,8 @@ use southbridge_cli::keyval::Entry;
 use southbridge_cli::location::Source;
 use southbridge_cli::{Config, Location, OptError};
 use southbridge_core::device::DeviceType;
+use southbridge_backend_fs::Fsdevs;
+use southbridge_core::host::Host;
 use southbridge_core::property::parse_value;
 use southbridge_core::{CreateError, LineDirection, LogItems, PropKind, PropValue, Property, Registry};
 use southbridge_machine::add::{self, AddError, Spec, Surroundings, expectation};
@@ -15,7 +17,10 @@ use southbridge_machine::pci::PciError;
 use southbridge_machine::place::{Place, PlaceError, PlugError};
 use southbridge_machine::{Built, later, registry};
 
+use super::blocks;
 use super::chardevs::Chardevs;
+use super::fsdevs;
+use super::netdevs::{self, Netdevs};
 
 /// Properties that every device on a system bus takes besides its own; they say where on the board it goes.
 pub(crate) static COMMON: &[Property] = &[];
@@ -123,7 +128,13 @@ pub(crate) fn globals(config: &Config) -> Result<Vec<(String, String, PropValue)
 ///
 /// # Errors
 /// When one is refused or finds no place.
-pub(crate) fn add(config: &Config, built: &mut Built, chardevs: &Chardevs, objects: &Objects) -> Result<(), OptError> {
+pub(crate) fn add(
+    config: &Config,
+    built: &mut Built,
+    chardevs: &Chardevs,
+    netdevs: &Netdevs,
+    objects: &Objects,
+) -> Result<(), OptError> {
     let registry = registry();
     let globals = globals(config)?;
     let around = Surroundings {
@@ -131,10 +142,14 @@ pub(crate) fn add(config: &Config, built: &mut Built, chardevs: &Chardevs, objec
         globals: &globals,
         chardev: &|id| chardevs.get(id),
         memdev: &|id| objects.memory(id).map(|m| m.0),
+        netdev: &|id| netdevs.get(id),
     };
+    netdevs::add_nics(config, built, &around)?;
     for device in devices(config) {
         for entry in device.props.entries() {
-            check_chardev(&registry, device, entry, chardevs)?;
+            check_backend(&registry, device, entry, chardevs, netdevs)?;
+            check_fsdev(&registry, device, entry, &built.machine.sys.host)?;
+            check_drive(&registry, device, entry, &built.machine.sys.host)?;
         }
         let spec = Spec {
             driver: &device.driver.value,
@@ -153,17 +168,45 @@ pub(crate) fn add(config: &Config, built: &mut Built, chardevs: &Chardevs, objec
             tell_place(built, device, place);
         }
     }
-    Ok(())
+    blocks::add_disks(config, built, &around)
 }
 
 /// A back end that is not there is told with those that are.
-fn check_chardev(registry: &Registry, device: &DeviceOpt, entry: &Entry, chardevs: &Chardevs) -> Result<(), OptError> {
+fn check_backend(
+    registry: &Registry,
+    device: &DeviceOpt,
+    entry: &Entry,
+    chardevs: &Chardevs,
+    netdevs: &Netdevs,
+) -> Result<(), OptError> {
     let t = registry.get(&device.driver.value);
     let p = t.and_then(|t| t.properties.iter().find(|p| p.name == entry.key));
     match p.map(|p| p.kind) {
         Some(PropKind::Backend("chardev")) => chardevs.find(entry).map(|_| ()),
+        Some(PropKind::Backend("netdev")) => netdevs.find(&entry.located()).map(|_| ()),
         _ => Ok(()),
     }
+}
+
+/// The same for disks.
+fn check_drive(registry: &Registry, device: &DeviceOpt, entry: &Entry, host: &Host) -> Result<(), OptError> {
+    let t = registry.get(&device.driver.value);
+    let p = t.and_then(|t| t.properties.iter().find(|p| p.name == entry.key));
+    match p.map(|p| p.kind) {
+        Some(PropKind::Backend("drive")) => blocks::find(host, entry).map(|_| ()),
+        _ => Ok(()),
+    }
+}
+
+/// The same for shared folders, which the host knows.
+fn check_fsdev(registry: &Registry, device: &DeviceOpt, entry: &Entry, host: &Host) -> Result<(), OptError> {
+    let t = registry.get(&device.driver.value);
+    let p = t.and_then(|t| t.properties.iter().find(|p| p.name == entry.key));
+    let wants = p.is_some_and(|p| p.kind == PropKind::Backend("fsdev"));
+    if wants && Fsdevs::get(host, &entry.value).is_none() {
+        return Err(fsdevs::no_fsdev(&entry.value, host, entry.value_at.clone()));
+    }
+    Ok(())
 }
 
 /// The error at the word that caused it.

@@ -1,14 +1,17 @@
 //! From a typed configuration to a running machine, in short steps; each step's words and checks stand in a file of its own.
 
+pub(crate) mod blocks;
 pub(crate) mod board;
 pub(crate) mod chardevs;
 mod daemon;
 pub(crate) mod devices;
+pub(crate) mod fsdevs;
 mod gdb;
 mod load;
 mod log;
 mod migration;
 mod monitor;
+pub(crate) mod netdevs;
 pub(crate) mod objects;
 mod qtest;
 mod semihosting;
@@ -38,6 +41,8 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     let board_options = board::check(config, board)?;
     chardevs::check(config)?;
     devices::check(config, board)?;
+    netdevs::check(config, board)?;
+    fsdevs::check(config)?;
     shared::check(config)?;
     if let Some(status) = daemon::become_daemon(config)? {
         return Ok(status);
@@ -48,10 +53,18 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     machine.sys.log = log::open(config)?;
     trace::attach(config, &mut machine, personality)?;
     let signals = signals::Signals::catch(&machine).map_err(board::no_host)?;
-    let objects = objects::start(config, &mut machine)?;
+    let mut objects = objects::start(config, &mut machine)?;
     let mut chardevs = chardevs::open(config, board, &mut machine, &signals)?;
-    let mut built = board::build(machine, board, config, board_options, &chardevs, &objects)?;
-    devices::add(config, &mut built, &chardevs, &objects)?;
+    blocks::open(config, board, &mut machine)?;
+    fsdevs::open(config, &mut machine)?;
+    let netdevs = netdevs::open(config, &mut machine)?;
+    objects::start_late(config, &mut machine, &mut objects, &|kind, id| match kind {
+        "chardev" => chardevs.get(id),
+        "netdev" => netdevs.get(id),
+        _ => None,
+    })?;
+    let mut built = board::build(machine, board, config, board_options, &chardevs, &netdevs, &objects)?;
+    devices::add(config, &mut built, &chardevs, &netdevs, &objects)?;
     if let load::Loaded::Done = load::kernel_and_images(config, &mut built)? {
         return Ok(0);
     }
@@ -68,6 +81,7 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
         &mut machine,
         layout,
         &mut chardevs,
+        &netdevs,
         objects,
         &saved,
     )?;

@@ -11,6 +11,7 @@ use southbridge_monitor::{Facts, Monitor, World};
 
 use super::chardevs::Chardevs;
 use super::migration::Saved;
+use super::netdevs::Netdevs;
 use super::{board, devices};
 
 /// Puts a monitor beside the machine and lets it listen where the options say. It takes over what can be changed while the machine
@@ -24,6 +25,7 @@ pub(crate) fn attach(
     machine: &mut Machine,
     layout: Layout,
     chardevs: &mut Chardevs,
+    netdevs: &Netdevs,
     objects: Objects,
     saved: &Saved,
 ) -> Result<(), OptError> {
@@ -41,6 +43,7 @@ pub(crate) fn attach(
     }
     let facts = facts(config, personality);
     let mut world = World::new(facts, layout, registry(), chardevs.directory(), objects);
+    world.netdevs = netdevs.directory();
     world.snapshots = saved.snapshots.clone();
     world.set_migration(machine, saved.migration.clone());
     world.globals = devices::globals(config)?;

@@ -4,7 +4,7 @@ use southbridge_cli::config::ObjectOpt;
 use southbridge_cli::error::ErrorKind;
 use southbridge_cli::{Config, Location, OptError};
 use southbridge_core::Machine;
-use southbridge_machine::objects::{self, ObjectError, ObjectType, Objects, TYPES};
+use southbridge_machine::objects::{self, FindBackend, ObjectError, ObjectType, Objects, TYPES};
 
 /// The type by name, for help.
 ///
@@ -35,22 +35,50 @@ pub(crate) fn list() -> String {
     out
 }
 
-/// Makes every object, in order.
+/// Makes every object that leans on nothing, in order.
 ///
 /// # Errors
 /// When one is wrong or the host refuses; those made before are ended again.
 pub(crate) fn start(config: &Config, machine: &mut Machine) -> Result<Objects, OptError> {
     let mut made = Objects::default();
+    make(config, machine, &mut made, false, &|_, _| None)?;
+    Ok(made)
+}
+
+/// Makes those that lean on back ends, once these are there.
+///
+/// # Errors
+/// As [`start`].
+pub(crate) fn start_late(
+    config: &Config,
+    machine: &mut Machine,
+    made: &mut Objects,
+    find_backend: FindBackend<'_>,
+) -> Result<(), OptError> {
+    make(config, machine, made, true, find_backend)
+}
+
+fn make(
+    config: &Config,
+    machine: &mut Machine,
+    made: &mut Objects,
+    late: bool,
+    find_backend: FindBackend<'_>,
+) -> Result<(), OptError> {
     for object in &config.objects {
+        if objects::find(&object.type_name.value).is_ok_and(|t| t.is_late() != late) {
+            continue;
+        }
         let given = object
             .props
             .entries()
             .iter()
             .map(|e| (e.key.as_str(), e.value.as_str()));
-        let added = made.add(&mut machine.sys, &object.type_name.value, &object.id.value, given);
+        let (type_name, id) = (&object.type_name.value, &object.id.value);
+        let added = made.add(&mut machine.sys, find_backend, type_name, id, given);
         added.map_err(|e| marked(object, &e))?;
     }
-    Ok(made)
+    Ok(())
 }
 
 /// The error at the word that caused it.

@@ -22,6 +22,24 @@ pub fn guest_file(name: &str) -> PathBuf {
     root().join("target/guest").join(name)
 }
 
+/// The initramfs with sets of programs behind it.
+pub fn initramfs(sets: &[&str]) -> PathBuf {
+    if sets.is_empty() {
+        return guest_file("initramfs.cpio.gz");
+    }
+    let mut all = std::fs::read(guest_file("initramfs.cpio.gz")).unwrap();
+    for set in sets {
+        // The kernel takes archives behind each other on multiples of four bytes.
+        all.resize(all.len().next_multiple_of(4), 0);
+        let file = guest_file(&format!("extra/{set}.cpio.gz"));
+        all.extend(std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}; run guest/build", file.display())));
+    }
+    let name = format!("{}-{}.cpio.gz", sets.join("-"), std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, all).unwrap();
+    path
+}
+
 /// Whether the guest is there; says so if not.
 pub fn have_guest(test: &str) -> bool {
     let have = guest_file("vmlinux").exists() && guest_file("initramfs.cpio.gz").exists();
@@ -52,12 +70,17 @@ impl Guest {
     }
 
     pub fn boot_with(args: &[&str], append: &str) -> Self {
+        Self::boot_extra(&[], args, append)
+    }
+
+    /// The same with sets of programs that are not in every guest (`guest/build` names them): `net`, `block`, `fio`, `input`, `vsock`.
+    pub fn boot_extra(sets: &[&str], args: &[&str], append: &str) -> Self {
         let mut command = machine();
         command
             .args(["-M", "virt", "-m", "512M", "-nographic", "-no-reboot", "-kernel"])
             .arg(guest_file("vmlinux"))
             .arg("-initrd")
-            .arg(guest_file("initramfs.cpio.gz"))
+            .arg(initramfs(sets))
             .args(["-append", &format!("console=ttyS0 {append}")])
             .args(args);
         Self::start(&mut command)

@@ -2,7 +2,7 @@
 
 use super::opt;
 use crate::keyval::Grammar;
-use crate::options::Category::{Boot, Character, Debug, Disk, Display, Machine, Program, Run};
+use crate::options::Category::{Boot, Character, Debug, Disk, Display, Machine, Network, Program, Run};
 use crate::options::{Complete as C, Handler as H, OptionDef};
 
 pub(super) const TABLE: &[OptionDef] = &[
@@ -99,6 +99,46 @@ pub(super) const TABLE: &[OptionDef] = &[
             "BACKEND is one of null, stdio, file, pipe, pty, socket, udp, ringbuf, mux and hub; 'help' lists them. \
              Each takes mux=on, logfile=FILE and logappend=on|off as well. A device then names it with chardev=ID.",
         ),
+    opt("netdev", Network, H::Netdev, "create a network back end")
+        .arg("TYPE,id=ID[,KEY=VALUE]...")
+        .list(Grammar::list("type").or_json(), "netdev")
+        .adds()
+        .complete(C::HelpOf("netdev"))
+        .detail(
+            "'help' lists the types, TYPE,help lists the options of one. A device then names it with netdev=ID. The \
+             argument may be a JSON object instead.",
+        ),
+    opt("nic", Network, H::Nic, "back end and network device in one")
+        .arg("[type=]TYPE[,mac=ADDRESS][,model=DEVICE][,KEY=VALUE]...")
+        .list(Grammar::list("type").or_json(), "nic")
+        .adds()
+        .complete(C::HelpOf("netdev"))
+        .detail(
+            "The back end is made as by -netdev, and the board's own network device leads to it, or, where the board has \
+             none left, one of the type that 'model' says. 'none' asks for no network device; model=help lists them.",
+        ),
+    opt("net", Network, H::Net, "older form of -nic: devices and back ends at one hub")
+        .arg("nic|TYPE[,KEY=VALUE]...")
+        .list(Grammar::list("type"), "net")
+        .adds()
+        .complete(C::HelpOf("netdev"))
+        .detail("'nic[,macaddr=ADDRESS][,model=DEVICE][,netdev=ID]' is a network device, all else a back end."),
+    opt("fsdev", Disk, H::Fsdev, "share a folder with the guest")
+        .arg("local,id=ID,path=FOLDER,security_model=MODEL[,KEY=VALUE]...")
+        .list(Grammar::list("fsdriver"), "fsdev")
+        .adds()
+        .complete(C::HelpOf("fsdev"))
+        .detail(
+            "The guest reaches it through a device: -device virtio-9p-pci,fsdev=ID,mount_tag=TAG. MODEL says where owners and \
+             permissions of the guest are kept: mapped-xattr (in extended attributes), mapped-file (in hidden files), passthrough (as \
+             they are) or none. 'help' lists the drivers, DRIVER,help the options of one.",
+        ),
+    opt("virtfs", Disk, H::Virtfs, "share a folder with the guest, and create the device for it")
+        .arg("local,path=FOLDER,mount_tag=TAG,security_model=MODEL[,KEY=VALUE]...")
+        .list(Grammar::list("fsdriver"), "virtfs")
+        .adds()
+        .complete(C::HelpOf("fsdev"))
+        .detail("As -fsdev, with a virtio-9p-pci device. The guest mounts it: mount -t 9p -o trans=virtio TAG /mnt."),
     opt(
         "serial",
         Character,
@@ -395,16 +435,25 @@ pub(super) const TABLE: &[OptionDef] = &[
     opt("qtest-log", Debug, H::QtestLog, "log the qtest protocol")
         .arg("FILE")
         .complete(C::File),
-    opt("drive", Disk, H::Drive, "contents of a flash chip (other drives come with disks)")
-        .arg("if=pflash,file=FILE[,format=raw][,unit=N][,readonly=on|off]")
+    opt("drive", Disk, H::Drive, "a disk with its image, or the contents of a flash chip")
+        .arg("file=FILE[,if=virtio|none|pflash][,format=raw][,id=ID][,cache=MODE][,readonly=on|off]...")
         .list(Grammar::plain(), "drive")
         .adds()
-        .complete(C::Words(&["if=pflash"]))
-        .detail("Without 'unit' it is the next chip."),
-    opt("blockdev", Disk, H::Blockdev, "name a file for -machine pflash0= (disks come later)")
-        .arg("[driver=]file|raw,node-name=NAME,filename=FILE[,read-only=on|off]")
+        .complete(C::Words(&["if=virtio", "if=none", "if=pflash"]))
+        .detail(
+            "if=virtio makes a virtio-blk-pci device; if=none leaves the disk to a -device with drive=ID. Without 'if' it is \
+             the board's usual one: virtio where there is PCI. MODE is writeback, none, writethrough, directsync or unsafe. \
+             With if=pflash it is the flash chip of number 'unit', or the next one.",
+        ),
+    opt("blockdev", Disk, H::Blockdev, "create a block node: what is behind a disk")
+        .arg("[driver=]DRIVER,node-name=NAME[,KEY=VALUE]...")
         .list(Grammar::list("driver").or_json(), "blockdev")
-        .adds(),
+        .adds()
+        .complete(C::HelpOf("blockdev"))
+        .detail(
+            "'help' lists the drivers, DRIVER,help lists the options of one. A device then names it with drive=NAME. Options of \
+             a node below it begin with 'file.'. The argument may be a JSON object instead.",
+        ),
     opt("object", Program, H::Object, "create an object")
         .arg("TYPE,id=ID[,PROPERTY=VALUE]...")
         .list(Grammar::list("qom-type").or_json(), "object")

@@ -1,11 +1,10 @@
 //! The options of QEMU 10 that are not here yet, and those of which only `none` is.
 
 use super::later;
-use crate::options::Category::{Boot, Character, Debug, Disk, Display, Machine, Network, Peripheral, Program, Run};
+use crate::options::Category::{Boot, Character, Debug, Disk, Display, Machine, Peripheral, Program, Run};
 use crate::options::{Complete, OptionDef};
 
 const DISKS: &str = "disks";
-const NET: &str = "network back ends";
 const DISPLAY: &str = "displays";
 const SOUND: &str = "sound";
 const MONITOR: &str = "the monitor";
@@ -121,17 +120,7 @@ pub(super) const TABLE: &[OptionDef] = &[
     later("mtdblock", Disk, "image of on-board flash", DISKS).arg("FILE"),
     later("sd", Disk, "image of the SD card", DISKS).arg("FILE"),
     later("snapshot", Disk, "write to temporary files", DISKS),
-    later("fsdev", Disk, "share a folder with the guest", "shared folders").arg("local,id=ID,path=PATH[,...]"),
-    later("virtfs", Disk, "the same, with its device", "shared folders").arg("local,path=PATH,mount_tag=TAG[,...]"),
     later("iscsi", Disk, "settings of iSCSI", DISKS).arg("[user=NAME][,...]"),
-    // Network
-    later("netdev", Network, "create a network back end", NET).arg("TYPE,id=ID[,...]"),
-    later("nic", Network, "back end and board's network device in one", NET)
-        .arg("TYPE[,...]")
-        .none_only(),
-    later("net", Network, "old form of -nic", NET)
-        .arg("nic|TYPE[,...]")
-        .none_only(),
     // Display
     later("vga", Display, "the graphics card", DISPLAY)
         .arg("TYPE")

@@ -1,7 +1,8 @@
 //! `lan9118`: the SMSC LAN9118 Ethernet controller (data sheet revision 1.5), one MAC and PHY behind 256 bytes of registers.
 //!
-//! The host's side is absent: there is no network back end yet. Frames that leave are counted and dropped, and
-//! [`Lan9118::receive_frame`] is where frames will come in. Not modelled: the deassertion interval of the interrupt, flow control,
+//! Frames cross by a network back end (`netdev`); without one, frames that leave are counted and dropped. A frame for which the FIFOs
+//! have no room is lost and counted in RX_DROP, as on the wire, and so is one that a back end has no room for. Not modelled: the
+//! deassertion interval of the interrupt, flow control,
 //! wake-up, GPIO interrupts, VLAN tags. Where QEMU differs: FIFO sizes follow HW_CFG, end alignment of transmit buffers works, the
 //! transmit status FIFO has 128 entries, RX_DROP counts, a system reset resets IRQ_CFG too, the checksum in the FIFO is right.
 
@@ -20,10 +21,11 @@ mod tx;
 
 use halves::Halves;
 use serde::{Deserialize, Serialize};
+use southbridge_backend_net::{NetEvent, NetFront, Packet, parse_mac};
 use southbridge_core::clock::TimerIndex;
 use southbridge_core::{
-    Access, Build, Category, CreateError, Ctx, Device, DeviceType, Endian, Line, LineId, LoadError, Mmio, PropKind,
-    Properties, Property, Region, RegionKind, ResetPhase, SavedState, VirtualTime, role,
+    Access, Build, Category, Completion, CreateError, Ctx, Device, DeviceType, Endian, Line, LineId, LoadError, Mmio,
+    PropKind, Properties, Property, Region, RegionKind, ResetPhase, SavedState, VirtualTime, role,
 };
 use state::{Complaint, Effect, State};
 
@@ -36,8 +38,14 @@ pub static TYPE: DeviceType = DeviceType {
         Property {
             name: "mac",
             kind: PropKind::Str,
-            default: Some("52:54:00:12:34:56"),
+            default: None,
             help: "MAC address in the EEPROM",
+        },
+        Property {
+            name: "netdev",
+            kind: PropKind::Backend("netdev"),
+            default: None,
+            help: "network that the cable leads to",
         },
         Property {
             name: "mode_16bit",
@@ -64,10 +72,15 @@ pub static TYPE: DeviceType = DeviceType {
 const VERSION: u32 = 1;
 const IRQ: LineId = 0;
 const GPT_ZERO: TimerIndex = 0;
+/// The address of a controller made alone; a machine gives each NIC its own.
+const MAC: &str = "52:54:00:12:34:56";
+/// Frames that may come at once. The FIFOs take what they have room for, and the rest is lost.
+const BURST: usize = 64;
 
 /// The device.
 pub struct Lan9118 {
     bus_16: bool,
+    front: NetFront,
     frames_sent: u64,
     state: State,
     halves: Halves,
@@ -79,8 +92,8 @@ struct Saved {
     halves: Halves,
 }
 
-fn create(props: &Properties, _: &mut Build<'_>) -> Result<Box<dyn Device>, CreateError> {
-    let text = props.str("mac").unwrap_or("");
+fn create(props: &Properties, build: &mut Build<'_>) -> Result<Box<dyn Device>, CreateError> {
+    let text = props.str("mac").unwrap_or(MAC);
     let mac = parse_mac(text).ok_or_else(|| CreateError::BadValue {
         property: "mac",
         value: text.to_owned(),
@@ -89,23 +102,11 @@ fn create(props: &Properties, _: &mut Build<'_>) -> Result<Box<dyn Device>, Crea
     let bus_16 = props.uint("mode_16bit") != 0;
     Ok(Box::new(Lan9118 {
         bus_16,
+        front: NetFront::attach(props, "netdev", 0, build)?,
         frames_sent: 0,
         state: State::new(!bus_16, mac, VirtualTime(0)),
         halves: Halves::default(),
     }))
-}
-
-/// Six hexadecimal bytes with `:` or `-` between them; no group address.
-fn parse_mac(text: &str) -> Option<[u8; 6]> {
-    let mut mac = [0; 6];
-    let mut words = text.split([':', '-']);
-    for byte in &mut mac {
-        let word = words
-            .next()
-            .filter(|w| matches!(w.len(), 1 | 2) && !w.starts_with('+'))?;
-        *byte = u8::from_str_radix(word, 16).ok()?;
-    }
-    (words.next().is_none() && mac[0] & 1 == 0).then_some(mac)
 }
 
 impl Lan9118 {
@@ -139,8 +140,10 @@ impl Lan9118 {
     }
 
     fn apply(&mut self, effect: Effect, cx: &mut Ctx<'_>) {
-        if effect.sent.is_some() && !self.state.loopback() {
+        if let Some(frame) = effect.sent.filter(|_| !self.state.loopback()) {
             self.frames_sent = self.frames_sent.wrapping_add(1);
+            // A back end that is full loses it, as a crowded wire does.
+            self.front.send(Packet::plain(&frame), cx);
         }
         match effect.complaint {
             None => {}
@@ -209,8 +212,25 @@ impl Device for Lan9118 {
                 self.halves = Halves::default();
             }
             ResetPhase::Hold => self.sync(cx),
-            ResetPhase::Exit => {}
+            ResetPhase::Exit => self.front.set_room(BURST, cx),
         }
+    }
+
+    fn on_completion(&mut self, done: Completion, cx: &mut Ctx<'_>) {
+        match NetEvent::from_completion(done) {
+            Some(NetEvent::Frames(frames)) => {
+                for p in &frames {
+                    self.receive_frame(p.frame, cx);
+                }
+                self.front.set_room(BURST, cx);
+            }
+            Some(NetEvent::Link(up)) => self.set_link(up, cx),
+            Some(NetEvent::Writable | NetEvent::Announce) | None => {}
+        }
+    }
+
+    fn after_load(&mut self, cx: &mut Ctx<'_>) {
+        self.front.set_room(BURST, cx);
     }
 
     fn save(&self) -> SavedState {

@@ -1,4 +1,5 @@
 use super::{Lan9118, TYPE, rx::crc32};
+use southbridge_backend_net::testing::Loop;
 use southbridge_core::{ClockRate, CreateError, PropValue, Properties, System};
 use southbridge_testing::{Bench, check_device_that_survives_reset};
 
@@ -487,4 +488,54 @@ fn bad_addresses_are_refused() {
             "{bad}: {e:?}"
         );
     }
+}
+
+/// With a back end, whose other side is the test, and the receiver on.
+fn wired() -> (Bench, Loop) {
+    let mut sys = System::new(ClockRate::Hz(25_000_000)).expect("a system");
+    let (id, other) = Loop::new(&mut sys);
+    let props = Properties::default().with("netdev", PropValue::Backend("loop".into(), id));
+    let mut b = Bench::on(sys, &TYPE, props);
+    b.sys.reset();
+    mac_write(&mut b, MAC_CR, RXEN | 1 << 3);
+    (b, other)
+}
+
+#[test]
+fn frames_cross_the_cable_both_ways() {
+    let (mut b, other) = wired();
+    let f = frame(ME, 61);
+    other.feed(&frame([2; 6], 60));
+    other.feed(&f);
+    b.poll_host();
+    assert_eq!(b.read32(RX_FIFO_INF) >> 16, 1, "the filter has dropped one");
+    assert_eq!(b.read32(RX_STATUS) >> 16 & 0x3fff, 65);
+    assert_eq!(read_bytes(&mut b, 17)[..61], f);
+    b.write32(TX_CFG, 2);
+    b.write32(TX_DATA, 3 << 12 | 60);
+    b.write32(TX_DATA, 60);
+    for w in frame([9; 6], 60).as_chunks().0 {
+        b.write32(TX_DATA, u32::from_le_bytes(*w));
+    }
+    assert_eq!(other.take(), [frame([9; 6], 60)]);
+}
+
+#[test]
+fn what_the_fifos_cannot_hold_is_counted_as_lost() {
+    let (mut b, other) = wired();
+    (0..40).for_each(|_| other.feed(&frame(ME, 1514)));
+    b.poll_host();
+    let held = b.read32(RX_FIFO_INF) >> 16;
+    assert!((5..15).contains(&held), "{held} frames of 1514 bytes");
+    assert_eq!(b.read32(RX_DROP), 40 - held);
+    assert_eq!(other.waiting(), 0);
+}
+
+#[test]
+fn the_monitor_pulls_the_cable() {
+    let (mut b, other) = wired();
+    assert_eq!(phy_read(&mut b, 1) & 4, 4);
+    other.set_link(&mut b.sys, false);
+    b.poll_host();
+    assert_eq!(phy_read(&mut b, 1) & 4, 0);
 }

@@ -1,7 +1,8 @@
 //! `stellaris_enet`: the Ethernet controller of the LM3S6965, MAC and PHY.
 //!
-//! The guest's side is whole. The host's side is not there yet: no back end is attached, so the link is down, and a frame that is
-//! transmitted is counted and dropped. A back end will call [`StellarisEnet::set_link`] and [`StellarisEnet::receive_frame`].
+//! Frames cross by a network back end (`netdev`). Its cable is in when one is attached; without one the link is down, and a frame that is
+//! transmitted is counted and dropped. When the receive FIFO is full, frames wait at the back end; while the receiver is off, they are
+//! lost, as on a wire. When the back end is full, the frame stays in the FIFO and NEWTX set, until there is room.
 
 mod phy;
 mod regs;
@@ -9,9 +10,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use southbridge_backend_net::{NetEvent, NetFront, Packet, parse_mac};
 use southbridge_core::{
-    Access, Build, Category, CreateError, Ctx, Device, DeviceType, Line, LineId, LoadError, Mmio, PropKind, Properties,
-    Property, Region, ResetPhase, SavedState, role,
+    Access, Build, Category, Completion, CreateError, Ctx, Device, DeviceType, Line, LineId, LoadError, Mmio, PropKind,
+    Properties, Property, Region, ResetPhase, SavedState, role,
 };
 
 use state::State;
@@ -23,6 +25,7 @@ const IRQ: LineId = 0;
 pub struct StellarisEnet {
     // Fixed.
     mac: [u8; 6],
+    front: NetFront,
     // Volatile.
     state: State,
     #[cfg(test)]
@@ -30,16 +33,18 @@ pub struct StellarisEnet {
 }
 
 impl StellarisEnet {
-    fn create(props: &Properties, _: &mut Build<'_>) -> Result<Box<dyn Device>, CreateError> {
-        let text = props.str("mac").unwrap_or_default();
+    fn create(props: &Properties, build: &mut Build<'_>) -> Result<Box<dyn Device>, CreateError> {
+        let text = props.str("mac").unwrap_or(MAC);
         let mac = parse_mac(text).ok_or_else(|| CreateError::BadValue {
             property: "mac",
             value: text.to_owned(),
             expected: "six bytes in hexadecimal, as in 52:54:00:12:34:56".to_owned(),
         })?;
+        let front = NetFront::attach(props, "netdev", 0, build)?;
         Ok(Box::new(Self {
             mac,
-            state: State::new(mac, false),
+            state: State::new(mac, front.is_connected()),
+            front,
             #[cfg(test)]
             sent: Vec::new(),
         }))
@@ -69,16 +74,24 @@ impl StellarisEnet {
         self.state.transmitted()
     }
 
-    fn transmit(&mut self) {
-        if let Some(frame) = self.state.transmit() {
-            if self.state.loops_back() {
-                self.state.receive(&frame);
-            }
-            #[cfg(test)]
-            self.sent.push(frame);
-            #[cfg(not(test))]
-            drop(frame);
+    fn transmit(&mut self, cx: &mut Ctx<'_>) {
+        let Some(frame) = self.state.outgoing() else { return };
+        if self.state.loops_back() {
+            self.state.transmitted_it();
+            self.state.receive(&frame);
+        } else if self.front.send(Packet::plain(&frame), cx) {
+            self.state.transmitted_it();
+        } else {
+            // It stays where it is and goes when the back end says so.
+            return;
         }
+        #[cfg(test)]
+        self.sent.push(frame);
+    }
+
+    /// What the FIFO has room for. Off, the receiver lets frames pass by.
+    fn tell_room(&self, cx: &mut Ctx<'_>) {
+        self.front.set_room(self.state.room(), cx);
     }
 
     fn sync(&self, cx: &mut Ctx<'_>) {
@@ -91,8 +104,29 @@ impl Device for StellarisEnet {
         match phase {
             ResetPhase::Enter => self.state = State::new(self.mac, self.state.cable()),
             ResetPhase::Hold => self.sync(cx),
-            ResetPhase::Exit => {}
+            ResetPhase::Exit => self.tell_room(cx),
         }
+    }
+
+    fn on_completion(&mut self, done: Completion, cx: &mut Ctx<'_>) {
+        match NetEvent::from_completion(done) {
+            Some(NetEvent::Frames(frames)) => {
+                for p in &frames {
+                    if self.state.link() {
+                        self.state.receive(p.frame);
+                    }
+                }
+                self.tell_room(cx);
+            }
+            Some(NetEvent::Writable) => self.transmit(cx),
+            Some(NetEvent::Link(up)) => self.state.set_cable(up),
+            Some(NetEvent::Announce) | None => {}
+        }
+        self.sync(cx);
+    }
+
+    fn after_load(&mut self, cx: &mut Ctx<'_>) {
+        self.tell_room(cx);
     }
 
     fn save(&self) -> SavedState {
@@ -111,7 +145,12 @@ impl Device for StellarisEnet {
 
 impl Mmio for StellarisEnet {
     fn read(&mut self, access: Access, cx: &mut Ctx<'_>) -> u64 {
-        match self.state.read(access.offset) {
+        let room = self.state.room();
+        let value = self.state.read(access.offset);
+        if self.state.room() != room {
+            self.tell_room(cx);
+        }
+        match value {
             Some(value) => value.into(),
             None => {
                 cx.guest_error(format_args!("read of MACDATA without a received packet"));
@@ -121,33 +160,38 @@ impl Mmio for StellarisEnet {
     }
 
     fn write(&mut self, access: Access, value: u64, cx: &mut Ctx<'_>) {
+        let room = self.state.room();
         self.state.write(access.offset, value as u32);
-        self.transmit();
+        self.transmit(cx);
+        if self.state.room() != room {
+            self.tell_room(cx);
+        }
         self.sync(cx);
     }
 }
 
-fn parse_mac(text: &str) -> Option<[u8; 6]> {
-    let mut mac = [0; 6];
-    let mut parts = text.split([':', '-']);
-    for byte in &mut mac {
-        let part = parts.next().filter(|p| p.len() == 2)?;
-        *byte = u8::from_str_radix(part, 16).ok()?;
-    }
-    parts.next().is_none().then_some(mac)
-}
+/// The address of a controller made alone; a machine gives each NIC its own.
+const MAC: &str = "52:54:00:12:34:56";
 
 /// `stellaris_enet`.
 pub static TYPE: DeviceType = DeviceType {
     name: "stellaris_enet",
     category: Category::Network,
     summary: "Ethernet controller of the LM3S6965",
-    properties: &[Property {
-        name: "mac",
-        kind: PropKind::Str,
-        default: Some("52:54:00:12:34:56"),
-        help: "MAC address that the controller has after reset",
-    }],
+    properties: &[
+        Property {
+            name: "mac",
+            kind: PropKind::Str,
+            default: None,
+            help: "MAC address that the controller has after reset",
+        },
+        Property {
+            name: "netdev",
+            kind: PropKind::Backend("netdev"),
+            default: None,
+            help: "network that the cable leads to",
+        },
+    ],
     regions: &[Region::mmio32("registers", 0x1000, regs::REGISTERS)],
     lines: &[Line::out("irq")],
     roles: &[role!(StellarisEnet as dyn Mmio)],

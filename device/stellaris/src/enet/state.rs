@@ -92,6 +92,14 @@ impl State {
 
     // ----- receiving ------------------------------------------------------------------------------------------------------------
 
+    /// Frames that may come. A receiver that is off keeps none, so its FIFO is no limit.
+    pub(super) fn room(&self) -> usize {
+        if self.rctl & RCTL_RXEN == 0 {
+            return RX_PACKETS;
+        }
+        RX_PACKETS - self.rx.len().min(RX_PACKETS)
+    }
+
     pub(super) fn can_receive(&self) -> bool {
         self.rctl & RCTL_RXEN != 0 && self.rx.len() < RX_PACKETS
     }
@@ -161,8 +169,8 @@ impl State {
         }
     }
 
-    /// A frame that leaves now: asked for by NEWTX, or by the threshold once it is whole.
-    pub(super) fn transmit(&mut self) -> Option<Vec<u8>> {
+    /// A frame that leaves now: asked for by NEWTX, or by the threshold once it is whole. It stays until [`State::transmitted_it`].
+    pub(super) fn outgoing(&self) -> Option<Vec<u8>> {
         let fcs = if self.tctl & TCTL_CRC == 0 { 4 } else { 0 };
         let whole = self.tx.len() >= (2 + self.announced() + fcs).min(FIFO_BYTES);
         let over_threshold = self.thr < THR_OFF && self.tx.len() >= 4 * (self.thr as usize * 8 + 1);
@@ -177,11 +185,15 @@ impl State {
             length = length.max(60);
         }
         frame.resize(length.min(FIFO_BYTES - 2), 0);
+        Some(frame)
+    }
+
+    /// The frame has left.
+    pub(super) fn transmitted_it(&mut self) {
         self.tx.clear();
         self.new_tx = false;
         self.ris |= INT_TXEMP;
         self.transmitted = self.transmitted.wrapping_add(1);
-        Some(frame)
     }
 
     // ----- registers --------------------------------------------------------------------------------------------------------------

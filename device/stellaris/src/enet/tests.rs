@@ -1,6 +1,7 @@
 use super::regs::*;
 use super::{StellarisEnet, TYPE};
-use southbridge_core::{PropValue, Properties};
+use southbridge_backend_net::testing::Loop;
+use southbridge_core::{ClockRate, PropValue, Properties, System};
 use southbridge_testing::{Bench, check_device, check_device_that_survives_reset};
 
 const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
@@ -246,4 +247,84 @@ fn the_phy_tells_of_the_link() {
     assert_eq!(mii_read(&mut b, 1) & 4, 4);
     b.sys.reset();
     assert_eq!(mii_read(&mut b, 1) & 4, 4, "a reset leaves the cable in");
+}
+
+/// With a back end, whose other side is the test.
+fn wired() -> (Bench, Loop) {
+    let mut sys = System::new(ClockRate::Hz(12_500_000)).expect("a system");
+    let (id, other) = Loop::new(&mut sys);
+    let props = Properties::default().with("netdev", PropValue::Backend("loop".into(), id));
+    let mut b = Bench::on(sys, &TYPE, props);
+    b.sys.reset();
+    b.write32(RCTL, RCTL_RXEN);
+    b.write32(TCTL, TCTL_TXEN | TCTL_CRC);
+    (b, other)
+}
+
+#[test]
+fn frames_cross_the_cable_both_ways() {
+    let (mut b, other) = wired();
+    assert_eq!(mii_read(&mut b, 1) & 4, 4, "the cable is in");
+    other.feed(&frame(MAC, 60));
+    other.feed(&frame([2; 6], 60));
+    other.feed(&frame([0xff; 6], 64));
+    b.poll_host();
+    assert_eq!(b.read32(NP), 2, "the filter has dropped one");
+    assert!(b.line("irq", 0));
+    write_fifo(&mut b, &frame([3; 6], 80));
+    b.write32(TR, TR_NEWTX);
+    assert_eq!(other.take(), [frame([3; 6], 80)]);
+}
+
+#[test]
+fn a_full_fifo_lets_frames_wait_outside() {
+    let (mut b, other) = wired();
+    (0..40).for_each(|n| other.feed(&frame(MAC, 60 + n)));
+    b.poll_host();
+    assert_eq!((b.read32(NP), other.waiting()), (31, 9));
+    assert_eq!(b.read32(RIS) & INT_FOV, 0);
+    // One packet of 60 bytes and its length and check sequence are 17 words.
+    for _ in 0..17 {
+        b.read32(DATA);
+    }
+    b.poll_host();
+    assert_eq!((b.read32(NP), other.waiting()), (31, 8));
+    // Off, the receiver lets them go by; the FIFO keeps what it has.
+    b.write32(RCTL, 0);
+    b.poll_host();
+    assert_eq!((b.read32(NP), other.waiting()), (31, 0));
+}
+
+#[test]
+fn a_full_back_end_keeps_the_transmitter_waiting() {
+    let (mut b, other) = wired();
+    other.accept(Some(0));
+    b.poll_host();
+    let mut n = 0;
+    loop {
+        write_fifo(&mut b, &frame([3; 6], 60));
+        b.write32(TR, TR_NEWTX);
+        if b.read32(TR) != 0 {
+            break;
+        }
+        n += 1;
+        assert!(n < 10_000, "queues have an end");
+    }
+    b.write32(RIS, INT_TXEMP);
+    other.accept(None);
+    b.poll_host();
+    assert_eq!((b.read32(TR), b.read32(RIS) & INT_TXEMP), (0, INT_TXEMP));
+    assert_eq!(other.take().len(), n + 1);
+}
+
+#[test]
+fn the_monitor_pulls_the_cable() {
+    let (mut b, other) = wired();
+    other.set_link(&mut b.sys, false);
+    b.poll_host();
+    assert_eq!(mii_read(&mut b, 1) & 4, 0);
+    other.set_link(&mut b.sys, true);
+    b.poll_host();
+    mii_read(&mut b, 1);
+    assert_eq!(mii_read(&mut b, 1) & 4, 4);
 }

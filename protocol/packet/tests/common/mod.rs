@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub fn frame(from: IpAddr, to: IpAddr, protocol: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(from: IpAddr, to: IpAddr, protocol: u8, body: &[u8]) -> Vec<u8> {
     match (from, to) {
         (IpAddr::V4(from), IpAddr::V4(to)) => ipv4(from, to, protocol, body),
         (IpAddr::V6(from), IpAddr::V6(to)) => ipv6(from, to, protocol, body),
@@ -11,7 +11,7 @@ pub fn frame(from: IpAddr, to: IpAddr, protocol: u8, body: &[u8]) -> Vec<u8> {
     }
 }
 
-pub fn ipv4(from: Ipv4Addr, to: Ipv4Addr, protocol: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn ipv4(from: Ipv4Addr, to: Ipv4Addr, protocol: u8, body: &[u8]) -> Vec<u8> {
     let mut f = vec![0x52, 0x54, 0, 0, 0, 1, 0x52, 0x54, 0, 0, 0, 2, 8, 0];
     f.extend([0x45, 0]);
     f.extend((20 + body.len() as u16).to_be_bytes());
@@ -23,7 +23,7 @@ pub fn ipv4(from: Ipv4Addr, to: Ipv4Addr, protocol: u8, body: &[u8]) -> Vec<u8> 
     f
 }
 
-pub fn ipv6(from: Ipv6Addr, to: Ipv6Addr, protocol: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn ipv6(from: Ipv6Addr, to: Ipv6Addr, protocol: u8, body: &[u8]) -> Vec<u8> {
     let mut f = vec![0x52, 0x54, 0, 0, 0, 1, 0x52, 0x54, 0, 0, 0, 2, 0x86, 0xdd];
     f.extend([0x60, 0, 0, 0]);
     f.extend((body.len() as u16).to_be_bytes());
@@ -35,7 +35,7 @@ pub fn ipv6(from: Ipv6Addr, to: Ipv6Addr, protocol: u8, body: &[u8]) -> Vec<u8> 
 }
 
 /// FIN, PSH, ACK and CWR are set; 12 bytes of options.
-pub fn tcp(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn tcp(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
     let mut t = Vec::new();
     t.extend(from.to_be_bytes());
     t.extend(to.to_be_bytes());
@@ -45,7 +45,7 @@ pub fn tcp(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
     t
 }
 
-pub fn udp(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn udp(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
     let mut u = Vec::new();
     u.extend(from.to_be_bytes());
     u.extend(to.to_be_bytes());

@@ -1,0 +1,189 @@
+//! The drivers and their options: names and defaults are QEMU's.
+
+use southbridge_core::property::parse_value;
+use southbridge_core::{PropKind, Properties, Property};
+
+use crate::error::FsError;
+
+/// What stands behind a driver's name.
+pub(crate) enum Driver {
+    Local,
+    Synth,
+    /// Not here: why.
+    Missing(&'static str),
+}
+
+/// A driver of shared folders.
+pub struct Kind {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// One line for people.
+    pub summary: &'static str,
+    /// Its options.
+    pub options: &'static [Property],
+    pub(crate) driver: Driver,
+}
+
+impl Kind {
+    /// Why this driver cannot be used here, if so.
+    pub fn missing(&self) -> Option<&'static str> {
+        match self.driver {
+            Driver::Missing(why) => Some(why),
+            _ => None,
+        }
+    }
+}
+
+const fn option(name: &'static str, kind: PropKind, default: Option<&'static str>, help: &'static str) -> Property {
+    Property {
+        name,
+        kind,
+        default,
+        help,
+    }
+}
+
+const READONLY: Property = option("readonly", PropKind::Bool, Some("off"), "the guest can change nothing");
+
+const MODELS: &[&str] = &["mapped-xattr", "mapped-file", "passthrough", "none", "mapped"];
+
+/// What the options that take permissions want.
+pub(crate) const PERMISSIONS: &str = "permissions as a number, such as 0644";
+
+/// All drivers, by name.
+pub static KINDS: &[Kind] = &[
+    Kind {
+        name: "local",
+        summary: "a folder of the host",
+        options: &[
+            option("path", PropKind::Str, None, "the folder"),
+            option(
+                "security_model",
+                PropKind::Enum(MODELS),
+                None,
+                "where the guest's owners and permissions are kept",
+            ),
+            READONLY,
+            option(
+                "fmode",
+                PropKind::Str,
+                None,
+                "permissions on the host of new files, when mapped (default: 0600)",
+            ),
+            option(
+                "dmode",
+                PropKind::Str,
+                None,
+                "permissions on the host of new folders, when mapped (default: 0700)",
+            ),
+            option(
+                "multidevs",
+                PropKind::Enum(&["remap", "forbid", "warn"]),
+                Some("remap"),
+                "what to do when several file systems are in the folder",
+            ),
+            option(
+                "writeout",
+                PropKind::Enum(&["immediate"]),
+                None,
+                "bring what is written to the disk at once",
+            ),
+        ],
+        driver: Driver::Local,
+    },
+    Kind {
+        name: "synth",
+        summary: "an empty folder that is made up; under -qtest with files for tests",
+        options: &[READONLY],
+        driver: Driver::Synth,
+    },
+    Kind {
+        name: "proxy",
+        summary: "not supported",
+        options: &[],
+        driver: Driver::Missing("QEMU has removed it as well; use 'local'"),
+    },
+];
+
+/// A driver by its name.
+///
+/// # Errors
+/// There is none; with the nearest there is.
+pub fn find(name: &str) -> Result<&'static Kind, FsError> {
+    let found = KINDS.iter().find(|k| k.name == name);
+    found.ok_or_else(|| FsError::UnknownKind {
+        kind: name.to_owned(),
+        nearest: nearest(name, KINDS.iter().map(|k| k.name)),
+    })
+}
+
+fn nearest(name: &str, all: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    all.map(|n| (strsim::damerau_levenshtein(name, n), n))
+        .filter(|(d, n)| *d <= 1 + n.len() / 4)
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, n)| n)
+}
+
+/// Reads options as the command line spells them. Later ones win. Defaults are filled in.
+///
+/// # Errors
+/// Names the option that is wrong and what would be right.
+pub fn parse<'t>(
+    kind: &'static Kind,
+    pairs: impl IntoIterator<Item = (&'t str, &'t str)>,
+) -> Result<Properties, FsError> {
+    if let Driver::Missing(why) = kind.driver {
+        return Err(FsError::KindMissing { kind: kind.name, why });
+    }
+    let mut values = Properties::default();
+    for (name, text) in pairs {
+        if name.starts_with("throttling.") && matches!(kind.driver, Driver::Local) {
+            return Err(FsError::OptionMissing { option: name.into() });
+        }
+        let declared = kind.options.iter().find(|p| p.name == name);
+        let declared = declared.ok_or_else(|| FsError::UnknownOption {
+            kind: kind.name,
+            option: name.to_owned(),
+            nearest: nearest(name, kind.options.iter().map(|p| p.name)),
+        })?;
+        let value = parse_value(declared.kind, text).ok_or_else(|| FsError::BadValue {
+            option: name.to_owned(),
+            value: text.to_owned(),
+            expected: match declared.kind {
+                PropKind::Enum(words) => format!("one of {}", words.join(", ")),
+                _ => "on or off".into(),
+            },
+        })?;
+        values.set(declared.name, value);
+    }
+    values.apply_defaults(kind.options);
+    Ok(values)
+}
+
+/// A number as C writes it: `0x` before hexadecimal, `0` before octal.
+pub(crate) fn number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None if text.len() > 1 && text.starts_with('0') => u32::from_str_radix(text, 8).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// The text of `-fsdev help`.
+pub fn help() -> String {
+    let mut text = String::from("Available file system drivers:\n");
+    for k in KINDS.iter().filter(|k| k.missing().is_none()) {
+        text.push_str(&format!("  {:<10} {}\n", k.name, k.summary));
+    }
+    text
+}
+
+/// The text of `-fsdev DRIVER,help`.
+pub fn kind_help(kind: &Kind) -> String {
+    let mut text = format!("{} options:\n", kind.name);
+    for p in kind.options {
+        let default = p.default.map(|d| format!(" (default: {d})")).unwrap_or_default();
+        text.push_str(&format!("  {}=<{}> - {}{default}\n", p.name, p.kind.name(), p.help));
+    }
+    text
+}

@@ -1,0 +1,343 @@
+//! Debian's kernel with its own drivers on virtio input, serial, balloon and socket devices, on both transports, before and after a
+//! snapshot was loaded. The guest is made by `guest/build`; without it these tests are skipped, visibly.
+
+mod common;
+
+use common::linux::{Guest, PATIENCE, have_guest};
+use common::qmp::Client;
+use common::wait;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+struct Run {
+    guest: Guest,
+    qmp: Client,
+    /// Hears events, as the other passes them over.
+    events: Client,
+    folder: tempfile::TempDir,
+    console: BufReader<UnixStream>,
+    port: BufReader<UnixStream>,
+}
+
+fn connect(path: &Path) -> BufReader<UnixStream> {
+    let mut stream = None;
+    wait("the socket", || {
+        stream = UnixStream::connect(path).ok();
+        stream.is_some()
+    });
+    let stream = stream.unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    BufReader::new(stream)
+}
+
+/// Waits for what the guest takes its time for.
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < end, "{what} does not come");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn say(to: &mut BufReader<UnixStream>, text: &str) {
+    to.get_mut().write_all(text.as_bytes()).unwrap();
+}
+
+fn hear(from: &mut BufReader<UnixStream>) -> String {
+    let mut line = String::new();
+    from.read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
+}
+
+const MODULES: [&str; 8] = [
+    "virtio_pci",
+    "virtio_mmio",
+    "virtio_input",
+    "evdev",
+    "virtio_console",
+    "virtio_balloon",
+    "vmw_vsock_virtio_transport",
+    "vsock",
+];
+
+impl Run {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let socket = |id: &str| format!("socket,id={id},path={},server=on,wait=off", at(id));
+        let words = format!(
+            "-device virtio-keyboard-pci -device virtio-mouse-device -device virtio-tablet-pci \
+             -device virtio-serial-pci,id=vs -chardev {} -device virtconsole,chardev=con \
+             -chardev {} -device virtserialport,chardev=port,id=p1,name=org.example.0 \
+             -device virtio-balloon-pci,id=balloon,free-page-reporting=on \
+             -device vhost-vsock-pci,guest-cid=42,uds={} -qmp unix:{},server=on,wait=off",
+            socket("con"),
+            socket("port"),
+            at("vsock"),
+            at("qmp")
+        );
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let mut guest = Guest::boot_extra(&["input", "vsock"], &words, "");
+        let qmp = Client::ready(&folder.path().join("qmp"));
+        let events = Client::ready(&folder.path().join("qmp"));
+        let (console, port) = (
+            connect(&folder.path().join("con")),
+            connect(&folder.path().join("port")),
+        );
+        guest.wait_for_shell();
+        for module in MODULES {
+            guest.shell(&format!("load {module} 2>/dev/null; true"));
+        }
+        Self {
+            guest,
+            qmp,
+            events,
+            folder,
+            console,
+            port,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn hmp(&mut self, line: &str) -> String {
+        let answer = self.qmp.ok("human-monitor-command", json!({ "command-line": line }));
+        answer.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The event device with that name.
+    fn event_device(&mut self, name: &str) -> String {
+        let found = self
+            .guest
+            .shell(&format!("grep -l '{name}' /sys/class/input/event*/device/name"));
+        let node = found.split('/').nth(4).unwrap_or_default().to_owned();
+        assert!(node.starts_with("event"), "no '{name}': {found}");
+        format!("/dev/input/{node}")
+    }
+
+    /// What `evtest` prints of a device while `f` works.
+    fn evtest(&mut self, name: &str, f: impl FnOnce(&mut Self)) -> String {
+        let device = self.event_device(name);
+        self.guest.shell(&format!(
+            "evtest {device} >/tmp/events 2>&1 & echo $! >/tmp/pid; sleep 1"
+        ));
+        f(self);
+        self.guest.shell("sleep 1; kill -INT $(cat /tmp/pid); wait; true");
+        self.guest.shell("cat /tmp/events")
+    }
+}
+
+#[track_caller]
+fn has_in_order(text: &str, parts: &[&str]) {
+    let mut rest = text;
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => panic!("no '{part}' in its place in\n{text}"),
+        }
+    }
+}
+
+fn keys_and_pointers(run: &mut Run) {
+    let typed = run.evtest("Virtio Keyboard", |run| {
+        assert_eq!(run.hmp("sendkey ctrl-alt-x 50"), "");
+    });
+    has_in_order(
+        &typed,
+        &[
+            "bus 0x6 vendor 0x627 product 0x1 version 0x1",
+            "\"QEMU Virtio Keyboard\"",
+            "code 29 (KEY_LEFTCTRL), value 1",
+            "SYN_REPORT",
+            "code 56 (KEY_LEFTALT), value 1",
+            "code 45 (KEY_X), value 1",
+            "code 45 (KEY_X), value 0",
+            "code 56 (KEY_LEFTALT), value 0",
+            "code 29 (KEY_LEFTCTRL), value 0",
+        ],
+    );
+    let moved = run.evtest("Virtio Mouse", |run| {
+        let mice = run.hmp("info mice");
+        let mouse = mice.lines().find(|l| l.contains("Virtio Mouse")).unwrap_or_default();
+        let index: String = mouse.chars().filter(char::is_ascii_digit).collect();
+        run.hmp(&format!("mouse_set {index}"));
+        assert!(
+            run.hmp("info mice")
+                .contains(&format!("* Mouse #{index}: QEMU Virtio Mouse"))
+        );
+        run.hmp("mouse_move 7 -3 1");
+        run.hmp("mouse_button 1");
+        run.hmp("mouse_button 0");
+    });
+    has_in_order(
+        &moved,
+        &[
+            "code 0 (REL_X), value 7",
+            "code 1 (REL_Y), value -3",
+            "code 8 (REL_WHEEL), value 1",
+            "code 272 (BTN_LEFT), value 1",
+            "code 272 (BTN_LEFT), value 0",
+        ],
+    );
+    let placed = run.evtest("Virtio Tablet", |run| {
+        let at = |axis, value| json!({ "type": "abs", "data": { "axis": axis, "value": value } });
+        run.qmp
+            .ok("input-send-event", json!({ "events": [at("x", 20000), at("y", 400)] }));
+    });
+    has_in_order(
+        &placed,
+        &["code 0 (ABS_X), value 20000", "code 1 (ABS_Y), value 400", "SYN_REPORT"],
+    );
+}
+
+fn console_and_port(run: &mut Run, first: bool) {
+    run.guest.shell("echo from hvc >/dev/hvc0");
+    assert_eq!(hear(&mut run.console), "from hvc");
+    say(&mut run.console, "to hvc\n");
+    assert!(
+        run.guest
+            .shell("stty -F /dev/hvc0 -echo; read line </dev/hvc0; echo \"got $line\"")
+            .ends_with("got to hvc")
+    );
+
+    let node = run.guest.shell("grep -l org.example.0 /sys/class/virtio-ports/*/name");
+    let node = node.split('/').nth(4).unwrap().to_owned();
+    say(&mut run.port, "ping\n");
+    run.guest.shell(&format!(
+        "exec 3<>/dev/{node}; read line <&3; echo \"back $line\" >&3; exec 3>&-"
+    ));
+    assert_eq!(hear(&mut run.port), "back ping");
+    if first {
+        let opened = run.events.event("VSERPORT_CHANGE");
+        assert_eq!(opened["data"]["id"], "p1");
+    }
+    // A megabyte, faster than anybody reads.
+    run.guest
+        .type_line(&format!("dd if=/dev/zero bs=1024 count=1024 2>/dev/null >/dev/{node}"));
+    let mut all = vec![1; 1 << 20];
+    run.port.read_exact(&mut all).unwrap();
+    assert!(all.iter().all(|b| *b == 0));
+    run.guest.shell("true");
+}
+
+fn kilobytes(text: &str, name: &str) -> u64 {
+    let line = text.lines().find(|l| l.starts_with(name)).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+/// Memory of the host that the machine takes, in KiB.
+fn resident(run: &Run) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", run.guest.child.id())).unwrap();
+    kilobytes(&status, "RssShmem:")
+}
+
+fn balloon_to(run: &mut Run, megabytes: u64) {
+    run.qmp.ok("balloon", json!({ "value": megabytes << 20 }));
+    let mut actual = Value::Null;
+    until("the balloon", || {
+        actual = run.qmp.ok("query-balloon", json!({}))["actual"].clone();
+        actual == json!(megabytes << 20)
+    });
+}
+
+fn balloon(run: &mut Run, first: bool) {
+    let total = |run: &mut Run| kilobytes(&run.guest.shell("cat /proc/meminfo"), "MemTotal:");
+    if first {
+        run.guest
+            .shell("dd if=/dev/zero of=/tmp/big bs=1M count=200 2>/dev/null; rm /tmp/big");
+    }
+    let (before, taken) = (total(run), resident(run));
+    balloon_to(run, 256);
+    assert_eq!(before - total(run), 256 << 10, "the guest has so much less");
+    assert_eq!(run.hmp("info balloon").trim(), "balloon: actual=256");
+    if first {
+        assert!(resident(run) + (100 << 10) < taken, "{} of {taken} KiB", resident(run));
+        assert!(run.events.event("BALLOON_CHANGE")["data"]["actual"].as_u64().unwrap() < 512 << 20);
+    }
+    let path = "/machine/peripheral/balloon";
+    let interval = json!({ "path": path, "property": "guest-stats-polling-interval", "value": 1 });
+    run.qmp.ok("qom-set", interval);
+    until("statistics", || {
+        let stats = run
+            .qmp
+            .ok("qom-get", json!({ "path": path, "property": "guest-stats" }));
+        let total = stats["stats"]["stat-total-memory"].as_u64().unwrap();
+        stats["last-update"] != 0 && (100 << 20..256 << 20).contains(&total)
+    });
+    balloon_to(run, 512);
+    assert_eq!(total(run), before);
+}
+
+fn sockets(run: &mut Run, port: u32) {
+    let listener = UnixListener::bind(run.path(&format!("vsock_{port}"))).unwrap();
+    run.guest
+        .type_line(&format!("echo hello host | socat -t 5 - VSOCK-CONNECT:2:{port}"));
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut stream = BufReader::new(stream);
+    assert_eq!(hear(&mut stream), "hello host");
+    say(&mut stream, "hello guest\n");
+    drop(stream);
+    run.guest.wait_for("hello guest");
+    run.guest.shell("true");
+
+    run.guest
+        .shell(&format!("socat VSOCK-LISTEN:{port} EXEC:cat & sleep 2"));
+    let mut stream = connect(&run.path("vsock"));
+    say(&mut stream, &format!("CONNECT {port}\n"));
+    let answer = hear(&mut stream);
+    assert!(answer.starts_with("OK "), "{answer}");
+    // A megabyte there and back: far more than the credit of either side.
+    let data: Vec<u8> = (0..1u32 << 20).map(|i| (i * 7 >> 3) as u8).collect();
+    let (mut writer, sent) = (stream.get_ref().try_clone().unwrap(), data.clone());
+    let thread = std::thread::spawn(move || {
+        writer.write_all(&sent).unwrap();
+        writer.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    let mut back = Vec::new();
+    stream.read_to_end(&mut back).unwrap();
+    thread.join().unwrap();
+    assert!(back == data, "{} of {} bytes came back", back.len(), data.len());
+}
+
+#[test]
+fn drivers_of_linux_on_every_device_before_and_after_a_snapshot() {
+    if !have_guest("drivers_of_linux_on_every_device_before_and_after_a_snapshot") {
+        return;
+    }
+    let mut run = Run::new();
+    keys_and_pointers(&mut run);
+    console_and_port(&mut run, true);
+    balloon(&mut run, true);
+    sockets(&mut run, 5000);
+
+    assert_eq!(run.hmp("savevm s1"), "");
+    run.guest.shell("touch /tmp/after");
+    assert_eq!(run.hmp("loadvm s1"), "");
+    run.guest.type_line("");
+    run.guest.shell("[ ! -e /tmp/after ]");
+    keys_and_pointers(&mut run);
+    console_and_port(&mut run, false);
+    balloon(&mut run, false);
+    sockets(&mut run, 5001);
+
+    // A port that comes while the guest runs, and goes.
+    let path = run.path("late").display().to_string();
+    let address = json!({ "type": "unix", "data": { "path": path } });
+    let backend = json!({ "type": "socket", "data": { "addr": address, "server": true, "wait": false } });
+    run.qmp.ok("chardev-add", json!({ "id": "late", "backend": backend }));
+    let port = json!({ "driver": "virtserialport", "id": "p2", "chardev": "late", "name": "late", "nr": 9 });
+    run.qmp.ok("device_add", port);
+    let found = "sleep 1; grep -l late /sys/class/virtio-ports/*/name";
+    assert!(run.guest.shell(found).contains("p9/name"));
+    run.qmp.ok("device_del", json!({ "id": "p2" }));
+    run.guest
+        .shell("sleep 1; ! grep -l late /sys/class/virtio-ports/*/name");
+    run.guest.type_line("poweroff -f");
+    assert_eq!(run.guest.ended(), Some(0));
+}

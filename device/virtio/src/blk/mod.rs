@@ -1,0 +1,50 @@
+//! `virtio-blk`: a disk (Virtio 1.3, section 5.2).
+//!
+//! Requests go to a block back end and come back as completions; the device has no thread and never waits. How much is under way is
+//! bounded in bytes; the rest waits in the guest's own rings. A request that is longer than a piece is done piece by piece, so that no
+//! request makes us hold more than that.
+//!
+//! Flushes and the write cache: while the cache is on, a write is done when the host has taken it, and a flush is done when all writes
+//! that were done before survive a crash of the host. While it is off every write is its own flush.
+//!
+//! What it is not: a zoned disk, and SCSI commands pass nothing on.
+
+mod conf;
+mod model;
+mod regs;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use southbridge_backend_block::BlockFront;
+use southbridge_bus_virtio::VirtioModel;
+use southbridge_core::{Build, Category, CreateError, Properties};
+
+use crate::types::{IOEVENTFD, ModelType, NO_BUSES};
+use conf::{BOOT_INDEX, Conf, PROPERTIES as P};
+
+/// The connection to the back end; there is one.
+const PORT: u32 = 0;
+
+crate::virtio_types! {
+    /// What the user sees.
+    pub static TYPES = "virtio-blk", [pci, transitional, non_transitional, device] {
+        category: Category::Storage,
+        summary: "Disk",
+        model: ModelType { class: 0x0100, legacy: true, vectors: |queues| queues.saturating_add(1), create },
+        vectors: "4294967295",
+        properties: [
+            P[0], P[1], P[2], P[3], P[4], P[5], P[6], P[7], P[8], P[9], P[10], P[11], P[12], P[13], P[14], P[15], P[16],
+            P[17], P[18], P[19], P[20], P[21], P[22], P[23], P[24], P[25], P[26], P[27], P[28], P[29], P[30], P[31],
+            P[32], BOOT_INDEX,
+        ],
+        pci: [IOEVENTFD],
+        buses: NO_BUSES,
+    }
+}
+
+fn create(p: &Properties, build: &mut Build<'_>) -> Result<Box<dyn VirtioModel>, CreateError> {
+    let (front, medium) = BlockFront::attach(p, "drive", PORT, p.bool("share-rw"), build)?;
+    let conf = Conf::new(p, &medium, build.processors(), build.bus())?;
+    Ok(Box::new(model::Blk::new(conf, front, medium.len)))
+}
