@@ -6,6 +6,7 @@ mod common;
 
 use southbridge_core::Machine;
 use southbridge_cpu_rv64::Config;
+use southbridge_cpu_rv64::jit::{Options, is_available};
 use southbridge_testing::skip;
 use std::path::{Path, PathBuf};
 
@@ -36,8 +37,18 @@ fn files(folder: &Path, sets: &[&str]) -> Vec<PathBuf> {
     files
 }
 
-fn board(file: &Path, config: Config) -> (Machine, u64) {
+/// Compiles all that runs twice, and waits for it.
+const AT_ONCE: Options = Options {
+    cache_size: 8 << 20,
+    threads: 0,
+    hot: 1,
+    perf_map: false,
+    check: false,
+};
+
+fn board(file: &Path, config: Config, jit: Option<Options>) -> (Machine, u64) {
     let mut m = common::machine(config);
+    common::hart(&mut m).set_jit(jit).expect("a compiler");
     let bytes = std::fs::read(file).expect("an ELF file");
     let (entry, tohost) = common::load(&mut m, &bytes);
     m.start();
@@ -46,8 +57,8 @@ fn board(file: &Path, config: Config) -> (Machine, u64) {
 }
 
 /// Runs one; `None` if it passed, or what went wrong.
-fn run(file: &Path, config: Config) -> Option<String> {
-    let (mut m, tohost) = board(file, config);
+fn run(file: &Path, config: Config, jit: Option<Options>) -> Option<String> {
+    let (mut m, tohost) = board(file, config, jit);
     loop {
         let next = m.sys.clock.now().after_ns(10_000);
         m.run_until(next);
@@ -61,14 +72,18 @@ fn run(file: &Path, config: Config) -> Option<String> {
     }
 }
 
-/// Runs those of some sets, of which there must be so many.
+/// Runs those of some sets, of which there must be so many, on both tiers.
 fn pass(test: &str, sets: &[&str], at_least: usize) {
     let Some(folder) = folder(test) else { return };
     let files = files(&folder, sets);
-    let results = files.iter().filter_map(|f| Some((f, run(f, common::config())?)));
-    let failed: Vec<_> = results.map(|(f, why)| format!("{}: {why}", f.display())).collect();
-    println!("{} of {} pass", files.len() - failed.len(), files.len());
-    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    let tiers = [None, is_available().is_ok().then_some(AT_ONCE)];
+    for jit in tiers.iter().take(if tiers[1].is_some() { 2 } else { 1 }) {
+        let results = files.iter().filter_map(|f| Some((f, run(f, common::config(), *jit)?)));
+        let failed: Vec<_> = results.map(|(f, why)| format!("{}: {why}", f.display())).collect();
+        let tier = if jit.is_some() { "compiled" } else { "interpreted" };
+        println!("{} of {} pass, {tier}", files.len() - failed.len(), files.len());
+        assert!(failed.is_empty(), "{tier}: {}", failed.join("\n"));
+    }
     assert!(files.len() >= at_least, "only {} of {at_least} are there", files.len());
 }
 
@@ -109,5 +124,5 @@ fn a_hart_without_an_extension_fails_its_tests() {
     };
     let mut config = common::config();
     assert!(config.set_property("m", false));
-    assert!(run(&folder.join("rv64um-p-mul"), config).is_some());
+    assert!(run(&folder.join("rv64um-p-mul"), config, None).is_some());
 }
