@@ -67,6 +67,14 @@ pub enum NetError {
         /// What may serve instead; empty or starting with a separator.
         why: &'static str,
     },
+    /// For a reason of its own, in whole words.
+    #[error("{why}")]
+    Refused {
+        /// The option that asks for it, if one does.
+        option: Option<&'static str>,
+        /// Why.
+        why: String,
+    },
     /// A second back end of one id.
     #[error("there is a netdev '{0}' already")]
     DuplicateId(String),
@@ -95,7 +103,7 @@ impl NetError {
             Self::Conflict { option, .. } | Self::OptionMissing { option, .. } => Some(option),
             Self::DuplicateId(_) => Some("id"),
             Self::Missing { .. } => None,
-            Self::Host { option, .. } => *option,
+            Self::Host { option, .. } | Self::Refused { option, .. } => *option,
         }
     }
 

@@ -1,10 +1,13 @@
 //! All network back ends of a machine, by id.
 
+use southbridge_backend_chardev::{CharHandle, Chardevs};
+use southbridge_backend_usernet::GuestForward;
 use southbridge_core::host::{BackendId, Host, HostCx};
 use std::collections::BTreeMap;
 
 use crate::error::NetError;
 use crate::kind::hubport::{Hub, HubPort};
+use crate::kind::user;
 use crate::kind::{self, Kind, Make, Maker, Options};
 use crate::link::Link;
 use crate::message::Messages;
@@ -16,6 +19,8 @@ pub struct Netdevs {
     ids: BTreeMap<String, BackendId>,
     hubs: BTreeMap<u64, Hub>,
     messages: Messages,
+    /// Character back ends that options may name.
+    pub chardevs: Chardevs,
 }
 
 impl Netdevs {
@@ -51,10 +56,11 @@ impl Netdevs {
         }
         let backend = match kind.maker {
             Maker::Link(make) => {
-                let link = make(&mut Make { options, id })?;
+                let link = make(&mut Make { options })?;
                 self.add(host, kind.name, id, link)?
             }
             Maker::HubPort => self.hub_port(host, id, options)?,
+            Maker::User => self.user(host, id, options)?,
             Maker::Missing(why) => return Err(NetError::KindMissing { kind: kind.name, why }),
         };
         self.ids.insert(id.to_owned(), backend);
@@ -67,6 +73,41 @@ impl Netdevs {
             start(&mut netdev, cx)?;
             Ok(Box::new(netdev) as _)
         })
+    }
+
+    /// The channels of `guestfwd` are joined when the back end is there: they wake it.
+    fn user(&mut self, host: &mut Host, id: &str, options: &Options) -> Result<BackendId, NetError> {
+        let link = user::make(&mut Make { options })?;
+        let backend = self.add(host, "user", id, link)?;
+        for (rule, name) in user::chardev_forwards(options) {
+            if let Err(e) = self.join_channel(host, backend, &rule, &name) {
+                host.remove(backend);
+                return Err(e);
+            }
+        }
+        Ok(backend)
+    }
+
+    fn join_channel(
+        &self,
+        host: &mut Host,
+        backend: BackendId,
+        rule: &GuestForward,
+        name: &str,
+    ) -> Result<(), NetError> {
+        let refused = |why: String| NetError::Refused {
+            option: Some("guestfwd"),
+            why: format!("guestfwd to the chardev '{name}': {why}"),
+        };
+        let channel = self.chardevs.get(name);
+        let channel = channel.ok_or_else(|| refused("there is none (make it with -chardev)".into()))?;
+        let Some((_, cx)) = host.get::<Netdev>(backend) else { return Ok(()) };
+        let waker = cx.waker();
+        let handle = CharHandle::attach(host, channel, Some(Box::new(move || waker.wake())));
+        let handle = handle.map_err(|e| refused(format!("it {e}")))?;
+        let Some((netdev, mut cx)) = host.get::<Netdev>(backend) else { return Ok(()) };
+        let joined = netdev.on_link(&mut cx, |user: &mut user::User, _| user.add_channel(rule, handle));
+        joined.unwrap_or(Ok(()))
     }
 
     fn hub_port(&mut self, host: &mut Host, id: &str, options: &Options) -> Result<BackendId, NetError> {

@@ -12,9 +12,13 @@ mod connection;
 mod dgram;
 mod framing;
 pub(crate) mod hubport;
+mod l2tpv3;
+mod passt;
 mod socket;
 mod stream;
 mod table;
+mod tap;
+pub(crate) mod user;
 
 /// The options of one back end, as they were given and with defaults.
 #[derive(Debug, Clone, Default)]
@@ -72,7 +76,6 @@ impl Options {
 /// What a kind's maker may use.
 pub(crate) struct Make<'a> {
     pub(crate) options: &'a Options,
-    pub(crate) id: &'a str,
 }
 
 type MakeFn = fn(&mut Make<'_>) -> Result<Box<dyn Link>, NetError>;
@@ -83,6 +86,8 @@ pub(crate) enum Maker {
     Link(MakeFn),
     /// With its hub, by [`crate::Netdevs`].
     HubPort,
+    /// With channels, likewise.
+    User,
     /// Not here: why.
     Missing(&'static str),
 }

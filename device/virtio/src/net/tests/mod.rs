@@ -17,7 +17,7 @@ use super::TYPES;
 
 pub(super) const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 /// All features of the device.
-pub(super) const ALL: u64 = u64::MAX & !(0xffff_ffff << 24) | 0xff << 54 | ring_feature::VERSION_1;
+pub(super) const ALL: u64 = !(0xffff_ffff << 24) | 0xff << 54 | ring_feature::VERSION_1;
 
 pub(super) struct Card {
     pub(super) guest: Guest,
