@@ -17,8 +17,8 @@ use crate::layout::Layout;
 /// Regions that may wait for a thread: more would be stale by the time they are done.
 pub(crate) const QUEUE: usize = 128;
 
-/// The host's code generator. An error says why there is none.
-pub(crate) fn isa(verify: bool) -> Result<OwnedTargetIsa, String> {
+/// The host's code generator, for all that its processor can do if `native`. An error says why there is none.
+pub(crate) fn isa(verify: bool, native: bool) -> Result<OwnedTargetIsa, String> {
     let mut flags = settings::builder();
     let set = |flags: &mut settings::Builder| -> Result<(), SetError> {
         flags.set("opt_level", "speed")?;
@@ -28,7 +28,7 @@ pub(crate) fn isa(verify: bool) -> Result<OwnedTargetIsa, String> {
         flags.set("enable_probestack", "false")
     };
     set(&mut flags).map_err(|e| e.to_string())?;
-    let builder = cranelift_native::builder().map_err(str::to_owned)?;
+    let builder = cranelift_native::builder_with_options(native).map_err(str::to_owned)?;
     builder.finish(settings::Flags::new(flags)).map_err(|e| e.to_string())
 }
 
@@ -37,6 +37,8 @@ pub(crate) struct Compiler {
     isa: OwnedTargetIsa,
     context: Context,
     builder: FunctionBuilderContext,
+    /// Whether the code is wanted as text, too.
+    disassemble: bool,
 }
 
 impl Compiler {
@@ -45,6 +47,7 @@ impl Compiler {
             isa,
             context: Context::new(),
             builder: FunctionBuilderContext::new(),
+            disassemble: false,
         }
     }
 
@@ -62,6 +65,7 @@ impl Compiler {
     /// The function of a region.
     pub(crate) fn region(&mut self, layout: &Layout, region: &Region, shared: Shared) -> Result<Vec<u8>, String> {
         self.context.clear();
+        self.context.set_disasm(self.disassemble);
         emit::region(
             &mut self.context.func,
             &mut self.builder,
@@ -73,29 +77,12 @@ impl Compiler {
         self.finish()
     }
 
-    /// The same, and Cranelift's input and output as text.
-    pub(crate) fn shown(
-        &mut self,
-        layout: &Layout,
-        region: &Region,
-        shared: Shared,
-    ) -> Result<(String, String), String> {
-        self.context.clear();
-        self.context.set_disasm(true);
-        emit::region(
-            &mut self.context.func,
-            &mut self.builder,
-            self.isa.frontend_config(),
-            layout,
-            region,
-            shared,
-        );
-        let before = self.context.func.display().to_string();
-        let done = self.finish();
-        self.context.set_disasm(false);
-        done?;
+    /// The same as text.
+    pub(crate) fn shown(mut self, layout: &Layout, region: &Region, shared: Shared) -> Result<String, String> {
+        self.disassemble = true;
+        self.region(layout, region, shared)?;
         let text = self.context.compiled_code().and_then(|c| c.vcode.clone());
-        Ok((before, text.unwrap_or_default()))
+        Ok(text.unwrap_or_default())
     }
 
     /// The function that enters compiled code: code, struct, world, attention. It goes from region to region until one says how it ended.

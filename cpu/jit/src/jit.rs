@@ -159,7 +159,7 @@ pub struct Ready {
 impl<G, W> Jit<G, W> {
     /// A compiler for engines laid out so. An error says why this host has none.
     pub fn new(layout: Layout, call: CallFn<G, W>, options: Options) -> Result<Self, String> {
-        let isa = isa(cfg!(debug_assertions))?;
+        let isa = isa(cfg!(debug_assertions), true)?;
         let layout = Arc::new(layout);
         let table = vec![Cell::new(NOTHING); TABLE].into_boxed_slice();
         let mut cache =
@@ -314,17 +314,23 @@ impl<G, W> Jit<G, W> {
             ..self.statistics
         }
     }
+}
 
-    /// A region as IR, as Cranelift's input, and as host code. An error says why it could not be compiled.
-    pub fn show(&mut self, region: &Region) -> Result<[String; 3], String> {
-        let (input, code) = self.compiler.shown(&self.layout, region, self.shared)?;
-        Ok([region.to_string(), input, code])
-    }
+/// A region as IR and as the host code that is made of it, for processors of the oldest kind of this architecture. An error says why it
+/// could not be compiled.
+pub fn show(layout: &Layout, region: &Region) -> Result<[String; 2], String> {
+    let shared = Shared {
+        table: 0x7ab1_e000,
+        entries: TABLE as u64,
+        thunk: 0x7a11,
+    };
+    let code = Compiler::new(isa(true, false)?).shown(layout, region, shared)?;
+    Ok([region.to_string(), code])
 }
 
 /// Whether code can be compiled on this host; an error says why not.
 pub fn is_available() -> Result<(), String> {
-    isa(false).map(drop)
+    isa(false, true).map(drop)
 }
 
 /// Too many regions wait to be compiled.

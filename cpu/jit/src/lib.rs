@@ -16,6 +16,6 @@ mod layout;
 mod perf;
 mod word;
 
-pub use jit::{Busy, CallFn, Code, Exit, Jit, Options, Ready, Statistics, is_available};
+pub use jit::{Busy, CallFn, Code, Exit, Jit, Options, Ready, Statistics, is_available, show};
 pub use layout::{Chain, Layout, Memory, NOTE, Page, Pages, Slot, SlotType, Window, WindowsAt};
 pub use word::{Traced, Tracer, Word};

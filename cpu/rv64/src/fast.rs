@@ -31,7 +31,7 @@ pub(crate) struct Fast {
     pub(crate) hot: u32,
 }
 
-fn layout(check: bool) -> Layout {
+pub(crate) fn layout(check: bool) -> Layout {
     let x = Regs::slot();
     Layout {
         word: 64,

@@ -21,6 +21,8 @@ mod engine;
 mod exec;
 mod ext;
 mod fast;
+#[cfg(test)]
+mod golden;
 mod hart;
 mod imsic;
 mod insn;

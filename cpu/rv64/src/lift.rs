@@ -133,6 +133,13 @@ impl Piecework<'_> {
         }
     }
 
+    /// The address at which a call comes back.
+    fn link(&self, rd: u8, behind: i64) {
+        if rd != 0 {
+            self.put(rd, self.tracer.push(Step::Address(behind)));
+        }
+    }
+
     fn put(&self, rd: u8, v: Traced<'_>) {
         if rd != 0 {
             self.tracer.set(rd - 1, v);
@@ -254,7 +261,7 @@ impl Lifter<'_> {
                 return Some(End::Branch(taken, target, self.target(behind)));
             }
             Meaning::Jump => {
-                work.put(insn.rd, t.push(Step::Address(behind)));
+                work.link(insn.rd, behind);
                 if is_link(insn.rd) {
                     let back = self.inside(behind);
                     self.returns.extend(back);
@@ -264,7 +271,7 @@ impl Lifter<'_> {
             Meaning::JumpTo => {
                 use southbridge_cpu_jit::Word;
                 let to = work.x(insn.rs1).plus(imm as u64) & t.constant(!1);
-                work.put(insn.rd, t.push(Step::Address(behind)));
+                work.link(insn.rd, behind);
                 return Some(End::Indirect(to.value, Vec::new()));
             }
         }

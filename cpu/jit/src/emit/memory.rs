@@ -28,8 +28,8 @@ struct Way {
     other: V,
     /// Host address.
     host: V,
-    /// Host address of the code mark.
-    mark: V,
+    /// Host address of the code mark, for a store.
+    mark: Option<V>,
 }
 
 impl Emitter<'_> {
@@ -70,8 +70,10 @@ impl Emitter<'_> {
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
         self.unless(way.other, cold);
-        let code = self.b.ins().load(types::I8, PLAIN, way.mark, 0);
-        self.unless(code, cold);
+        if let Some(mark) = way.mark {
+            let code = self.b.ins().load(types::I8, PLAIN, mark, 0);
+            self.unless(code, cold);
+        }
         let v = match kind(width.bytes) {
             ty if ty == self.word => value,
             ty => self.b.ins().ireduce(ty, value),
@@ -126,7 +128,7 @@ impl Emitter<'_> {
         };
         let host = self.b.ins().load(types::I64, PLAIN, entry, at + Page::HOST);
         let host = self.b.ins().iadd(host, address);
-        let mark = self.mark(entry, at + Page::MARKS, address);
+        let mark = write.then(|| self.mark(entry, at + Page::MARKS, address));
         Way { other, host, mark }
     }
 
@@ -151,7 +153,7 @@ impl Emitter<'_> {
         }
         let host = self.b.ins().load(types::I64, PLAIN, entry, offset + Window::HOST);
         let host = self.b.ins().iadd(host, address);
-        let mark = self.mark(entry, offset + Window::MARKS, address);
+        let mark = write.then(|| self.mark(entry, offset + Window::MARKS, address));
         Way { other, host, mark }
     }
 
