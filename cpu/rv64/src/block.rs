@@ -270,10 +270,10 @@ impl Cache {
             self.fast = Some(fast);
             return;
         }
-        if let Some((region, members)) = crate::lift::region(self, fast.hot, id, &mut h.calls) {
-            if let Ok(Some(code)) = fast.submit(id, region, members) {
-                self.get(id).code.set(Some(code));
-            }
+        if let Some((region, members)) = crate::lift::region(self, fast.hot, id, &mut h.calls)
+            && let Ok(Some(code)) = fast.submit(id, region, members)
+        {
+            self.get(id).code.set(Some(code));
         }
         self.fast = Some(fast);
     }
