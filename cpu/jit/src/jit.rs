@@ -51,6 +51,8 @@ pub struct Options {
     pub perf_map: bool,
     /// Whether the engine does again what compiled code did, and compares.
     pub check: bool,
+    /// Runs of a block after which it is compiled: code that runs once or twice is not worth it.
+    pub hot: u32,
 }
 
 impl Default for Options {
@@ -60,6 +62,7 @@ impl Default for Options {
             threads: 1,
             perf_map: false,
             check: false,
+            hot: 60,
         }
     }
 }
@@ -272,6 +275,14 @@ impl<G, W> Jit<G, W> {
             entry.set(NOTHING);
         }
         self.statistics.dropped += 1;
+    }
+
+    /// Lets other regions no longer find one by this key.
+    pub fn unname(&mut self, key: u64) {
+        let entry = &self.table[Self::slot(key)];
+        if entry.get().key == key {
+            entry.set(NOTHING);
+        }
     }
 
     /// Drops all code. No [`Code`] may be run any more.

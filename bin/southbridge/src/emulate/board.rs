@@ -153,6 +153,7 @@ fn compiler(config: &Config) -> Result<Option<Jit>, OptError> {
         threads: number(wish.threads, default.threads),
         perf_map: wish.perf_map,
         check: wish.check,
+        ..default
     }))
 }
 

@@ -95,8 +95,9 @@ struct Emitter<'a> {
     dispatch: Label,
     /// Registers whose home is stale, here.
     dirty: u64,
-    /// The block in hand: its number, and its values so far.
+    /// The block in hand: its number, where calls find the PC, and its values so far.
     at: usize,
+    calls_at: i64,
     values: Vec<Option<V>>,
 }
 
@@ -137,9 +138,17 @@ impl<'a> Emitter<'a> {
             dispatch,
             dirty: 0,
             at: 0,
+            calls_at: 0,
             values: Vec::new(),
         };
-        e.fixed.pc = e.home(layout.pc, types::I64);
+        let origin = region.blocks[0].ops.iter().find_map(|op| match op {
+            Op::Origin(at) => Some(*at),
+            _ => None,
+        });
+        e.fixed.pc = match origin {
+            Some(at) => e.constant(at),
+            None => e.home(layout.pc, types::I64),
+        };
         e.fixed.context = e.memory_context();
         e
     }
@@ -273,15 +282,41 @@ impl<'a> Emitter<'a> {
             self.unless(waits, leave);
         }
         self.values.clear();
-        for op in &block.ops {
-            let v = self.op(op, block);
-            self.values.push(v);
-        }
+        self.calls_at = block.at;
+        self.ops(&block.ops, block);
         // Calls of this block count from its start.
         let retired = self.b.use_var(self.retired);
         let then = self.b.ins().iadd_imm_s(retired, i64::from(block.count));
         self.b.def_var(self.retired, then);
         self.end(&block.end);
+    }
+
+    fn ops(&mut self, ops: &[Op], block: &Block) {
+        let mut rest = ops;
+        while let Some((op, behind)) = rest.split_first() {
+            rest = behind;
+            if let Op::If(condition, n) = op {
+                let (inner, behind) = behind.split_at((*n as usize).min(behind.len()));
+                rest = behind;
+                self.when(*condition, inner, block);
+            } else {
+                let v = self.op(op, block);
+                self.values.push(v);
+            }
+        }
+    }
+
+    fn when(&mut self, condition: Value, inner: &[Op], block: &Block) {
+        self.values.push(None);
+        let (then, on) = (self.b.create_block(), self.b.create_block());
+        let condition = self.value(condition);
+        self.b.ins().brif(condition, then, &[], on, &[]);
+        self.b.switch_to_block(then);
+        let before = self.dirty;
+        self.ops(inner, block);
+        self.dirty |= before;
+        self.b.ins().jump(on, &[]);
+        self.b.switch_to_block(on);
     }
 
     /// Goes on here unless the condition holds.
@@ -299,14 +334,14 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    fn get(&mut self, r: u8) -> V {
+    pub(super) fn get(&mut self, r: u8) -> V {
         match self.variables.get(usize::from(r)).copied().flatten() {
             Some(variable) => self.b.use_var(variable),
             None => self.word(0),
         }
     }
 
-    fn set(&mut self, r: u8, v: V) {
+    pub(super) fn set(&mut self, r: u8, v: V) {
         if let Some(variable) = self.variables.get(usize::from(r)).copied().flatten() {
             self.b.def_var(variable, v);
             self.dirty |= 1 << r;
@@ -359,6 +394,30 @@ impl<'a> Emitter<'a> {
                 self.store(block, address, width, value, slow);
                 return None;
             }
+            Op::LoadMany {
+                address,
+                registers,
+                slow,
+            } => {
+                let address = self.value(address);
+                self.load_many(block, address, registers, slow);
+                return None;
+            }
+            Op::StoreMany {
+                address,
+                registers,
+                slow,
+            } => {
+                let address = self.value(address);
+                self.store_many(block, address, registers, slow);
+                return None;
+            }
+            Op::CallsAt(at) => {
+                self.calls_at = at;
+                return None;
+            }
+            // Both are for others to look at.
+            Op::If(..) | Op::Origin(_) => return None,
             Op::Call(call) => {
                 self.call(block, call);
                 self.dirty = 0;
@@ -377,9 +436,9 @@ impl<'a> Emitter<'a> {
     }
 
     /// The engine executes an instruction; goes on here if the region is to go on.
-    fn call(&mut self, block: &Block, call: Call) {
+    fn call(&mut self, _block: &Block, call: Call) {
         self.flush(self.dirty);
-        let pc = self.pc_at(block.at);
+        let pc = self.pc_at(self.calls_at);
         self.flush_place(pc);
         let thunk = self.constant(self.shared.thunk);
         let what = self.constant(call.what.into());
