@@ -1,5 +1,5 @@
-//! Instructions per second of the interpreter on a CoreMark-class program, on a machine's real address space:
-//! `cargo run --release -p southbridge-cpu-armv7m --example mips`.
+//! Instructions per second on a CoreMark-class program, on a machine's real address space:
+//! `cargo run --release -p southbridge-cpu-armv7m --example mips [jit]`: interpreted, or with compiled code.
 
 use southbridge_core::cpu::{Cpu, Exit};
 use southbridge_core::memory::{Mapping, RamBlock, Target};
@@ -32,6 +32,10 @@ fn main() -> std::io::Result<()> {
         }
         let mut cpu = CortexM::new(Config::new(&CORTEX_M3, 32));
         cpu.set_semihosting(true);
+        if std::env::args().any(|a| a == "jit") {
+            cpu.set_jit(Some(southbridge_cpu_armv7m::jit::Options::default()))
+                .expect("a compiler for this host");
+        }
         cpu.reset(&mut sys);
         let start = Instant::now();
         let exit = loop {
@@ -49,6 +53,9 @@ fn main() -> std::io::Result<()> {
             "checksum {arg:#06x}, {n} instructions in {seconds:.3} s: {:.1} million/s",
             n as f64 / seconds / 1e6
         );
+        if std::env::args().any(|a| a == "jit") {
+            println!("{}", cpu.execution().join("\n"));
+        }
     }
     Ok(())
 }
