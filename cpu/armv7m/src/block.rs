@@ -3,6 +3,7 @@
 //! Blocks remember who came next, so that a hot loop never searches. A write to memory that blocks were decoded from drops them; a
 //! dropped block keeps its place with a key that nothing matches, so that a stale link is harmless.
 
+use southbridge_cpu_jit::{Busy, Code};
 use std::cell::Cell;
 use std::collections::HashMap;
 
@@ -10,6 +11,7 @@ use crate::bus::{Bus, CODE_GRANULE, Window};
 use crate::core::{Core, Fault};
 use crate::decode::{decode, is_wide};
 use crate::exec::{Op, align_sp, guard, lower};
+use crate::fast::{Calls, Fast};
 use crate::insn::{Insn, Kind};
 use crate::observe::{Line, Observation, Observe};
 use crate::scs::mpu::Access;
@@ -33,6 +35,8 @@ pub(crate) fn key(pc: u32, it: u8) -> u64 {
 pub(crate) struct Place {
     pub(crate) pc: u32,
     pub(crate) it: u8,
+    /// The instruction's bits, the first halfword on top of one of 32 bits.
+    raw: u32,
 }
 
 pub(crate) struct Block<B: Bus> {
@@ -47,11 +51,15 @@ pub(crate) struct Block<B: Bus> {
     pub(crate) rights: Cell<u32>,
     /// Blocks that came next: 0 behind it, 1 elsewhere.
     next: [Cell<u32>; 2],
+    /// Compiled code that begins here, and `Core::rights` under which all of it was last found executable.
+    pub(crate) code: Cell<Option<(Code, u32)>>,
+    /// Runs until it is worth compiling.
+    heat: Cell<u32>,
 }
 
 impl<B: Bus> Block<B> {
     fn dead() -> Self {
-        let end = Place { pc: 0, it: 0 };
+        let end = Place { pc: 0, it: 0, raw: 0 };
         let next = [Cell::new(0), Cell::new(0)];
         Block {
             key: DEAD,
@@ -61,11 +69,32 @@ impl<B: Bus> Block<B> {
             end,
             rights: Cell::new(0),
             next,
+            code: Cell::new(None),
+            heat: Cell::new(0),
         }
     }
     /// Instruction `i`, or what follows the block.
     pub(crate) fn place(&self, i: usize) -> Place {
         self.places.get(i).copied().unwrap_or(self.end)
+    }
+
+    /// Instruction `i`.
+    pub(crate) fn insn(&self, i: usize) -> Insn {
+        let Place { pc, it, raw } = self.place(i);
+        decode(raw, raw >> 16 != 0, pc, it != 0)
+    }
+
+    /// Where it begins, if no IT block reaches into it or out of it.
+    pub(crate) fn plain(&self) -> Option<u32> {
+        (self.key >> 32 == 0 && self.end.it == 0).then_some(self.key as u32)
+    }
+
+    /// Counts a run; whether that made it worth compiling.
+    #[inline(always)]
+    pub(crate) fn is_hot(&self) -> bool {
+        let left = self.heat.get().wrapping_sub(1);
+        self.heat.set(left);
+        left == 0
     }
 }
 
@@ -83,6 +112,8 @@ pub(crate) struct Cache<B: Bus> {
     quick: Box<[u32]>,
     free: Vec<u32>,
     granules: HashMap<(u64, u64), Granule<B::Window>>,
+    /// The fast tier, if it is used.
+    pub(crate) fast: Option<Fast<B>>,
 }
 
 impl<B: Bus> Cache<B> {
@@ -93,6 +124,7 @@ impl<B: Bus> Cache<B> {
             quick: vec![0; QUICK].into(),
             free: Vec::new(),
             granules: HashMap::new(),
+            fast: None,
         }
     }
 
@@ -101,7 +133,11 @@ impl<B: Bus> Cache<B> {
         for granule in self.granules.values() {
             granule.window.mark_code(granule.addr, false);
         }
-        *self = Cache::new();
+        let mut fast = self.fast.take();
+        if let Some(fast) = &mut fast {
+            fast.clear();
+        }
+        *self = Cache { fast, ..Cache::new() };
     }
 
     #[inline(always)]
@@ -145,7 +181,78 @@ impl<B: Bus> Cache<B> {
             self.index.remove(&b.key);
             *b = Block::dead();
             self.free.push(id);
+            for first in self.fast.as_mut().map(|fast| fast.dropped(id)).unwrap_or_default() {
+                if let Some(b) = self.blocks.get(first as usize) {
+                    b.code.set(None);
+                }
+            }
         }
+    }
+
+    /// The block at `key`, if it is decoded.
+    pub(crate) fn known(&self, key: u64) -> Option<u32> {
+        self.index.get(&key).copied()
+    }
+
+    /// Has the region that begins with a block compiled.
+    #[cold]
+    pub(crate) fn compile(&mut self, core: &mut Core<B>, id: u32) {
+        let Some(mut fast) = self.fast.take() else { return };
+        if fast.is_full(&core.calls) {
+            fast.clear();
+            self.blocks.iter().for_each(|b| b.code.set(None));
+        }
+        if fast.is_empty() {
+            core.calls = Calls::new();
+        }
+        let (pc, rights) = (self.get(id).place(0).pc, self.get(id).rights.get());
+        if let Some((region, members)) = crate::lift::region(self, id, &mut core.calls) {
+            match fast.submit(id, pc, rights, region, members) {
+                Ok(Some(code)) => self.get(id).code.set(Some((code, rights))),
+                Ok(None) => {}
+                // Later, when fewer wait.
+                Err(Busy) => self.get(id).heat.set(fast.hot),
+            }
+        }
+        self.fast = Some(fast);
+    }
+
+    /// Takes over what was compiled meanwhile.
+    #[inline]
+    pub(crate) fn take_compiled(&mut self) {
+        if let Some(fast) = &mut self.fast {
+            for (id, code, rights) in fast.take() {
+                if let Some(b) = self.blocks.get(id as usize) {
+                    b.code.set(Some((code, rights)));
+                }
+            }
+        }
+    }
+
+    /// The code that begins with a block, if all of it may be executed under the present rights.
+    #[inline(always)]
+    pub(crate) fn code(&mut self, core: &Core<B>, id: u32) -> Option<Code> {
+        let (code, rights) = self.get(id).code.get()?;
+        (rights == core.rights || self.allow(core, id, code)).then_some(code)
+    }
+
+    #[cold]
+    fn allow(&mut self, core: &Core<B>, id: u32, code: Code) -> bool {
+        let Some(mut fast) = self.fast.take() else { return false };
+        let all = fast.members(id).iter().all(|m| {
+            let block = self.get(*m);
+            let may = block.rights.get() == core.rights || executable(core, block);
+            if may {
+                block.rights.set(core.rights);
+            }
+            may
+        });
+        if all {
+            fast.allow(id, core.s.pc, core.rights);
+            self.get(id).code.set(Some((code, core.rights)));
+        }
+        self.fast = Some(fast);
+        all
     }
 
     /// Something wrote to `len` bytes at `offset` of memory `memory`: drops what was decoded there.
@@ -178,6 +285,7 @@ impl<B: Bus> Cache<B> {
             (self.blocks.len() - 1) as u32
         });
         let start = decoded.block.key;
+        decoded.block.heat.set(self.fast.as_ref().map_or(0, |fast| fast.hot));
         for (w, addr) in &decoded.windows {
             let (memory, offset) = w.place(*addr);
             w.mark_code(*addr, true);
@@ -229,7 +337,7 @@ impl<B: Bus> Decoded<B> {
             if core.observe.contains(Observe::CODE) {
                 lines.push(Line { pc, raw, it, insn });
             }
-            places.push(Place { pc, it });
+            places.push(Place { pc, it, raw });
             pc = pc.wrapping_add(insn.size.into());
             it = match insn.kind {
                 Kind::It => insn.imm as u8,
@@ -244,9 +352,11 @@ impl<B: Bus> Decoded<B> {
             count: places.len() as u32,
             ops: ops.into(),
             places: places.into(),
-            end: Place { pc, it },
+            end: Place { pc, it, raw: 0 },
             rights: Cell::new(core.rights),
             next: [Cell::new(0), Cell::new(0)],
+            code: Cell::new(None),
+            heat: Cell::new(0),
         };
         Ok(Decoded {
             block,

@@ -1,5 +1,8 @@
 //! What the engine needs from the world: memory, time, and news. Monomorphised, so that a RAM access costs no call.
 
+use southbridge_core::host::AttentionFlag;
+use southbridge_core::memory::HostSpan;
+
 use crate::observe::{Observation, Observe};
 
 /// An access that nothing completed: the core raises a bus fault.
@@ -26,6 +29,10 @@ pub trait Window: Clone {
     fn narrow(&self, first: u32, last: u32, readonly: bool) -> Option<Self>;
     /// Identity of the memory behind `addr` and the offset in it; windows that alias the same memory agree on both.
     fn place(&self, addr: u32) -> (u64, u64);
+    /// Its first address, and where in this process it is, if compiled code may go there.
+    fn host(&self) -> Option<(u32, HostSpan)> {
+        None
+    }
     /// Marks (or unmarks) the [`CODE_GRANULE`] bytes around `addr` as decoded.
     fn mark_code(&self, addr: u32, on: bool);
 }
@@ -56,6 +63,10 @@ pub trait Bus {
 
     /// Whether the run should end between two instructions.
     fn attention(&self) -> bool;
+    /// The flag behind [`Bus::attention`], for compiled code; none where nobody else raises one.
+    fn attention_flag(&self) -> Option<AttentionFlag> {
+        None
+    }
     /// Whether [`Bus::take_lines`] or [`Bus::take_code_writes`] has something for core number `cpu`.
     fn news(&self, cpu: u8) -> bool;
     /// Changes of the core's interrupt inputs since the last call: external interrupt number (or [`crate::NMI_LINE`]) and level.

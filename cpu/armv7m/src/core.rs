@@ -1,6 +1,9 @@
 //! The running core: state, plus what the engine needs beside it while it runs (translations, a fault on its way, time).
 
-use crate::bus::{Bus, Window};
+use southbridge_cpu_jit::Window;
+
+use crate::bus::{self, Bus, Window as _};
+use crate::fast::Calls;
 use crate::observe::{Observation, Observe};
 use crate::scs::systick::Rates;
 use crate::state::State;
@@ -8,6 +11,8 @@ use crate::variant::Config;
 
 /// Translations kept; see [`slot_of`].
 pub(crate) const TLB: usize = 32;
+/// The bits of an address that [`slot_of`] is made of begin at these.
+pub(crate) const SHIFTS: (u8, u8) = (22, 26);
 
 /// No address has this page number.
 const NO_PAGE: u32 = u32::MAX;
@@ -15,7 +20,7 @@ const NO_PAGE: u32 = u32::MAX;
 /// Where a window for `addr` is kept: RAM is few and large, so that 4 MiB is a good page.
 #[inline(always)]
 pub(crate) fn slot_of(addr: u32) -> usize {
-    ((addr >> 22) ^ (addr >> 26)) as usize & (TLB - 1)
+    ((addr >> SHIFTS.0) ^ (addr >> SHIFTS.1)) as usize & (TLB - 1)
 }
 
 /// How an instruction ended.
@@ -41,6 +46,11 @@ impl Flow {
     /// Leave out the next `n` operations (IT).
     pub(crate) const fn skip(n: u8) -> Flow {
         Flow(16 + n)
+    }
+    /// How many operations to leave out, if that is it.
+    #[inline(always)]
+    pub(crate) fn skipped(self) -> Option<u32> {
+        self.0.checked_sub(16).map(u32::from)
     }
 }
 
@@ -69,7 +79,9 @@ pub(crate) struct Core<B: Bus> {
     pub(crate) cycles: u64,
     /// CCR.DIV_0_TRP and friends live in `s`; this is the pending fault of a handler that returned [`Flow::FAULT`].
     pub(crate) fault: Fault,
-    pub(crate) tlb: [Option<B::Window>; TLB],
+    tlb: [Option<B::Window>; TLB],
+    /// The same for compiled code.
+    pub(crate) windows: [Window; TLB],
     pub(crate) cfg: Config,
     /// Cycle count that the bus knows of.
     pub(crate) published: u64,
@@ -89,6 +101,12 @@ pub(crate) struct Core<B: Bus> {
     pub(crate) observe: Observe,
     /// The bus was told that the core sleeps.
     pub(crate) told_asleep: bool,
+    /// For compiled code: instructions that it has executed here, how such a one ended, the count at which it must return, and where a
+    /// branch goes that it leaves to the engine.
+    pub(crate) calls: Calls<B>,
+    pub(crate) exit: u64,
+    pub(crate) limit: u64,
+    pub(crate) target: u32,
 }
 
 impl<B: Bus> Core<B> {
@@ -102,6 +120,7 @@ impl<B: Bus> Core<B> {
             cycles: 0,
             fault: Fault::Undefined,
             tlb: [const { None }; TLB],
+            windows: [Window::NONE; TLB],
             cpu_hz: cfg.cpu_hz,
             cfg,
             published: 0,
@@ -113,6 +132,10 @@ impl<B: Bus> Core<B> {
             watch: crate::debugger::Watch::default(),
             observe: Observe::empty(),
             told_asleep: false,
+            calls: Calls::new(),
+            exit: 0,
+            limit: 0,
+            target: 0,
         }
     }
 
@@ -126,7 +149,18 @@ impl<B: Bus> Core<B> {
     /// Forgets all translations.
     pub(crate) fn flush_tlb(&mut self) {
         self.tlb = [const { None }; TLB];
+        self.windows = [Window::NONE; TLB];
         self.device_page = NO_PAGE;
+    }
+
+    /// Keeps what is around `addr` for the next access.
+    pub(crate) fn keep(&mut self, addr: u32, window: Option<B::Window>) {
+        let there = window.as_ref().and_then(bus::Window::host);
+        let slot = slot_of(addr);
+        self.windows[slot] = there
+            .and_then(|(first, there)| Window::new(first, false, there))
+            .unwrap_or(Window::NONE);
+        self.tlb[slot] = window;
     }
 
     /// Rights may have changed: privilege, execution at negative priority, or (`written`) the MPU's registers.

@@ -1,6 +1,8 @@
 //! The engine as a CPU of a machine: [`Bus`] on top of `core`'s `System`, and `core`'s `Cpu` on top of [`Engine`].
 
 use southbridge_core::cpu::{Arch, Cpu, CpuDebug, CpuId, Exit as CpuExit, GdbFeature, GdbRegister, RegisterValue};
+use southbridge_core::host::AttentionFlag;
+use southbridge_core::memory::HostSpan;
 use southbridge_core::system::CodeWrite;
 use southbridge_core::trace::{Source, events::cpu as events};
 use southbridge_core::{LoadError, LogItems, RamWindow, SavedState, System};
@@ -43,6 +45,9 @@ impl Window for RamWindow {
                 .wrapping_add(u64::from(addr).wrapping_sub(self.start)),
         )
     }
+    fn host(&self) -> Option<(u32, HostSpan)> {
+        Some((u32::try_from(self.start).ok()?, RamWindow::host(self, 0, self.len)?))
+    }
     fn mark_code(&self, addr: u32, on: bool) {
         let (_, offset) = self.place(addr);
         if on {
@@ -82,6 +87,9 @@ impl Bus for System {
     #[inline(always)]
     fn attention(&self) -> bool {
         System::attention(self)
+    }
+    fn attention_flag(&self) -> Option<AttentionFlag> {
+        Some(System::attention_flag(self))
     }
     #[inline(always)]
     fn news(&self, cpu: u8) -> bool {
@@ -211,6 +219,10 @@ impl CortexM {
     pub fn set_semihosting(&mut self, on: bool) {
         self.engine.set_semihosting(on);
     }
+    /// Compiles hot code, or no longer does. An error says why it cannot be done here.
+    pub fn set_jit(&mut self, options: Option<southbridge_cpu_jit::Options>) -> Result<(), String> {
+        self.engine.set_jit(options)
+    }
     fn lockup(&self) -> String {
         let r = |name| self.engine.register(name).unwrap_or(0);
         let s = self.engine.state();
@@ -327,6 +339,12 @@ impl Cpu for CortexM {
     }
     fn disassemble(&self, address: u64, code: &[u8]) -> Option<(usize, String)> {
         crate::disasm::at(address as u32, code)
+    }
+    fn execution(&self) -> Vec<String> {
+        match self.engine.jit_statistics() {
+            Some(numbers) => numbers.lines(),
+            None => vec!["All code is interpreted.".into()],
+        }
     }
     fn debug(&mut self) -> Option<&mut dyn CpuDebug> {
         Some(self)

@@ -17,6 +17,11 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// Whether any data is watched.
+    pub(crate) fn is_watching(&self) -> bool {
+        !self.points.is_empty()
+    }
+
     /// Whether the run has to stop for one.
     #[inline]
     pub(crate) fn has_hit(&self) -> bool {

@@ -4,6 +4,7 @@ use crate::block::{Cache, Place, Stops, executable, key};
 use crate::bus::Bus;
 use crate::core::{Core, Fault, Flow};
 use crate::exception::fetch_vector;
+use crate::fast::Fast;
 use crate::observe::{Observation, Observe};
 use crate::scs::nvic::number::*;
 use crate::scs::regs::sync_systick;
@@ -72,6 +73,18 @@ impl<B: Bus> Engine<B> {
     /// Whether BKPT 0xAB leaves [`Engine::run`] with [`Exit::Semihosting`].
     pub fn set_semihosting(&mut self, on: bool) {
         self.semihosting = on;
+    }
+
+    /// Compiles hot code, or no longer does. An error says why it cannot be done here.
+    pub fn set_jit(&mut self, options: Option<southbridge_cpu_jit::Options>) -> Result<(), String> {
+        self.cache.clear();
+        self.cache.fast = options.map(Fast::new).transpose()?;
+        Ok(())
+    }
+
+    /// Numbers about compiled code, if there is any.
+    pub fn jit_statistics(&self) -> Option<southbridge_cpu_jit::Statistics> {
+        self.cache.fast.as_ref().map(Fast::statistics)
     }
 
     /// Takes reset (B1.5.5): registers to their reset values, SP and PC from the vector table. Input lines keep their levels.
@@ -147,6 +160,9 @@ impl<B: Bus> Engine<B> {
         core.cycles = bus.cycles();
         core.published = core.cycles;
         core.observe = bus.observes();
+        if let Some(fast) = &mut self.cache.fast {
+            fast.begin(bus);
+        }
         if bus.cpu_hz() != core.cpu_hz {
             sync_systick(core, core.cycles);
             core.cpu_hz = bus.cpu_hz();
@@ -259,6 +275,12 @@ impl<B: Bus> Engine<B> {
         // Whoever reads each block's address gets it from here: then no block is followed by another without this loop.
         let told = self.core.observe.contains(Observe::BLOCKS);
         let single = told || !self.breakpoints.is_empty();
+        // What compiled code touches it does not tell one by one.
+        let fast = self.cache.fast.is_some() && !single && !self.core.watch.is_watching();
+        if fast {
+            self.core.limit = stop;
+            self.cache.take_compiled();
+        }
         let mut from = 0;
         while !self.core.s.lockup && self.core.cycles < stop {
             let Self { core, cache, .. } = self;
@@ -281,7 +303,23 @@ impl<B: Bus> Engine<B> {
                 let (pc, count) = (core.s.pc, cache.get(id).count);
                 core.tell(bus, Observe::BLOCKS, &Observation::Block { pc, count });
             }
+            let mut hot = None;
             let flow = loop {
+                if fast
+                    && stop - core.cycles >= u64::from(cache.get(id).count)
+                    && let Some(code) = cache.code(core, id)
+                    && let Some(fast) = &cache.fast
+                {
+                    let exit = fast.run(code, core, bus);
+                    if let Some((flow, idx, id)) = exit.called() {
+                        return self.finish(bus, id, Flow(flow), idx);
+                    }
+                    if core.limit == 0 || bus.attention() {
+                        return None;
+                    }
+                    id = 0;
+                    break None;
+                }
                 let block = cache.get(id);
                 if block.rights.get() != core.rights {
                     if !executable(core, block) {
@@ -310,6 +348,10 @@ impl<B: Bus> Engine<B> {
                 if single || bus.attention() {
                     return None;
                 }
+                if fast && block.is_hot() {
+                    hot = Some(id);
+                    break None;
+                }
                 match cache.follow(block, key(core.s.pc, core.s.it)) {
                     Some(next) if core.cycles < stop => id = next,
                     _ => break None,
@@ -318,6 +360,9 @@ impl<B: Bus> Engine<B> {
             from = id;
             if let Some((flow, idx)) = flow {
                 return self.finish(bus, id, flow, idx);
+            }
+            if let Some(id) = hot {
+                self.cache.compile(&mut self.core, id);
             }
         }
         None
@@ -406,7 +451,7 @@ fn execute<B: Bus>(core: &mut Core<B>, bus: &mut B, end: Place, ops: &[crate::ex
             if flow.0 < 16 {
                 return (Some(flow), op.idx);
             }
-            for _ in 16..flow.0 {
+            for _ in 0..flow.skipped().unwrap_or(0) {
                 rest.next();
             }
         }

@@ -16,13 +16,19 @@ pub mod disasm;
 mod engine;
 mod exception;
 mod exec;
+mod fast;
 mod flat;
 mod insn;
+mod lift;
+mod meaning;
 mod mem;
 mod observe;
 pub mod scs;
 mod state;
 mod variant;
+
+/// How hot code is compiled.
+pub use southbridge_cpu_jit as jit;
 
 pub use bus::{Bus, BusFault, CODE_GRANULE, Window};
 pub use cpu::CortexM;

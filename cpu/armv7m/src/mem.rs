@@ -1,7 +1,7 @@
 //! Data accesses that leave the fast path: alignment, protection, bit-band aliases, the private peripheral bus, devices.
 
 use crate::bus::{Bus, Window};
-use crate::core::{Core, Fault, Flow, slot_of};
+use crate::core::{Core, Fault, Flow};
 use crate::observe::{Observation, Observe};
 use crate::scs::mpu::{Access, Span};
 use crate::scs::regs;
@@ -145,7 +145,7 @@ impl<B: Bus> Core<B> {
         if privileged == self.s.privileged() {
             let readonly = !self.s.mpu.rights(addr, privileged, self.exempt()).0.write;
             let unwatched = self.watch.clear_around(addr, span);
-            self.tlb[slot_of(addr)] = unwatched.and_then(|s| w.narrow(s.first, s.last, readonly));
+            self.keep(addr, unwatched.and_then(|s| w.narrow(s.first, s.last, readonly)));
         }
         Some(w)
     }

@@ -12,12 +12,10 @@ pub struct State {
     pub regs: [u32; 16],
     /// Address of the next instruction.
     pub pc: u32,
-    /// N is bit 63; Z is "low half is zero": any 32-bit result, sign extended, says both.
-    pub(crate) nz: i64,
+    pub(crate) nz: NegativeZero,
     /// Carry.
     pub(crate) c: bool,
-    /// Overflow.
-    pub(crate) v: bool,
+    pub(crate) v: Overflow,
     /// Saturation.
     pub(crate) q: bool,
     /// EPSR.T: clear only on the way into an INVSTATE fault.
@@ -46,6 +44,80 @@ pub struct State {
     pub(crate) dwt: Dwt,
 }
 
+/// N and Z. Saved as a number whose sign is N and whose low half is zero for Z.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(from = "i64", into = "i64")]
+pub(crate) struct NegativeZero {
+    /// N is bit 31.
+    pub(crate) n: u32,
+    /// Z means that it is 0.
+    pub(crate) z: u32,
+}
+
+impl NegativeZero {
+    pub(crate) fn is_negative(self) -> bool {
+        self.n >> 31 != 0
+    }
+    pub(crate) fn is_zero(self) -> bool {
+        self.z == 0
+    }
+}
+
+/// What a result says.
+impl From<u32> for NegativeZero {
+    #[inline(always)]
+    fn from(r: u32) -> Self {
+        Self { n: r, z: r }
+    }
+}
+impl From<i64> for NegativeZero {
+    fn from(v: i64) -> Self {
+        Self {
+            n: (v >> 32) as u32,
+            z: v as u32,
+        }
+    }
+}
+impl From<NegativeZero> for i64 {
+    fn from(f: NegativeZero) -> Self {
+        i64::from(f.is_negative()) << 63 | i64::from(!f.is_zero())
+    }
+}
+impl PartialEq for NegativeZero {
+    fn eq(&self, other: &Self) -> bool {
+        i64::from(*self) == i64::from(*other)
+    }
+}
+impl Eq for NegativeZero {}
+
+/// V: bit 31.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(from = "bool", into = "bool")]
+pub(crate) struct Overflow(pub(crate) u32);
+
+impl From<u32> for Overflow {
+    #[inline(always)]
+    fn from(v: u32) -> Self {
+        Self(v)
+    }
+}
+impl From<bool> for Overflow {
+    fn from(v: bool) -> Self {
+        Self(u32::from(v) << 31)
+    }
+}
+impl From<Overflow> for bool {
+    fn from(v: Overflow) -> Self {
+        v.0 >> 31 != 0
+    }
+}
+impl PartialEq for Overflow {
+    fn eq(&self, other: &Self) -> bool {
+        bool::from(*self) == bool::from(*other)
+    }
+}
+impl Eq for Overflow {}
+
 /// What a sleeping core waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Sleep {
@@ -64,9 +136,9 @@ impl State {
         State {
             regs: [0; 16],
             pc: 0,
-            nz: 1,
+            nz: 1u32.into(),
             c: false,
-            v: false,
+            v: false.into(),
             q: false,
             t: true,
             it: 0,
@@ -130,16 +202,16 @@ impl State {
 
     /// N, Z, C, V and Q in their places in the APSR.
     pub(crate) fn apsr(&self) -> u32 {
-        u32::from(self.nz < 0) << 31
-            | u32::from(self.nz as u32 == 0) << 30
+        u32::from(self.nz.is_negative()) << 31
+            | u32::from(self.nz.is_zero()) << 30
             | u32::from(self.c) << 29
-            | u32::from(self.v) << 28
+            | u32::from(bool::from(self.v)) << 28
             | u32::from(self.q) << 27
     }
     pub(crate) fn set_apsr(&mut self, v: u32) {
-        self.nz = i64::from(v >> 31) << 63 | i64::from(v >> 30 & 1 == 0);
+        self.nz = (i64::from(v >> 31) << 63 | i64::from(v >> 30 & 1 == 0)).into();
         self.c = v >> 29 & 1 != 0;
-        self.v = v >> 28 & 1 != 0;
+        self.v = (v >> 28 & 1 != 0).into();
         self.q = v >> 27 & 1 != 0;
     }
     /// The combined program status register.
@@ -169,16 +241,5 @@ impl State {
 /// Whether condition `code` (ARM ARM A7.3) holds.
 #[inline(always)]
 pub(crate) fn holds(s: &State, code: u8) -> bool {
-    let (n, z) = (s.nz < 0, s.nz as u32 == 0);
-    let truth = match code >> 1 {
-        0 => z,
-        1 => s.c,
-        2 => n,
-        3 => s.v,
-        4 => s.c && !z,
-        5 => n == s.v,
-        6 => !z && n == s.v,
-        _ => return true,
-    };
-    truth != (code & 1 != 0)
+    crate::meaning::condition(code, s.nz.n, s.nz.z, s.c.into(), s.v.0) != 0
 }

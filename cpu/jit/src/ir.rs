@@ -113,10 +113,42 @@ pub enum Op {
         value: Value,
         slow: Call,
     },
+    /// Reads consecutive words of 32 bits into the registers of the mask, the lowest first, where all of it is plain RAM; otherwise
+    /// `slow` does the whole instruction, and its only effects are on those registers.
+    LoadMany {
+        address: Value,
+        registers: u64,
+        slow: Call,
+    },
+    /// Writes the registers of the mask to consecutive words of 32 bits, the lowest first, where all of it is plain RAM without decoded
+    /// code; otherwise `slow` does the whole instruction.
+    StoreMany {
+        address: Value,
+        registers: u64,
+        slow: Call,
+    },
+    /// That many next operations are done only if the value is not 0. Values that they make are for themselves alone.
+    If(Value, u32),
     /// The engine does it.
     Call(Call),
+    /// Instructions of this block that the engine does find the PC at this distance from the region's start; without it, where the block
+    /// begins.
+    CallsAt(i64),
+    /// The guest address at which the region always begins, for guests whose code is known by its address. Only in the first block.
+    Origin(u64),
     /// Keeps loads and stores before it from those behind it.
     Fence,
+}
+
+impl Op {
+    /// Whether others can use what it makes.
+    fn makes_value(&self) -> bool {
+        use Op::*;
+        matches!(
+            self,
+            Constant(_) | Address(_) | Get(_) | Unary(..) | Binary(..) | Select(..)
+        )
+    }
 }
 
 /// Where control goes.
@@ -175,7 +207,12 @@ impl Region {
 impl Block {
     /// Whether the engine may be called by it.
     pub(crate) fn calls(&self) -> bool {
-        let calls = |op: &Op| matches!(op, Op::Call(_) | Op::Load { .. } | Op::Store { .. });
+        let calls = |op: &Op| {
+            matches!(
+                op,
+                Op::Call(_) | Op::Load { .. } | Op::Store { .. } | Op::LoadMany { .. } | Op::StoreMany { .. }
+            )
+        };
         self.ops.iter().any(calls)
     }
 }
@@ -206,6 +243,19 @@ impl fmt::Display for Width {
     }
 }
 
+/// Registers of a mask.
+struct Set(u64);
+
+impl fmt::Display for Set {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = (0..64).filter(|r| self.0 >> r & 1 != 0);
+        if let Some(first) = rest.next() {
+            write!(f, "r{first}")?;
+        }
+        rest.try_for_each(|r| write!(f, ", r{r}"))
+    }
+}
+
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -232,7 +282,24 @@ impl fmt::Display for Op {
             } => {
                 write!(f, "store {width} [{address}] = {value} or call {}", slow.what)
             }
+            Op::LoadMany {
+                address,
+                registers,
+                slow,
+            } => {
+                write!(f, "{} = load from [{address}] or call {}", Set(*registers), slow.what)
+            }
+            Op::StoreMany {
+                address,
+                registers,
+                slow,
+            } => {
+                write!(f, "store to [{address}] = {} or call {}", Set(*registers), slow.what)
+            }
+            Op::If(v, n) => write!(f, "the next {n} if {v}"),
             Op::Call(call) => write!(f, "call {} writes {:#x}", call.what, call.writes),
+            Op::CallsAt(at) => write!(f, "calls at {at:+}"),
+            Op::Origin(at) => write!(f, "origin {at:#x}"),
             Op::Fence => write!(f, "fence"),
         }
     }
@@ -244,10 +311,8 @@ impl fmt::Display for Region {
             writeln!(f, "block {i} at {:+}, {} instructions", b.at, b.count)?;
             for (n, op) in b.ops.iter().enumerate() {
                 match op {
-                    Op::Set(..) | Op::Load { .. } | Op::Store { .. } | Op::Call(_) | Op::Fence => {
-                        writeln!(f, "    {op}")?
-                    }
-                    _ => writeln!(f, "    v{n} = {op}")?,
+                    _ if op.makes_value() => writeln!(f, "    v{n} = {op}")?,
+                    _ => writeln!(f, "    {op}")?,
                 }
             }
             match &b.end {

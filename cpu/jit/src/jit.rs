@@ -287,6 +287,14 @@ impl<G, W> Jit<G, W> {
         self.statistics.dropped += 1;
     }
 
+    /// Lets other regions no longer find one by this key.
+    pub fn unname(&mut self, key: u64) {
+        let entry = &self.table[self.slot(key)];
+        if entry.get().key == key {
+            entry.set(NOTHING);
+        }
+    }
+
     /// Drops all code. No [`Code`] may be run any more.
     pub fn clear(&mut self) {
         self.waiting.clear();

@@ -252,9 +252,9 @@ pub struct Layout {
     pub lazy: u64,
     /// The guest's PC.
     pub pc: Slot,
-    /// The guest's PC at which the running region began: those of instructions that the engine is to execute are told as distances
-    /// from it. The PC itself is stale until the region ends.
-    pub base: Slot,
+    /// Where the PC at which the running region began is noted, for engines that work out from it where an instruction stands that they
+    /// are to execute. The PC itself is stale until the region ends.
+    pub base: Option<Slot>,
     /// Executed instructions, as of the start of the running block.
     pub retired: Slot,
     /// The count that must not be passed. A called instruction sets it to 0 to stop the run at the end of its block.

@@ -133,6 +133,17 @@ impl Tracer {
         self.push(Op::Set(r, v.value));
     }
 
+    /// What `body` appends is done only if the condition is not 0. Values of it must not be used elsewhere.
+    pub fn when<T>(&self, condition: Traced<'_>, body: impl FnOnce() -> T) -> T {
+        let at = self.ops.borrow().len();
+        self.push(Op::If(condition.value, 0));
+        let result = body();
+        let mut ops = self.ops.borrow_mut();
+        let n = (ops.len() - at - 1) as u32;
+        ops[at] = Op::If(condition.value, n);
+        result
+    }
+
     /// All of them.
     pub fn finish(self) -> Vec<Op> {
         self.ops.into_inner()
@@ -147,7 +158,12 @@ pub struct Traced<'a> {
     pub value: Value,
 }
 
-impl Traced<'_> {
+impl<'a> Traced<'a> {
+    /// The tracer that it belongs to.
+    pub fn tracer(&self) -> &'a Tracer {
+        self.tracer
+    }
+
     fn two(self, op: Binary, b: Self) -> Self {
         Self {
             value: self.tracer.push(Op::Binary(op, self.value, b.value)).value,

@@ -38,7 +38,7 @@ pub(crate) fn layout(check: bool) -> Layout {
         registers: (1..32).map(|n| x.element(n, 64)).collect(),
         lazy: 0,
         pc: slot!(Hart, s.pc),
-        base: slot!(Hart, base),
+        base: Some(slot!(Hart, base)),
         retired: slot!(Hart, s.retired),
         limit: slot!(Hart, limit),
         exit: slot!(Hart, exit),

@@ -122,7 +122,7 @@ fn instruction(random: &mut Random, at: u64) -> u32 {
             [0x1000_302f, 0x1800_302f, 0x0000_302f][random.below(3) as usize]
                 | rd << 7
                 | base << 15
-                | rs2 * u32::from(random.below(3) != 0) << 20
+                | (rs2 * u32::from(random.below(3) != 0)) << 20
         }
         _ => random.next() as u32 | 3,
     }

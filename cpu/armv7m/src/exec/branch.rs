@@ -26,6 +26,11 @@ fn interwork_odd<B: Bus>(core: &mut Core<B>, target: u32) -> Flow {
     Flow::SYNC_BRANCH
 }
 
+/// The same with a target that compiled code has worked out.
+pub(super) fn to_target<B: Bus>(core: &mut Core<B>, _: &mut B, _: &Op<B>) -> Flow {
+    interwork(core, core.target)
+}
+
 fn skip_unless<B: Bus, const CODE: u8>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
     if holds(&core.s, CODE) {
         Flow::NEXT

@@ -80,6 +80,18 @@ pub(crate) fn align_sp<B: Bus>(idx: u8) -> Op<B> {
     }
 }
 
+/// Ends a block of compiled code with a branch to `Core::target`.
+pub(crate) fn to_target<B: Bus>(idx: u8) -> Op<B> {
+    Op {
+        run: branch::to_target::<B>,
+        imm: 0,
+        d: 15,
+        n: 15,
+        m: 15,
+        idx,
+    }
+}
+
 /// Picks a function by an enumeration's value, handed over as its last const parameter.
 macro_rules! pick {
     (@one $f:ident, [$($pre:expr),*], $v:path) => { $f::<B, $({ $pre },)* { $v as u8 }> as Handler<B> };

@@ -3,13 +3,14 @@
 use super::Op;
 use crate::bus::Bus;
 use crate::core::{Core, Fault, Flow};
+use crate::meaning;
 use crate::scs::scb::ccr;
 
 pub(super) fn mul<B: Bus, const S: bool>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
     let r = core.r(op.n).wrapping_mul(core.r(op.m));
     core.w(op.d, r);
     if S {
-        core.s.nz = r as i32 as i64;
+        core.s.nz = r.into();
     }
     Flow::NEXT
 }
@@ -35,17 +36,13 @@ pub(super) fn mls<B: Bus>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
 
 /// SMULL, UMULL, SMLAL, UMLAL.
 pub(super) fn long<B: Bus, const SIGNED: bool, const ADD: bool>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
-    let (n, m, high) = (core.r(op.n), core.r(op.m), op.imm as u8);
-    let mut r = if SIGNED {
-        i64::from(n as i32).wrapping_mul(i64::from(m as i32)) as u64
-    } else {
-        u64::from(n).wrapping_mul(u64::from(m))
-    };
+    let high = op.imm as u8;
+    let mut r = meaning::product(SIGNED, core.r(op.n), core.r(op.m));
     if ADD {
-        r = r.wrapping_add(u64::from(core.r(high)) << 32 | u64::from(core.r(op.d)));
+        r = meaning::add_long(r, (core.r(op.d), core.r(high)));
     }
-    core.w(op.d, r as u32);
-    core.w(high, (r >> 32) as u32);
+    core.w(op.d, r.0);
+    core.w(high, r.1);
     Flow::NEXT
 }
 
@@ -61,9 +58,9 @@ fn divide<B: Bus>(core: &mut Core<B>, op: &Op<B>, f: impl Fn(u32, u32) -> u32) -
 }
 
 pub(super) fn sdiv<B: Bus>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
-    divide(core, op, |n, m| (n as i32).wrapping_div(m as i32) as u32)
+    divide(core, op, |n, m| meaning::quotient(true, n, m))
 }
 
 pub(super) fn udiv<B: Bus>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
-    divide(core, op, |n, m| n / m.max(1))
+    divide(core, op, |n, m| meaning::quotient(false, n, m))
 }

@@ -1,7 +1,7 @@
 //! Guest memory in a few host instructions; whatever is not plain RAM is left to the engine.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, Type, Value as V, types};
+use cranelift_codegen::ir::{Block as Label, InstBuilder, Type, Value as V, types};
 
 use super::{Emitter, PLAIN};
 use crate::ir::{Call, Register, Width};
@@ -22,10 +22,8 @@ fn kind(bytes: u8) -> Type {
     }
 }
 
-/// Where an access goes if the condition does not hold.
+/// Where an access goes.
 struct Way {
-    /// Not 0 if this is not the way to go.
-    other: V,
     /// Host address.
     host: V,
     /// Host address of the code mark, for a store.
@@ -43,10 +41,9 @@ impl Emitter<'_> {
 
     pub(super) fn load(&mut self, address: V, width: Width, register: Register, slow: Call) {
         let address = self.resize(address, self.word, types::I64);
-        let way = self.way(address, width.bytes, false);
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
-        self.unless(way.other, cold);
+        let way = self.way(address, width.bytes, false, cold);
         let have = kind(width.bytes);
         let v = self.b.ins().load(have, PLAIN, way.host, 0);
         let v = match (have == self.word, width.signed) {
@@ -66,10 +63,9 @@ impl Emitter<'_> {
     pub(super) fn store(&mut self, address: V, width: Width, value: V, slow: Call) {
         let address = self.resize(address, self.word, types::I64);
         self.note(address, width.bytes);
-        let way = self.way(address, width.bytes, true);
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
-        self.unless(way.other, cold);
+        let way = self.way(address, width.bytes, true, cold);
         if let Some(mark) = way.mark {
             let code = self.b.ins().load(types::I8, PLAIN, mark, 0);
             self.unless(code, cold);
@@ -94,16 +90,16 @@ impl Emitter<'_> {
         (number, self.b.ins().iadd(self.fixed.guest, slot))
     }
 
-    fn way(&mut self, address: V, bytes: u8, write: bool) -> Way {
+    fn way(&mut self, address: V, bytes: u8, write: bool, other: Label) -> Way {
         match self.layout.memory {
             Memory::Paged {
                 read, write: written, ..
-            } => self.way_by_page(address, bytes, write, if write { written } else { read }),
-            Memory::Windows(at) => self.way_by_window(address, bytes, write, at),
+            } => self.way_by_page(address, bytes, write, if write { written } else { read }, other),
+            Memory::Windows(at) => self.way_by_window(address, bytes, write, at, other),
         }
     }
 
-    fn way_by_page(&mut self, address: V, bytes: u8, write: bool, pages: Pages) -> Way {
+    fn way_by_page(&mut self, address: V, bytes: u8, write: bool, pages: Pages, cold: Label) -> Way {
         let at = pages.offset as i32;
         let (number, entry) = self.page(address, pages);
         let number = match (write, bytes) {
@@ -126,35 +122,122 @@ impl Emitter<'_> {
             }
             _ => self.b.ins().icmp(IntCC::NotEqual, tag, want),
         };
+        self.unless(other, cold);
         let host = self.b.ins().load(types::I64, PLAIN, entry, at + Page::HOST);
         let host = self.b.ins().iadd(host, address);
         let mark = write.then(|| self.mark(entry, at + Page::MARKS, address));
-        Way { other, host, mark }
+        Way { host, mark }
     }
 
-    fn way_by_window(&mut self, address: V, bytes: u8, write: bool, at: WindowsAt) -> Way {
-        let offset = at.offset as i32;
+    /// The window that would have the address, less the table's offset.
+    fn window(&mut self, address: V, at: WindowsAt) -> V {
         let a = self.b.ins().ushr_imm_u(address, i64::from(at.shifts.0));
         let b = self.b.ins().ushr_imm_u(address, i64::from(at.shifts.1));
         let slot = self.b.ins().bxor(a, b);
         let slot = self.b.ins().band_imm_u(slot, (1 << at.log2) - 1);
         let slot = self.b.ins().ishl_imm_u(slot, ENTRY);
-        let entry = self.b.ins().iadd(self.fixed.guest, slot);
+        self.b.ins().iadd(self.fixed.guest, slot)
+    }
+
+    fn way_by_window(&mut self, address: V, bytes: u8, write: bool, at: WindowsAt, cold: Label) -> Way {
+        let offset = at.offset as i32;
+        let entry = self.window(address, at);
         let first = self.b.ins().uload32(PLAIN, entry, offset + Window::FIRST);
         let len = if write { Window::WRITE } else { Window::READ };
         let len = self.b.ins().uload32(PLAIN, entry, offset + len);
         // Below the window the distance wraps to beyond any length. Window and access are aligned: one has all of the other or nothing.
         let distance = self.b.ins().isub(address, first);
-        let mut other = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, distance, len);
+        let other = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, distance, len);
+        self.unless(other, cold);
         if bytes > 1 {
             let odd = self.b.ins().band_imm_u(address, i64::from(bytes) - 1);
-            let odd = self.b.ins().icmp_imm_u(IntCC::NotEqual, odd, 0);
-            other = self.b.ins().bor(other, odd);
+            self.unless(odd, cold);
         }
         let host = self.b.ins().load(types::I64, PLAIN, entry, offset + Window::HOST);
         let host = self.b.ins().iadd(host, address);
         let mark = write.then(|| self.mark(entry, offset + Window::MARKS, address));
-        Way { other, host, mark }
+        Way { host, mark }
+    }
+
+    /// Where `n` words from the address are, if one window has them all.
+    fn way_to_many(&mut self, address: V, n: u32, write: bool, cold: Label) -> Way {
+        let Memory::Windows(at) = self.layout.memory else {
+            // Whoever has pages moves one word at a time.
+            let always = self.constant(1);
+            self.unless(always, cold);
+            return Way {
+                host: address,
+                mark: None,
+            };
+        };
+        let way = self.way_by_window(address, 4, write, at, cold);
+        let last = self.b.ins().iadd_imm_s(address, 4 * i64::from(n.saturating_sub(1)));
+        // That of the last word is the same slot of the table nearly always; what matters is that it is in this window.
+        let entry = self.window(address, at);
+        let offset = at.offset as i32;
+        let first = self.b.ins().uload32(PLAIN, entry, offset + Window::FIRST);
+        let len = if write { Window::WRITE } else { Window::READ };
+        let len = self.b.ins().uload32(PLAIN, entry, offset + len);
+        let distance = self.b.ins().isub(last, first);
+        let other = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, distance, len);
+        self.unless(other, cold);
+        if write {
+            // At most two granules.
+            let mark = self.mark(entry, offset + Window::MARKS, last);
+            let code = self.b.ins().load(types::I8, PLAIN, mark, 0);
+            self.unless(code, cold);
+        }
+        way
+    }
+
+    pub(super) fn load_many(&mut self, address: V, registers: u64, slow: Call) {
+        let address = self.resize(address, self.word, types::I64);
+        let (cold, on) = (self.b.create_block(), self.b.create_block());
+        self.b.set_cold_block(cold);
+        let all: Vec<u8> = (0..64).filter(|r| registers >> r & 1 != 0).collect();
+        let way = self.way_to_many(address, all.len() as u32, false, cold);
+        // All are read before any is set: one of them may be the base.
+        let values: Vec<V> = (0..all.len() as i32)
+            .map(|i| self.b.ins().load(types::I32, PLAIN, way.host, 4 * i))
+            .collect();
+        for (r, v) in all.iter().zip(values) {
+            let v = self.resize(v, types::I32, self.word);
+            self.set(*r, v);
+        }
+        self.b.ins().jump(on, &[]);
+        self.b.switch_to_block(cold);
+        self.call(slow);
+        all.iter().for_each(|r| self.reload(*r));
+        self.b.ins().jump(on, &[]);
+        self.b.switch_to_block(on);
+    }
+
+    pub(super) fn store_many(&mut self, address: V, registers: u64, slow: Call) {
+        let address = self.resize(address, self.word, types::I64);
+        let (cold, on) = (self.b.create_block(), self.b.create_block());
+        self.b.set_cold_block(cold);
+        let all = (0..64).filter(|r| registers >> r & 1 != 0);
+        for i in 0..i64::from(registers.count_ones()) {
+            if self.layout.note.is_some() {
+                let at = self.b.ins().iadd_imm_s(address, 4 * i);
+                self.note(at, 4);
+            }
+        }
+        let way = self.way_to_many(address, registers.count_ones(), true, cold);
+        if let Some(mark) = way.mark {
+            let code = self.b.ins().load(types::I8, PLAIN, mark, 0);
+            self.unless(code, cold);
+        }
+        for (i, r) in (0..).zip(all) {
+            let v = self.get(r);
+            let v = self.resize(v, self.word, types::I32);
+            self.b.ins().store(PLAIN, v, way.host, 4 * i);
+        }
+        self.b.ins().jump(on, &[]);
+        self.b.switch_to_block(cold);
+        self.call(slow);
+        self.b.ins().jump(on, &[]);
+        self.b.switch_to_block(on);
     }
 
     fn mark(&mut self, entry: V, offset: i32, address: V) -> V {

@@ -110,8 +110,9 @@ struct Emitter<'a> {
     out: Label,
     /// Registers whose home is stale, here.
     stale: u64,
-    /// The block in hand: its number, and its values so far.
+    /// The block in hand: its number, where calls find the PC if that is told, and its values so far.
     at: usize,
+    calls_at: Option<i64>,
     values: Vec<Option<V>>,
 }
 
@@ -155,12 +156,22 @@ impl<'a> Emitter<'a> {
             out,
             stale: 0,
             at: 0,
+            calls_at: None,
             values: Vec::new(),
         };
-        e.fixed.pc = e.home(layout.pc, types::I64);
+        let origin = region.blocks[0].ops.iter().find_map(|op| match op {
+            Op::Origin(at) => Some(*at),
+            _ => None,
+        });
+        e.fixed.pc = match origin {
+            Some(at) => e.constant(at),
+            None => e.home(layout.pc, types::I64),
+        };
         e.fixed.context = e.memory_context();
-        let pc = e.fixed.pc;
-        e.put_home(layout.base, pc);
+        if let Some(base) = layout.base {
+            let pc = e.fixed.pc;
+            e.put_home(base, pc);
+        }
         e
     }
 
@@ -284,15 +295,41 @@ impl<'a> Emitter<'a> {
             self.put_home(self.layout.retired, retired);
         }
         self.values.clear();
-        for op in &block.ops {
-            let v = self.op(op);
-            self.values.push(v);
-        }
+        self.calls_at = None;
+        self.ops(&block.ops);
         // Calls of this block count from its start.
         let retired = self.b.use_var(self.retired);
         let then = self.b.ins().iadd_imm_s(retired, i64::from(block.count));
         self.b.def_var(self.retired, then);
         self.end(&block.end);
+    }
+
+    fn ops(&mut self, ops: &[Op]) {
+        let mut rest = ops;
+        while let Some((op, behind)) = rest.split_first() {
+            rest = behind;
+            if let Op::If(condition, n) = op {
+                let (inner, behind) = behind.split_at((*n as usize).min(behind.len()));
+                rest = behind;
+                self.when(*condition, inner);
+            } else {
+                let v = self.op(op);
+                self.values.push(v);
+            }
+        }
+    }
+
+    fn when(&mut self, condition: Value, inner: &[Op]) {
+        self.values.push(None);
+        let (then, on) = (self.b.create_block(), self.b.create_block());
+        let condition = self.value(condition);
+        self.b.ins().brif(condition, then, &[], on, &[]);
+        self.b.switch_to_block(then);
+        let before = self.stale;
+        self.ops(inner);
+        self.stale |= before;
+        self.b.ins().jump(on, &[]);
+        self.b.switch_to_block(on);
     }
 
     /// Goes on here unless the condition holds.
@@ -310,14 +347,14 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    fn get(&mut self, r: u8) -> V {
+    pub(super) fn get(&mut self, r: u8) -> V {
         match self.variables.get(usize::from(r)).copied().flatten() {
             Some(variable) => self.b.use_var(variable),
             None => self.word(0),
         }
     }
 
-    fn set(&mut self, r: u8, v: V) {
+    pub(super) fn set(&mut self, r: u8, v: V) {
         if let Some(variable) = self.variables.get(usize::from(r)).copied().flatten() {
             self.b.def_var(variable, v);
             match self.layout.lazy >> r & 1 {
@@ -383,6 +420,30 @@ impl<'a> Emitter<'a> {
                 self.store(address, width, value, slow);
                 return None;
             }
+            Op::LoadMany {
+                address,
+                registers,
+                slow,
+            } => {
+                let address = self.value(address);
+                self.load_many(address, registers, slow);
+                return None;
+            }
+            Op::StoreMany {
+                address,
+                registers,
+                slow,
+            } => {
+                let address = self.value(address);
+                self.store_many(address, registers, slow);
+                return None;
+            }
+            Op::CallsAt(at) => {
+                self.calls_at = Some(at);
+                return None;
+            }
+            // Both are for others to look at.
+            Op::If(..) | Op::Origin(_) => return None,
             Op::Call(call) => {
                 self.call(call);
                 self.stale = 0;
@@ -405,6 +466,10 @@ impl<'a> Emitter<'a> {
         self.flush();
         if self.layout.note.is_some() {
             return self.leave_at(call);
+        }
+        if let Some(at) = self.calls_at {
+            let pc = self.pc_at(at);
+            self.put_home(self.layout.pc, pc);
         }
         let thunk = self.constant(self.shared.thunk);
         let what = self.constant(call.what.into());

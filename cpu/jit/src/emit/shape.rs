@@ -7,6 +7,7 @@ pub(super) fn touched(region: &Region) -> u64 {
     let of = |op: &Op| match op {
         Op::Get(r) | Op::Set(r, _) => 1u64 << r,
         Op::Load { register, .. } => 1 << register,
+        Op::LoadMany { registers, .. } | Op::StoreMany { registers, .. } => *registers,
         _ => 0,
     };
     region
@@ -34,12 +35,24 @@ fn successors(end: &End) -> impl Iterator<Item = usize> {
 
 /// Registers of `lazy` that may be stale at home when a block is left, by those that may be when it is entered.
 fn after(ops: &[Op], before: u64, lazy: u64) -> u64 {
-    ops.iter().fold(before, |dirty, op| match op {
-        Op::Set(r, _) => dirty | 1 << r & lazy,
-        Op::Load { register, .. } => dirty | 1 << register & lazy,
-        Op::Call(_) => 0,
-        _ => dirty,
-    })
+    let mut stale = before;
+    let mut rest = ops;
+    while let Some((op, behind)) = rest.split_first() {
+        rest = behind;
+        stale = match op {
+            Op::Set(r, _) => stale | 1 << r & lazy,
+            Op::Load { register, .. } => stale | 1 << register & lazy,
+            Op::LoadMany { registers, .. } => stale | registers & lazy,
+            Op::Call(_) => 0,
+            Op::If(_, n) => {
+                let (inner, behind) = behind.split_at((*n as usize).min(behind.len()));
+                rest = behind;
+                stale | after(inner, stale, lazy)
+            }
+            _ => stale,
+        };
+    }
+    stale
 }
 
 /// Registers of `lazy` that may be stale at home at the start of each block.

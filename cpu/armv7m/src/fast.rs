@@ -1,0 +1,261 @@
+//! The fast tier: which regions there are, what they are made of, and running them.
+
+use southbridge_core::host::AttentionFlag;
+use southbridge_cpu_jit::ir::Region;
+use southbridge_cpu_jit::{Busy, Chain, Code, Exit, Jit, Layout, Memory, Options, Slot, Statistics, WindowsAt, slot};
+use std::collections::HashMap;
+use std::mem::offset_of;
+use std::sync::atomic::AtomicBool;
+
+use crate::bus::Bus;
+use crate::core::{Core, Flow, SHIFTS, TLB};
+use crate::exec::Op;
+
+/// Instructions noted for [`call`] before all is dropped.
+const MAX_CALLS: usize = 1 << 20;
+/// Names under which one region may be known at a time: one for each set of rights that it was found executable under.
+const MAX_KEYS: usize = 8;
+
+/// Guest registers of the layout: R0 to R14, then these.
+pub(crate) mod register {
+    /// N is bit 31.
+    pub(crate) const N: u8 = 15;
+    /// Z means that it is 0.
+    pub(crate) const Z: u8 = 16;
+    /// 0 or 1.
+    pub(crate) const C: u8 = 17;
+    /// V is bit 31.
+    pub(crate) const V: u8 = 18;
+    /// Where a branch goes that had to read it from memory first: no part of the state.
+    pub(crate) const TARGET: u8 = 19;
+    /// All that the guest knows of.
+    pub(crate) const ALL: u64 = (1 << 20) - 1;
+}
+
+/// Instructions that the engine executes for compiled code: the operations of each, and its block.
+pub(crate) struct Calls<B: Bus> {
+    ops: Vec<Op<B>>,
+    /// First operation, their number, and the block.
+    list: Vec<(u32, u32, u32)>,
+}
+
+impl<B: Bus> Calls<B> {
+    pub(crate) fn new() -> Self {
+        Self {
+            ops: Vec::new(),
+            list: Vec::new(),
+        }
+    }
+
+    /// Notes an instruction; its number.
+    pub(crate) fn add(&mut self, ops: &[Op<B>], block: u32) -> u32 {
+        self.list.push((self.ops.len() as u32, ops.len() as u32, block));
+        self.ops.extend_from_slice(ops);
+        self.list.len() as u32 - 1
+    }
+}
+
+/// Compiled code of a core. Each region is known by the block that it begins with.
+pub(crate) struct Fast<B: Bus> {
+    jit: Jit<Core<B>, B>,
+    regions: HashMap<u32, Entry>,
+    /// Regions by the blocks that they are made of.
+    by_member: HashMap<u32, Vec<u32>>,
+    /// Block of each region on its way.
+    waiting: HashMap<u64, u32>,
+    attention: Option<AttentionFlag>,
+    /// For a world that has no such flag.
+    never: AtomicBool,
+    pub(crate) hot: u32,
+}
+
+struct Entry {
+    /// The name that it was compiled under.
+    key: u64,
+    /// Others that it was given.
+    keys: Vec<u64>,
+    members: Vec<u32>,
+}
+
+pub(crate) fn layout<B: Bus>() -> Layout {
+    let r = Slot::new::<Core<B>, u32>(offset_of!(Core<B>, s.regs), |c| &c.s.regs[0]);
+    let flags = [
+        slot!(Core<B>, s.nz.n),
+        slot!(Core<B>, s.nz.z),
+        slot!(Core<B>, s.c),
+        slot!(Core<B>, s.v.0),
+        slot!(Core<B>, target),
+    ];
+    Layout {
+        word: 32,
+        registers: (0..15).map(|n| r.element(n, 16)).chain(flags).collect(),
+        // Flags, and what stands for them: set more often than asked for.
+        lazy: 0x1f << register::N,
+        pc: slot!(Core<B>, s.pc),
+        base: None,
+        retired: slot!(Core<B>, cycles),
+        limit: slot!(Core<B>, limit),
+        exit: slot!(Core<B>, exit),
+        note: None,
+        memory: Memory::Windows(WindowsAt::new::<Core<B>, TLB>(
+            offset_of!(Core<B>, windows),
+            |c| &c.windows,
+            SHIFTS,
+        )),
+        chain: Chain::Plain {
+            beside: slot!(Core<B>, rights),
+        },
+    }
+}
+
+/// An instruction that compiled code leaves to its handler.
+extern "C" fn call<B: Bus>(core: &mut Core<B>, bus: &mut B, what: u64) {
+    let Some((first, n, block)) = core.calls.list.get(what as usize).copied() else {
+        // Cannot be; to look at the PC again is always right.
+        core.limit = 0;
+        return;
+    };
+    let rights = core.rights;
+    let (mut at, end) = (first, first + n);
+    core.exit = 0;
+    while at < end
+        && let Some(op) = core.calls.ops.get(at as usize).copied()
+    {
+        at += 1;
+        let flow = (op.run)(core, bus, &op);
+        match flow.skipped() {
+            _ if flow == Flow::NEXT => {}
+            Some(n) => at += n,
+            None => {
+                core.exit = Exit::word(flow.0, op.idx, block);
+                return;
+            }
+        }
+    }
+    if core.rights != rights || bus.attention() {
+        // As the interpreter: at the end of the block.
+        core.limit = 0;
+    }
+}
+
+/// The name of the code at an address under some rights.
+fn key(pc: u32, rights: u32) -> u64 {
+    u64::from(pc) | u64::from(rights) << 32
+}
+
+impl<B: Bus> Fast<B> {
+    pub(crate) fn new(options: Options) -> Result<Self, String> {
+        Ok(Self {
+            jit: Jit::new(layout::<B>(), call::<B>, options)?,
+            regions: HashMap::new(),
+            by_member: HashMap::new(),
+            waiting: HashMap::new(),
+            attention: None,
+            never: AtomicBool::new(false),
+            hot: options.hot.max(1),
+        })
+    }
+
+    pub(crate) fn begin(&mut self, bus: &B) {
+        self.attention = bus.attention_flag();
+    }
+
+    /// Runs code that begins at `pc` under the present rights.
+    #[inline]
+    pub(crate) fn run(&self, code: Code, core: &mut Core<B>, bus: &mut B) -> Exit {
+        self.jit.remember(key(core.s.pc, core.rights), code);
+        let flag = self.attention.as_ref().map_or(&self.never, AttentionFlag::flag);
+        self.jit.run(code, core, bus, flag)
+    }
+
+    /// Blocks of the region that begins with block `id`.
+    pub(crate) fn members(&self, id: u32) -> &[u32] {
+        self.regions.get(&id).map_or(&[], |e| &e.members)
+    }
+
+    /// All of the region that begins with block `id` at `pc` may be executed under `rights`: notes that it will be found so.
+    pub(crate) fn allow(&mut self, id: u32, pc: u32, rights: u32) {
+        let Some(entry) = self.regions.get_mut(&id) else { return };
+        let key = key(pc, rights);
+        if entry.keys.contains(&key) {
+            return;
+        }
+        if entry.keys.len() >= MAX_KEYS {
+            self.jit.unname(entry.keys.remove(0));
+        }
+        entry.keys.push(key);
+    }
+
+    /// Whether it is time to begin anew.
+    pub(crate) fn is_full(&self, calls: &Calls<B>) -> bool {
+        self.jit.is_full() || calls.ops.len() > MAX_CALLS
+    }
+
+    /// Whether there is nothing that could refer to a noted instruction.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.regions.is_empty()
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        self.jit.clear();
+        self.regions.clear();
+        self.by_member.clear();
+        self.waiting.clear();
+    }
+
+    /// Has a region compiled that begins with block `id`; its code, if that is there at once.
+    pub(crate) fn submit(
+        &mut self,
+        id: u32,
+        pc: u32,
+        rights: u32,
+        region: Region,
+        members: Vec<u32>,
+    ) -> Result<Option<Code>, Busy> {
+        let key = key(pc, rights);
+        let ready = self.jit.submit(Region { key, ..region })?;
+        for member in &members {
+            self.by_member.entry(*member).or_default().push(id);
+        }
+        let keys = vec![key];
+        self.regions.insert(id, Entry { key, keys, members });
+        if ready.is_none() {
+            self.waiting.insert(key, id);
+        }
+        Ok(ready.map(|r| r.code))
+    }
+
+    /// What was compiled since: blocks, the code that begins with them, and the rights that it was lifted under.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Vec<(u32, Code, u32)> {
+        let done = self.jit.take();
+        done.into_iter()
+            .filter_map(|r| Some((self.waiting.remove(&r.key)?, r.code, (r.key >> 32) as u32)))
+            .collect()
+    }
+
+    /// A block is gone: no region that it is a part of may run again. The blocks with which those begin.
+    pub(crate) fn dropped(&mut self, id: u32) -> Vec<u32> {
+        let gone = self.by_member.remove(&id).unwrap_or_default();
+        for first in &gone {
+            let Some(entry) = self.regions.remove(first) else {
+                continue;
+            };
+            self.waiting.remove(&entry.key);
+            self.jit.forget(entry.key);
+            entry.keys.iter().for_each(|k| self.jit.unname(*k));
+            for member in entry.members {
+                if let Some(all) = self.by_member.get_mut(&member) {
+                    all.retain(|e| e != first);
+                }
+            }
+        }
+        gone
+    }
+
+    /// Numbers for people.
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.jit.statistics()
+    }
+}
