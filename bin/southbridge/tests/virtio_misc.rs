@@ -127,7 +127,8 @@ impl Run {
             "evtest {device} >/tmp/events 2>&1 & echo $! >/tmp/pid; sleep 1"
         ));
         f(self);
-        self.guest.shell("sleep 1; kill -INT $(cat /tmp/pid); wait; true");
+        self.guest
+            .shell("sleep 1; kill -TERM $(cat /tmp/pid); wait $(cat /tmp/pid); true");
         self.guest.shell("cat /tmp/events")
     }
 }
@@ -196,14 +197,13 @@ fn keys_and_pointers(run: &mut Run) {
 }
 
 fn console_and_port(run: &mut Run, first: bool) {
-    run.guest.shell("echo from hvc >/dev/hvc0");
+    // The terminal is itself again when it is closed: one that stays open echoes nothing.
+    run.guest.type_line(
+        "exec 4<>/dev/hvc0; stty -echo <&4; echo from hvc >&4; read line <&4; echo \"got $line\"; exec 4>&-",
+    );
     assert_eq!(hear(&mut run.console), "from hvc");
     say(&mut run.console, "to hvc\n");
-    assert!(
-        run.guest
-            .shell("stty -F /dev/hvc0 -echo; read line </dev/hvc0; echo \"got $line\"")
-            .ends_with("got to hvc")
-    );
+    run.guest.wait_for("got to hvc");
 
     let node = run.guest.shell("grep -l org.example.0 /sys/class/virtio-ports/*/name");
     let node = node.split('/').nth(4).unwrap().to_owned();
@@ -256,7 +256,7 @@ fn balloon(run: &mut Run, first: bool) {
     assert_eq!(before - total(run), 256 << 10, "the guest has so much less");
     assert_eq!(run.hmp("info balloon").trim(), "balloon: actual=256");
     if first {
-        assert!(resident(run) + (100 << 10) < taken, "{} of {taken} KiB", resident(run));
+        assert!(resident(run) + (50 << 10) < taken, "{} of {taken} KiB", resident(run));
         assert!(run.events.event("BALLOON_CHANGE")["data"]["actual"].as_u64().unwrap() < 512 << 20);
     }
     let path = "/machine/peripheral/balloon";
@@ -287,7 +287,7 @@ fn sockets(run: &mut Run, port: u32) {
     run.guest.shell("true");
 
     run.guest
-        .shell(&format!("socat VSOCK-LISTEN:{port} EXEC:cat & sleep 2"));
+        .shell(&format!("socat -t 60 VSOCK-LISTEN:{port} EXEC:cat & sleep 2"));
     let mut stream = connect(&run.path("vsock"));
     say(&mut stream, &format!("CONNECT {port}\n"));
     let answer = hear(&mut stream);
