@@ -249,6 +249,7 @@ impl Cache {
         for entry in self.fast.as_mut().map(|fast| fast.dropped(id)).unwrap_or_default() {
             if let Some(b) = self.blocks.get(entry as usize) {
                 b.code.set(None);
+                b.heat.set(self.fast.as_ref().map_or(0, |f| f.hot));
             }
         }
     }
