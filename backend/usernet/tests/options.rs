@@ -55,7 +55,8 @@ fn one_family_alone_switches_the_other_off() {
 
 #[test]
 fn what_cannot_be_is_refused_by_name() {
-    let wrong: [(&str, fn(&mut Options)); 14] = [
+    type Change = fn(&mut Options);
+    let wrong: [(&str, Change); 14] = [
         ("both off", |o| (o.ipv4, o.ipv6) = (Some(false), Some(false))),
         ("IPv4 is off", |o| (o.ipv4, o.net) = (Some(false), some("10.0.0.0/8"))),
         ("IPv6 is off", |o| (o.ipv6, o.ipv6_dns) = (Some(false), some("fec0::9"))),
