@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::add::expectation;
 
 mod filter;
+mod iothread;
 mod memory;
 mod rng;
 
@@ -43,6 +44,8 @@ pub(crate) enum Running {
     Memory(BackendId, RamBlock),
     /// A filter at that network back end.
     Filter(BackendId),
+    /// Nothing that works.
+    IoThread,
     /// A source of entropy, among the machine's back ends under the same name.
     Entropy,
 }
@@ -119,6 +122,7 @@ pub static TYPES: &[ObjectType] = &[
     filter::MIRROR,
     filter::REDIRECTOR,
     filter::REPLAY,
+    iothread::IOTHREAD,
     SERVER,
     rng::BUILTIN,
     rng::DAEMON,
@@ -180,7 +184,6 @@ static LATER: &[&str] = &[
     "filter-rewriter",
     "input-barrier",
     "input-linux",
-    "iothread",
     "main-loop",
     "memory-backend-epc",
     "pr-manager-helper",
@@ -303,6 +306,13 @@ impl Objects {
             Running::Memory(_, block) => Some((id.as_str(), block)),
             _ => None,
         })
+    }
+
+    /// All I/O threads, by id, with their settings.
+    pub fn iothreads(&self) -> impl Iterator<Item = (&str, &Properties)> {
+        let is = |o: &Object| matches!(o.running, Running::IoThread);
+        let all = self.0.iter().filter(move |(_, o)| is(o));
+        all.map(|(id, o)| (id.as_str(), &o.properties))
     }
 
     /// One by its id.

@@ -106,6 +106,8 @@ struct Done {
     token: u64,
     kind: Kind,
     bytes: u64,
+    /// First byte behind it, if it wrote.
+    end: Option<u64>,
     began: Instant,
 }
 
@@ -136,6 +138,8 @@ pub struct BlockBackend {
     /// Length that devices were last told of.
     told_len: u64,
     written: bool,
+    /// A device has used it.
+    was_used: bool,
     /// What was counted.
     pub stats: Stats,
 }
@@ -164,6 +168,7 @@ impl BlockBackend {
             working: 0,
             late: BTreeMap::new(),
             written: false,
+            was_used: false,
             stats: Stats::default(),
         }
     }
@@ -196,6 +201,11 @@ impl BlockBackend {
             .map(|f| f.device)
     }
 
+    /// Whether it is a drive whose device has come and gone.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.is_drive && self.was_used && self.fronts.is_empty()
+    }
+
     /// Lets go of devices that are gone.
     pub fn tidy(&mut self) {
         self.fronts
@@ -217,6 +227,7 @@ impl BlockBackend {
             });
         }
         let hold = self.node.hold(wants)?;
+        self.was_used = true;
         let number = self.next_front;
         self.next_front = self.next_front.wrapping_add(1);
         self.fronts.push(Front {
@@ -307,6 +318,9 @@ impl BlockBackend {
     fn answer(&mut self, finished: Finished, cx: &mut HostCx<'_>) {
         let Finished { job, result } = finished;
         self.stats.done(job.kind, job.bytes, job.began, result.is_err());
+        if let (Some(end), Ok(_)) = (job.end, &result) {
+            self.stats.highest = self.stats.highest.max(end);
+        }
         let Some(f) = self.front(job.front) else { return };
         if job.number <= f.forgotten {
             f.stale -= 1;
@@ -402,6 +416,7 @@ impl Job {
             token: self.token,
             kind: self.request.kind(),
             bytes: self.request.bytes(),
+            end: self.request.writes_to(),
             began: self.began,
         }
     }

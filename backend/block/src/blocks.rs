@@ -304,23 +304,25 @@ impl Blocks {
         self.nodes.remove(name);
     }
 
-    /// Removes a drive that nobody uses, as QEMU does when its device goes. `false` if there is none of that name or it is in use.
-    pub fn remove_drive(&mut self, host: &mut Host, name: &str) -> bool {
-        let Some(id) = self.get(name) else { return false };
-        let Some((backend, _)) = host.get::<BlockBackend>(id) else {
-            return false;
-        };
-        backend.tidy();
-        if !backend.is_drive() || backend.node().is_used() {
-            return false;
+    /// Lets go of what devices that are gone have used: their locks, and, as in QEMU, their drives.
+    pub fn sweep(&mut self, host: &mut Host) {
+        let mut spent = Vec::new();
+        for (name, id) in &self.places {
+            if let Some((backend, _)) = host.get::<BlockBackend>(*id) {
+                backend.tidy();
+                if backend.is_spent() {
+                    spent.push((name.clone(), backend.node().clone()));
+                }
+            }
         }
-        let mut node = Some(backend.node().clone());
-        self.forget(host, name);
-        while let Some(n) = node.filter(|n| n.is_implicit()) {
-            self.nodes.remove(n.name());
-            node = n.below().cloned();
+        for (name, node) in spent {
+            self.forget(host, &name);
+            let mut node = Some(node);
+            while let Some(n) = node.filter(|n| n.is_implicit()) {
+                self.nodes.remove(n.name());
+                node = n.below().cloned();
+            }
         }
-        true
     }
 
     /// Gives a node (or the node of a drive) another length, and tells the devices that see it.

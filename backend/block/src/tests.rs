@@ -341,10 +341,12 @@ fn drives_are_for_one() {
     let f = b.attach("disk0");
     assert!(b.attach_as("disk0", READER).is_err());
     b.ask("disk0", f, write(0, vec![1; 512])).unwrap();
-    assert!(!b.blocks.remove_drive(&mut b.host, "disk0"));
+    b.blocks.sweep(&mut b.host);
+    let id = b.blocks.get("disk0").unwrap();
+    assert_eq!(b.host.peek::<BlockBackend>(id).unwrap().stats.highest, 512);
     b.alive = Arc::new(());
-    assert!(b.blocks.remove_drive(&mut b.host, "disk0"));
-    assert_eq!(b.blocks.nodes().count(), 0);
+    b.blocks.sweep(&mut b.host);
+    assert_eq!((b.blocks.nodes().count(), b.blocks.get("disk0")), (0, None), "it goes with its device");
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub struct FlowInfo {
     pub protocol: String,
     /// The host's descriptor, -1 if there is none.
     pub fd: i32,
-    /// Where packets come from; `None` prints as `*`.
+    /// Where packets come from; `None` and the unspecified address print as `*`.
     pub source: Option<SocketAddr>,
     /// Where they go.
     pub destination: Option<SocketAddr>,
@@ -24,6 +24,7 @@ pub struct FlowInfo {
 pub(crate) fn table(flows: &[FlowInfo]) -> String {
     let mut text = String::from("  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\n");
     let cells = |end: Option<SocketAddr>| match end {
+        Some(end) if end.ip().is_unspecified() => ("*".to_owned(), end.port().to_string()),
         Some(end) => (end.ip().to_string(), end.port().to_string()),
         None => ("*".to_owned(), "0".to_owned()),
     };

@@ -295,7 +295,9 @@ fn files_are_fetched_and_nothing_else() {
     assert!(fetch(&mut world, "fec0::2", "kernel", b"").unwrap().0 == file);
     assert_eq!(fetch(&mut world, "10.0.2.2", "sub/exact", b"").unwrap().0, [7; 1024]);
     assert_eq!(
-        fetch(&mut world, "10.0.2.2", "inside", b"blksize\x0065464\0").unwrap().0,
+        fetch(&mut world, "10.0.2.2", "inside", b"blksize\x0065464\0")
+            .unwrap()
+            .0,
         [7; 1024]
     );
     for name in [

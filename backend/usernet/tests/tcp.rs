@@ -5,7 +5,7 @@ mod common;
 use common::{Wire, World, config, pattern, v4};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
-use southbridge_backend_usernet::{Config, HostForward, Limits};
+use southbridge_backend_usernet::{Config, HostForward, Limits, Offloads};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::thread;
@@ -110,6 +110,46 @@ fn a_bad_wire_to_the_host() {
 #[test]
 fn a_bad_wire_to_the_guest() {
     to_guest("127.0.0.1:0", "10.0.2.2", BAD, 3 << 20, config());
+}
+
+#[test]
+fn a_card_that_cuts_gets_big_segments() {
+    let mut world = World::with_offloads(config(), Offloads::CHECKSUM | Offloads::TSO4);
+    let (port, server) = serve("127.0.0.1:0", |mut stream| stream.write_all(&pattern(4 << 20, 5)));
+    let handle = world.connect(v4("10.0.2.2"), port, 40_000);
+    assert!(receive_all(&mut world, handle, 4 << 20) == pattern(4 << 20, 5));
+    server.join().unwrap().unwrap();
+    assert!(world.longest > 20_000, "{}", world.longest);
+}
+
+/// Connections that have been busy and are idle now do not keep others from memory.
+#[test]
+fn idle_connections_give_their_memory_back() {
+    let limits = Limits {
+        tcp_buffer: 32 << 10,
+        tcp_memory: 64 << 10,
+        ..Limits::default()
+    };
+    let mut world = World::new(Config { limits, ..config() });
+    let (done, until) = std::sync::mpsc::channel::<()>();
+    let until = std::sync::Arc::new(std::sync::Mutex::new(until));
+    for i in 0..6 {
+        let until = until.clone();
+        let (port, _server) = serve("127.0.0.1:0", move |mut stream| {
+            stream.write_all(&pattern(100_000, 5)).unwrap();
+            let _ = until.lock().unwrap().recv();
+        });
+        let handle = world.connect(v4("10.0.2.2"), port, 40_000 + i);
+        let mut data = Vec::new();
+        world.until("all of it", |w| {
+            while w.tcp(handle).can_recv() {
+                w.tcp(handle).recv(|b| (b.len(), data.extend_from_slice(b))).unwrap();
+            }
+            data.len() == 100_000
+        });
+    }
+    assert_eq!(world.router.net.flows().len(), 6);
+    drop(done);
 }
 
 #[test]

@@ -69,10 +69,10 @@ impl Run {
         let at = |name: &str| folder.path().join(name).display().to_string();
         let socket = |id: &str| format!("socket,id={id},path={},server=on,wait=off", at(id));
         let words = format!(
-            "-device virtio-keyboard-pci -device virtio-mouse-device -device virtio-tablet-pci \
+            "-device virtio-keyboard-pci -device virtio-mouse-pci -device virtio-tablet-pci \
              -device virtio-serial-pci,id=vs -chardev {} -device virtconsole,chardev=con \
              -chardev {} -device virtserialport,chardev=port,id=p1,name=org.example.0 \
-             -device virtio-balloon-pci,id=balloon,free-page-reporting=on \
+             -device virtio-balloon-device,id=balloon,free-page-reporting=on \
              -device vhost-vsock-pci,guest-cid=42,uds={} -qmp unix:{},server=on,wait=off",
             socket("con"),
             socket("port"),

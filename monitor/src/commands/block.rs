@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use southbridge_backend_block::{BlockBackend, BlockError, Blocks, Node, Stats};
-use southbridge_core::{DeviceId, Notice, NoticeValue};
+use southbridge_core::{DeviceId, Machine, Notice, NoticeValue};
 use southbridge_protocol_qmp::Error;
 use std::time::{Duration, Instant};
 
@@ -25,13 +25,13 @@ struct Disk {
 }
 
 /// Lets go of what devices that are gone have used, and of their drives.
-pub(crate) fn sweep(cx: &mut Cx<'_>) {
-    Blocks::of(&mut cx.machine.sys.host, Blocks::sweep);
+pub(crate) fn sweep(machine: &mut Machine) {
+    Blocks::of(&mut machine.sys.host, Blocks::sweep);
 }
 
 /// All drives, and nodes that have a back end.
 fn disks(cx: &mut Cx<'_>) -> Vec<Disk> {
-    sweep(cx);
+    sweep(cx.machine);
     let host = &cx.machine.sys.host;
     let Some(blocks) = Blocks::peek(host) else {
         return Vec::new();
@@ -116,7 +116,7 @@ pub(super) fn query_named_block_nodes(
     cx: &mut Cx<'_>,
     _args: QueryNamedBlockNodesArgs,
 ) -> Result<Vec<BlockDeviceInfo>> {
-    sweep(cx);
+    sweep(cx.machine);
     let blocks = Blocks::peek(&cx.machine.sys.host);
     let nodes = blocks.into_iter().flat_map(Blocks::nodes);
     Ok(nodes.map(|n| node_info(n, true)).collect())
@@ -129,8 +129,6 @@ pub(crate) fn query_blockstats(cx: &mut Cx<'_>, args: QueryBlockstatsArgs) -> Re
         qdev: None,
         node_name: Some(disk.node.name().to_owned()),
         stats: counts(&disk.stats),
-        parent: None,
-        backing: None,
     };
     if by_node {
         return Ok(disks(cx).into_iter().map(of_node).collect());
@@ -190,7 +188,7 @@ fn refused(error: &BlockError) -> Error {
 pub(super) fn blockdev_add(cx: &mut Cx<'_>, args: Map<String, Value>) -> Result<()> {
     let mut pairs = Vec::new();
     flatten("", &args, &mut pairs)?;
-    sweep(cx);
+    sweep(cx.machine);
     let added = Blocks::of(&mut cx.machine.sys.host, |b, host| b.add(host, &pairs));
     added.map_err(|e| refused(&e))
 }
@@ -209,7 +207,7 @@ fn flatten(prefix: &str, args: &Map<String, Value>, pairs: &mut Vec<(String, Str
 }
 
 pub(super) fn blockdev_del(cx: &mut Cx<'_>, args: BlockdevDelArgs) -> Result<()> {
-    sweep(cx);
+    sweep(cx.machine);
     let removed = Blocks::of(&mut cx.machine.sys.host, |b, host| b.remove(host, &args.node_name));
     removed.map_err(|e| refused(&e))
 }
@@ -227,7 +225,7 @@ pub(crate) fn block_resize(cx: &mut Cx<'_>, args: BlockResizeArgs) -> Result<()>
 }
 
 /// What a disk says of an error, with the path that only who sees the tree knows.
-pub(crate) fn translate(notice: &mut Notice, machine: &southbridge_core::Machine, world: &crate::World) {
+pub(crate) fn translate(notice: &mut Notice, machine: &Machine, world: &crate::World) {
     if notice.event == "BLOCK_IO_ERROR" {
         let path = tree::device_path(machine, world, notice.device);
         notice.members.push(("qom-path", NoticeValue::Text(path)));

@@ -1,6 +1,6 @@
 //! What the machine is.
 
-use southbridge_core::CpuId;
+use southbridge_core::{CpuId, Properties};
 use southbridge_machine::BOARDS;
 use southbridge_machine::board::Board;
 use southbridge_machine::board::cores::Isa;
@@ -131,8 +131,18 @@ pub(super) fn query_cpu_definitions(cx: &mut Cx<'_>) -> Result<Vec<CpuDefinition
     Ok(models.into_iter().map(info).collect())
 }
 
-pub(super) fn query_iothreads(_cx: &mut Cx<'_>) -> Result<Vec<IOThreadInfo>> {
-    Ok(Vec::new())
+/// They have no threads of their own, so the one that is told is the machine's.
+pub(super) fn query_iothreads(cx: &mut Cx<'_>) -> Result<Vec<IOThreadInfo>> {
+    let number = |p: &Properties, name| i64::try_from(p.uint(name)).unwrap_or(i64::MAX);
+    let info = |(id, p): (&str, &Properties)| IOThreadInfo {
+        id: id.to_owned(),
+        thread_id: i64::from(std::process::id()),
+        poll_max_ns: number(p, "poll-max-ns"),
+        poll_grow: number(p, "poll-grow"),
+        poll_shrink: number(p, "poll-shrink"),
+        aio_max_batch: number(p, "aio-max-batch"),
+    };
+    Ok(cx.world.objects.iothreads().map(info).collect())
 }
 
 /// The memory that `-m` sizes: the board's largest, where it has such.

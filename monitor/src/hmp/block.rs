@@ -75,7 +75,7 @@ pub(super) fn resize(call: &mut Call<'_, '_>) -> Done {
     let text = call.args.word(1);
     let bytes = match text.parse::<u64>() {
         Ok(mib) => mib.checked_mul(1 << 20),
-        Err(_) => southbridge_core::property::parse_size(text),
+        Err(_) => southbridge_core::property::parse_size(&text),
     };
     let Some(size) = bytes.and_then(|n| i64::try_from(n).ok()) else {
         return failed(format!("'{text}' is no size"));

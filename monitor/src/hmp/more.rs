@@ -111,7 +111,21 @@ pub(super) fn numa(call: &mut Call<'_, '_>) -> Done {
     Ok(())
 }
 
-pub(super) fn iothreads(_call: &mut Call<'_, '_>) -> Done {
+pub(super) fn iothreads(call: &mut Call<'_, '_>) -> Done {
+    for thread in call.qmp("query-iothreads", Value::Null)?.as_array().into_iter().flatten() {
+        let id = thread.get("id").and_then(Value::as_str).unwrap_or_default();
+        call.say(format_args!("{id}:"));
+        for (key, word) in [
+            ("thread-id", "thread_id"),
+            ("poll-max-ns", "poll-max-ns"),
+            ("poll-grow", "poll-grow"),
+            ("poll-shrink", "poll-shrink"),
+            ("aio-max-batch", "aio-max-batch"),
+        ] {
+            let number = thread.get(key).and_then(Value::as_i64).unwrap_or_default();
+            call.say(format_args!("  {word}={number}"));
+        }
+    }
     Ok(())
 }
 

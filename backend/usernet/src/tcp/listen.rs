@@ -169,7 +169,7 @@ impl Tcp {
             out.push(FlowInfo {
                 protocol: "TCP[HOST_FORWARD]".to_owned(),
                 fd: fds.get(listener.fd).map_or(-1, |fd| fd.as_raw_fd()),
-                source: listener.bound.filter(|b| !b.ip().is_unspecified()).or(listener.bound),
+                source: listener.bound,
                 destination: Some(listener.guest.into()),
                 receive_queue: 0,
                 send_queue: 0,

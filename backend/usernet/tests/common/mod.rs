@@ -6,11 +6,11 @@
 
 use rustix::event::epoll;
 use smoltcp::iface::{Config as IfaceConfig, Interface, PollResult, SocketHandle, SocketSet};
-use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::socket::{tcp, udp};
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, Ipv4Address, Ipv6Address};
-use southbridge_backend_usernet::{Config, Meta, Ready, Resolver, Sink, Token, UserNet, WatchChange};
+use southbridge_backend_usernet::{Config, Gso, Meta, Offloads, Ready, Resolver, Sink, Token, UserNet, WatchChange};
 use std::collections::VecDeque;
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
@@ -48,6 +48,8 @@ impl Rng {
 
 #[derive(Default)]
 pub struct Frames {
+    /// Checksums of what comes are not looked at.
+    pub trust: bool,
     pub to_guest: VecDeque<Vec<u8>>,
     pub to_router: VecDeque<Vec<u8>>,
 }
@@ -69,6 +71,9 @@ impl Device for Frames {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ethernet;
         capabilities.max_transmission_unit = 1514;
+        if self.trust {
+            capabilities.checksum.tcp = Checksum::Tx;
+        }
         capabilities
     }
 }
@@ -153,7 +158,7 @@ impl Router {
         let mut events = [const { MaybeUninit::<epoll::Event>::uninit() }; 64];
         let timeout = rustix::event::Timespec {
             tv_sec: 0,
-            tv_nsec: if wait { 1_000_000 } else { 0 },
+            tv_nsec: if wait { 200_000 } else { 0 },
         };
         let (ready, _) = epoll::wait(&self.epoll, &mut events, Some(&timeout)).unwrap();
         for event in ready.iter() {
@@ -181,6 +186,8 @@ pub struct World {
     pub frames: Frames,
     pub wire: Wire,
     rng: Rng,
+    /// Bytes of the longest frame that came to the guest.
+    pub longest: usize,
     /// One that waits for the next to overtake it, for each direction.
     held: [Option<Vec<u8>>; 2],
 }
@@ -195,7 +202,15 @@ pub fn config() -> Config {
 
 impl World {
     pub fn new(config: Config) -> Self {
-        let mut frames = Frames::default();
+        Self::with_offloads(config, Offloads::empty())
+    }
+
+    /// A guest whose card computes checksums and cuts segments.
+    pub fn with_offloads(config: Config, offloads: Offloads) -> Self {
+        let mut frames = Frames {
+            trust: !offloads.is_empty(),
+            ..Frames::default()
+        };
         let mut iface_config = IfaceConfig::new(HardwareAddress::Ethernet(EthernetAddress(MAC)));
         iface_config.random_seed = 7;
         let mut iface = Interface::new(iface_config, &mut frames, Instant::ZERO);
@@ -211,13 +226,16 @@ impl World {
             .routes_mut()
             .add_default_ipv6_route("fe80::2".parse().unwrap())
             .unwrap();
+        let mut router = Router::new(config);
+        router.net.set_offloads(offloads);
         Self {
-            router: Router::new(config),
+            router,
             iface,
             sockets: SocketSet::new(Vec::new()),
             frames,
             wire: Wire::default(),
             rng: Rng(1),
+            longest: 0,
             held: [None, None],
         }
     }
@@ -249,7 +267,14 @@ impl World {
         let busy = !from_guest.is_empty();
         let from_guest = self.impair(0, from_guest);
         let to_guest = self.router.turn(from_guest, wait && !busy);
-        let to_guest: Vec<_> = to_guest.into_iter().map(|(frame, _)| frame).collect();
+        self.longest = to_guest
+            .iter()
+            .map(|(frame, _)| frame.len())
+            .fold(self.longest, usize::max);
+        let to_guest: Vec<_> = to_guest
+            .into_iter()
+            .map(|(frame, meta)| checked(frame, &meta))
+            .collect();
         let any = busy || polled || !to_guest.is_empty();
         let to_guest = self.impair(1, to_guest);
         self.frames.to_guest.extend(to_guest);
@@ -260,7 +285,7 @@ impl World {
     /// Turns until `done` says so; fails after very many.
     pub fn until(&mut self, what: &str, mut done: impl FnMut(&mut World) -> bool) {
         let mut quiet = false;
-        for _ in 0..60_000 {
+        for _ in 0..300_000 {
             if done(self) {
                 return;
             }
@@ -333,6 +358,21 @@ impl World {
         });
         answer.unwrap()
     }
+}
+
+/// What comes with a frame must be what a card could carry out.
+fn checked(frame: Vec<u8>, meta: &Meta) -> Vec<u8> {
+    if let Some((start, offset)) = meta.partial_checksum {
+        assert!(usize::from(start) + usize::from(offset) + 2 <= frame.len());
+    }
+    if meta.gso == Gso::None {
+        assert!(frame.len() <= 1514);
+    } else {
+        assert!(meta.partial_checksum.is_some() && meta.segment > 0);
+        assert!(frame.len() > usize::from(meta.headers) + usize::from(meta.segment));
+        assert!(usize::from(meta.headers) + usize::from(meta.segment) <= 1514);
+    }
+    frame
 }
 
 /// Bytes that tell their place, so that anything lost, doubled or moved shows.
