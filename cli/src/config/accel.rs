@@ -22,6 +22,8 @@ pub struct JitOpt {
     pub cache_size: Option<u64>,
     /// Threads that compile; 0: the one that executes the guest.
     pub threads: Option<u64>,
+    /// Runs of a piece of code after which it is compiled.
+    pub hot: Option<u64>,
     /// Whether all that compiled code does is done again by the interpreter and compared.
     pub check: bool,
     /// Whether `/tmp/perf-PID.map` is written.
@@ -39,9 +41,10 @@ impl AccelOpt {
 }
 
 /// Properties of `jit`, and what QEMU's users say to `tcg`.
-const PROPERTIES: [&str; 8] = [
+const PROPERTIES: [&str; 9] = [
     "cache-size",
     "threads",
+    "hot",
     "check",
     "perf-map",
     "tb-size",
@@ -50,6 +53,7 @@ const PROPERTIES: [&str; 8] = [
     "one-insn-per-tb",
 ];
 const MOST_THREADS: u64 = 16;
+const HOT: std::ops::RangeInclusive<u64> = 1..=1_000_000;
 const CACHE: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
 
 impl JitOpt {
@@ -60,6 +64,16 @@ impl JitOpt {
             let expected = format!("at most {MOST_THREADS} threads");
             return Err(OptError::bad_value(
                 Some("threads"),
+                &n.value.to_string(),
+                expected,
+                n.at.clone(),
+            ));
+        }
+        let hot = props.number("hot")?;
+        if let Some(n) = hot.as_ref().filter(|n| !HOT.contains(&n.value)) {
+            let expected = "1 to 1000000 runs";
+            return Err(OptError::bad_value(
+                Some("hot"),
                 &n.value.to_string(),
                 expected,
                 n.at.clone(),
@@ -87,6 +101,7 @@ impl JitOpt {
         Ok(Self {
             cache_size: cache_size.map(|(_, size)| size.value),
             threads: threads.map(|n| n.value),
+            hot: hot.map(|n| n.value),
             check: on("check")?,
             perf_map: on("perf-map")?,
         })

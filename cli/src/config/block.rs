@@ -63,7 +63,10 @@ fn later(what: &str, at: Location) -> OptError {
 /// `-blockdev`.
 pub(super) fn blockdev(props: Props, config: &mut Config) -> Result<(), OptError> {
     if props.help_at().is_some() {
-        let name = props.text("driver").map(|d| d.value).filter(|d| d != "help" && d != "?");
+        let name = props
+            .text("driver")
+            .map(|d| d.value)
+            .filter(|d| d != "help" && d != "?");
         config.show(Info::Help(
             name.map_or(HelpTopic::BlockDrivers, HelpTopic::BlockDriverProperties),
         ));
@@ -103,5 +106,10 @@ pub(super) fn file_of(config: &Config, name: &Located<String>) -> Result<(Locate
         }
     }
     let known = config.block_nodes.iter().map(|n| n.name.value.as_str());
-    Err(OptError::no_such("file below the block node", &name.value, known, name.at))
+    Err(OptError::no_such(
+        "file below the block node",
+        &name.value,
+        known,
+        name.at,
+    ))
 }

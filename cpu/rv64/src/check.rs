@@ -111,13 +111,13 @@ fn interpret(cache: &Cache, mut id: u32, h: &mut Hart, sys: &mut System, until: 
         match flow {
             Flow::NEXT => h.s.pc = h.s.pc.wrapping_add(block.at(n as usize)),
             Flow::BRANCH => {}
-            _ => { eprintln!("DEBUG flow {flow:?} at {:#x} n {n}, trap {:x?}", h.s.pc, h.trap); return }
+            _ => return,
         }
         h.s.retired += n;
         let key = h.tlb.fetch(h.s.pc, h.fetch_context);
         match key.and_then(|key| cache.known(key)) {
             Some(next) => id = next,
-            None => { eprintln!("DEBUG no block at {:#x}: key {key:x?}, left {}", h.s.pc, until - h.s.retired); return }
+            None => return,
         }
     }
 }

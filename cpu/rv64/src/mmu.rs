@@ -71,10 +71,11 @@ impl Hart {
         let st = self.s.mstatus;
         let (sum, mxr) = (st & status::SUM != 0, st & status::MXR != 0);
         let (fetch, data) = (self.s.prv, self.data_mode());
-        self.fetch_context = self.tlb.context(self.satp_of(fetch), fetch, sum, mxr);
+        // SUM and MXR are about data: code goes on where it is when they change.
+        self.fetch_context = self.tlb.context(self.satp_of(fetch), fetch, false, false);
         self.data_context = self.tlb.context(self.satp_of(data), data, sum, mxr);
         // Making room for the second address space may have dropped the number of the first.
-        self.fetch_context = self.tlb.context(self.satp_of(fetch), fetch, sum, mxr);
+        self.fetch_context = self.tlb.context(self.satp_of(fetch), fetch, false, false);
     }
 
     /// Translates an access of `n` bytes that stay on one page, with all its effects on the page table.

@@ -56,10 +56,10 @@ const fn jal(rd: u32, offset: i32) -> u32 {
     (o >> 20 & 1) << 31 | (o >> 1 & 0x3ff) << 21 | (o >> 11 & 1) << 20 | (o >> 12 & 0xff) << 12 | rd << 7 | 0x6f
 }
 
-/// Registers 8 to 11 point to data or code; programs mostly leave them alone.
+/// Register 7 has the bit SUM; 8 to 11 point to data or code. Programs mostly leave them alone.
 fn target(random: &mut Random) -> u32 {
     match random.reg() {
-        8..=11 if random.below(8) != 0 => 12,
+        7..=11 if random.below(8) != 0 => 12,
         rd => rd,
     }
 }
@@ -116,8 +116,15 @@ fn instruction(random: &mut Random, at: u64) -> u32 {
             (imm & !0xfff) | rd << 7 | 0x37,
             0x17 | rd << 7,
         ][random.below(4) as usize],
-        // time, minstret; fence; fence.i; lr.d, sc.d, amoadd.d
-        29 => [0xc010_2073 | rd << 7, 0xb020_2073 | rd << 7, 0x0ff0_000f, 0x100f][random.below(4) as usize],
+        // time, minstret; SUM on, off; fence; fence.i; lr.d, sc.d, amoadd.d
+        29 => [
+            0xc010_2073 | rd << 7,
+            0xb020_2073 | rd << 7,
+            0x1003_a073,
+            0x1003_b073,
+            0x0ff0_000f,
+            0x100f,
+        ][random.below(6) as usize],
         30 => {
             [0x1000_302f, 0x1800_302f, 0x0000_302f][random.below(3) as usize]
                 | rd << 7
@@ -175,6 +182,10 @@ fn guest(seed: u64, translated: bool, jit: Option<Options>) -> Machine {
     m.sys
         .load_bytes(TABLE + 16, &(RAM >> 12 << 10 | 0xcf).to_le_bytes())
         .expect("RAM");
+    // And the same again one GiB on, as the user's.
+    m.sys
+        .load_bytes(TABLE + 24, &(RAM >> 12 << 10 | 0xdf).to_le_bytes())
+        .expect("RAM");
     for (name, v) in [
         ("mtvec", HANDLER),
         ("pmpaddr0", u64::MAX >> 10),
@@ -196,7 +207,8 @@ fn guest(seed: u64, translated: bool, jit: Option<Options>) -> Machine {
     }
     for (n, at) in [
         (8, DATA),
-        (9, DATA + 0xfc0),
+        (7, 1 << 18),
+        (9, DATA + 0xfc0 + if translated { 1 << 30 } else { 0 }),
         (10, DATA + 0x2008),
         (11, RAM + random.below(8) * 0x100),
     ] {

@@ -154,7 +154,7 @@ fn compiler(config: &Config) -> Result<Option<Jit>, OptError> {
         threads: number(wish.threads, default.threads),
         perf_map: wish.perf_map,
         check: wish.check,
-        ..default
+        hot: wish.hot.and_then(|n| n.try_into().ok()).unwrap_or(default.hot),
     }))
 }
 

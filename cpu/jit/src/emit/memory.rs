@@ -31,11 +31,11 @@ struct Way {
 }
 
 impl Emitter<'_> {
-    /// What tags of data pages carry, for all of the function: it only changes where the engine makes the region end.
-    pub(super) fn memory_context(&mut self) -> V {
-        match self.layout.memory {
-            Memory::Paged { context, .. } => self.home(context, types::I64),
-            Memory::Windows(_) => self.fixed.guest,
+    /// Fetches what tags of data pages carry.
+    pub(super) fn reload_context(&mut self) {
+        if let Memory::Paged { context, .. } = self.layout.memory {
+            let v = self.home(context, types::I64);
+            self.b.def_var(self.context, v);
         }
     }
 
@@ -110,7 +110,8 @@ impl Emitter<'_> {
             }
             _ => number,
         };
-        let want = self.b.ins().bor(number, self.fixed.context);
+        let context = self.b.use_var(self.context);
+        let want = self.b.ins().bor(number, context);
         let tag = self.b.ins().load(types::I64, PLAIN, entry, at + TAG);
         let other = match (write, bytes) {
             // A store must lie in one granule of code marks: an aligned one does.

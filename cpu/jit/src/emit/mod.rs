@@ -85,8 +85,6 @@ struct Fixed {
     attention: V,
     /// Guest address of the region's start.
     pc: V,
-    /// What tags of data pages carry.
-    context: V,
 }
 
 struct Emitter<'a> {
@@ -100,6 +98,8 @@ struct Emitter<'a> {
     /// Guest registers that the region has to do with.
     variables: Vec<Option<Variable>>,
     retired: Variable,
+    /// What tags of data pages carry. Only an instruction that the engine executes changes it.
+    context: Variable,
     /// Where each block begins.
     labels: Vec<Label>,
     /// Looks for the region of an address.
@@ -130,7 +130,7 @@ impl<'a> Emitter<'a> {
         let variables = (0..layout.registers.len())
             .map(|r| (touched >> r & 1 != 0).then(|| b.declare_var(word)))
             .collect();
-        let retired = b.declare_var(types::I64);
+        let (retired, context) = (b.declare_var(types::I64), b.declare_var(types::I64));
         let labels = region.blocks.iter().map(|_| b.create_block()).collect();
         let dispatch = b.create_block();
         let (fail, out) = (b.create_block(), b.create_block());
@@ -145,11 +145,11 @@ impl<'a> Emitter<'a> {
                 world,
                 attention,
                 pc: guest,
-                context: guest,
             },
             thunk,
             variables,
             retired,
+            context,
             labels,
             dispatch,
             fail,
@@ -167,7 +167,7 @@ impl<'a> Emitter<'a> {
             Some(at) => e.constant(at),
             None => e.home(layout.pc, types::I64),
         };
-        e.fixed.context = e.memory_context();
+        e.reload_context();
         if let Some(base) = layout.base {
             let pc = e.fixed.pc;
             e.put_home(base, pc);
@@ -447,6 +447,7 @@ impl<'a> Emitter<'a> {
             Op::Call(call) => {
                 self.call(call);
                 self.stale = 0;
+                self.reload_context();
                 for r in (0..64).filter(|r| call.writes >> r & 1 != 0) {
                     if usize::from(r) < self.variables.len() {
                         self.reload(r);
