@@ -398,19 +398,24 @@ static int step(uint64_t until, const uint8_t **data)
 static bool connect(void)
 {
     own_port = 40000 + mac[5];
-    for (unsigned attempt = 0; attempt < 20; attempt++) {
+    for (unsigned attempt = 0; attempt < 10; attempt++) {
         acknowledged = 0x1000, expected = 0;
         segment(SYN, NULL, 0);
         sent = acknowledged + 1;
         uint64_t until = now_ms() + 500;
         unsigned n;
-        for (uint8_t *t; (t = receive(6, until, &n)) != NULL;)
-            if (n >= 20 && get16(t + 2) == own_port && get16(t) == peer_port && (t[13] & (SYN | ACK)) == (SYN | ACK)) {
+        for (uint8_t *t; (t = receive(6, until, &n)) != NULL;) {
+            if (n < 20 || get16(t + 2) != own_port || get16(t) != peer_port)
+                continue;
+            if (t[13] & RST)
+                return false;
+            if ((t[13] & (SYN | ACK)) == (SYN | ACK)) {
                 expected = get32(t + 4) + 1;
                 acknowledged = get32(t + 8);
                 segment(ACK, NULL, 0);
                 return true;
             }
+        }
     }
     return false;
 }
@@ -566,7 +571,9 @@ int main(void)
     peer_ip = target;
     peer_port = port;
     show("server", peer_ip);
-    check("TCP connects", connect());
-    client(option("bytes", 4096));
+    bool connected = connect();
+    check("TCP connects", connected);
+    if (connected)
+        client(option("bytes", 4096));
     return finish("net");
 }
