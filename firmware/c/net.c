@@ -562,12 +562,14 @@ int main(void)
     if (((peer_ip ^ own_ip) & mask) != 0)
         peer_ip = router;
     static const uint8_t nobody[6];
-    for (unsigned attempt = 0; attempt < 40 && !peer_known; attempt++) {
+    for (unsigned attempt = 0; attempt < 30 && !peer_known; attempt++) {
         unsigned n;
         arp(1, nobody, peer_ip);
         receive(0, now_ms() + 500, &n);
     }
     check("the next hop answers", peer_known);
+    if (!peer_known)
+        return finish("net");
     peer_ip = target;
     peer_port = port;
     show("server", peer_ip);
