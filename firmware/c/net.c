@@ -486,6 +486,10 @@ static void client(unsigned bytes)
     check_equal("all come back", returned, bytes);
     check("as they were", same);
     check("the end is acknowledged", deliver(FIN, NULL, 0, compare));
+    until = now_ms() + 10000;
+    while (!peer_closed && step(until, &data) >= 0)
+        ;
+    check("the peer ends, too", peer_closed);
 }
 
 static uint8_t echo[4 * MSS];
