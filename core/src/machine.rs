@@ -640,7 +640,12 @@ impl Machine {
         if self.sys.has_unplugs() {
             self.let_devices_go();
         }
-        for notice in self.sys.take_notices() {
+        let notices = if self.is_running() {
+            self.sys.due_notices()
+        } else {
+            self.sys.take_notices()
+        };
+        for notice in notices {
             self.emit(&MachineEvent::Notice(notice));
         }
         // After the notice that says which disk it is.

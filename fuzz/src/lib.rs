@@ -30,6 +30,7 @@ pub use outside::{qmp, qtest, stream};
 pub use parts::keys;
 pub use pci::pci_config;
 pub use program::{chardev, ivshmem_client, ivshmem_server, program};
+pub use southbridge_backend_usernet::fuzz as usernet;
 pub use virt::{device_tree, kernel, rv64_code, sbi};
 
 /// A target.
@@ -65,6 +66,7 @@ pub static TARGETS: &[Target] = &[
     target("device-state", device_state, 512, "altered states loaded into each type of device"),
     target("pci-config", pci_config, 2048, "configuration space, bridges, BARs, messages, virtual functions, errors and hot-plug of PCI"),
     target("ivshmem-pci", ivshmem_pci, 1024, "ivshmem on PCI between a guest and a server that do what they like"),
+    target("usernet", usernet, 1024, "the NAT between a guest and a host that do what they like"),
     target("kernel", kernel, 4096, "kernel images for virt, plain and compressed"),
     target("device-tree", device_tree, 4096, "device trees of the user"),
     target("rv64-code", rv64_code, 1024, "any bytes as RV64 code, cut into slices in two ways that must agree"),

@@ -117,6 +117,7 @@ short! {
     cpu_code "cpu-code" 1500;
     cpu_registers "cpu-registers" 1500;
     gdb "gdb" 1500;
+    usernet "usernet" 1500;
     hmp "hmp" 300;
     qmp "qmp" 2000;
     qtest "qtest" 200;

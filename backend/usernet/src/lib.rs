@@ -16,7 +16,9 @@
 //!     guest_frame(..)* ; host_ready(..)* ; run(now, sink)      // run once per batch: acknowledgements and host writes are merged
 //! }
 //! ```
-//! Defaults and meanings of the options are those of QEMU's `-netdev user`. SMB (`smb=`) is not there.
+//! Defaults and meanings of the options are those of QEMU's `-netdev user`. Not there: SMB (`smb=`), multicast and its group
+//! messages, selective acknowledgements, and word to the guest that a datagram found its port closed (the host's sockets are not
+//! connected, so that one port of the guest keeps one port of the host whoever it speaks with).
 
 mod arp;
 mod checksum;

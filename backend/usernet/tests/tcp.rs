@@ -163,13 +163,13 @@ fn little_memory_is_enough() {
         "127.0.0.1:0",
         "10.0.2.2",
         BAD,
-        200 << 10,
+        40 << 10,
         Config {
             limits: limits.clone(),
             ..config()
         },
     );
-    to_guest("127.0.0.1:0", "10.0.2.2", BAD, 200 << 10, Config { limits, ..config() });
+    to_guest("127.0.0.1:0", "10.0.2.2", BAD, 40 << 10, Config { limits, ..config() });
 }
 
 #[test]

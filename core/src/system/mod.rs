@@ -281,6 +281,11 @@ impl System {
         !self.unplugs.is_empty()
     }
 
+    /// What devices have said and should be told now: of what one says again and again, a notice each second and the last.
+    pub(crate) fn due_notices(&mut self) -> Vec<Notice> {
+        self.notices.due()
+    }
+
     /// What devices have said since the last call.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         self.notices.take()
