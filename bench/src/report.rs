@@ -13,6 +13,8 @@ pub(crate) enum Goal {
     Above(f64),
     /// Median at most so many times the peer's.
     TimesPeer(f64),
+    /// Median at least so many times the peer's.
+    AtLeastTimesPeer(f64),
     /// For the reader to judge.
     None,
 }
@@ -67,6 +69,7 @@ impl Row {
             Goal::Below(limit) => Some(m < limit),
             Goal::Above(limit) => Some(m > limit),
             Goal::TimesPeer(times) => self.ratio().map(|r| r <= times),
+            Goal::AtLeastTimesPeer(times) => self.ratio().map(|r| r >= times),
             Goal::None => None,
         }
     }
@@ -76,6 +79,7 @@ impl Row {
             Goal::Below(limit) => format!("< {limit} {}", self.unit),
             Goal::Above(limit) => format!("> {limit} {}", self.unit),
             Goal::TimesPeer(times) => format!("<= {times} x"),
+            Goal::AtLeastTimesPeer(times) => format!(">= {times} x"),
             Goal::None => "-".into(),
         }
     }

@@ -50,7 +50,11 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
                 rate.push(Rig::new(packed)?.one_way(size));
                 copy.push(copies(size));
             }
-            let row = Row::new(format!("virtio-net, frames of {size} bytes to the host, {kind} rings"), "Gbit/s", rate);
+            let row = Row::new(
+                format!("virtio-net, frames of {size} bytes to the host, {kind} rings"),
+                "Gbit/s",
+                rate,
+            );
             rows.push(row.beside("a copy of their bytes", copy));
         }
     }
