@@ -1,5 +1,6 @@
 //! Instructions per second on a CoreMark-class program, on a machine's real address space:
-//! `cargo run --release -p southbridge-cpu-armv7m --example mips [jit]`: interpreted, or with compiled code.
+//! `cargo run --release -p southbridge-cpu-armv7m --example mips [jit] [perf] [show=0x…]`: interpreted, or with
+//! compiled code; names for `perf`; what became of the code at an address.
 
 use southbridge_core::cpu::{Cpu, Exit};
 use southbridge_core::memory::{Mapping, RamBlock, Target};
@@ -33,7 +34,10 @@ fn main() -> std::io::Result<()> {
         let mut cpu = CortexM::new(Config::new(&CORTEX_M3, 32));
         cpu.set_semihosting(true);
         if std::env::args().any(|a| a == "jit") {
-            cpu.set_jit(Some(southbridge_cpu_armv7m::jit::Options::default()))
+            cpu.set_jit(Some(southbridge_cpu_armv7m::jit::Options {
+                perf_map: std::env::args().any(|a| a == "perf"),
+                ..Default::default()
+            }))
                 .expect("a compiler for this host");
         }
         cpu.reset(&mut sys);
@@ -59,6 +63,10 @@ fn main() -> std::io::Result<()> {
         );
         if std::env::args().any(|a| a == "jit") {
             println!("{}", cpu.execution().join("\n"));
+            let at = std::env::args().find_map(|a| u32::from_str_radix(a.strip_prefix("show=0x")?, 16).ok());
+            if let Some(text) = at.and_then(|at| cpu.engine().show_compiled(at)) {
+                println!("{}", text.join("\n\n"));
+            }
         }
     }
     Ok(())

@@ -217,6 +217,13 @@ impl<B: Bus> Cache<B> {
         self.fast = Some(fast);
     }
 
+    /// The region that begins at `pc` as text: IR, what the code generator is given, host code. `None` without compiler or code.
+    pub(crate) fn show(&mut self, pc: u32) -> Option<[String; 3]> {
+        let id = self.known(key(pc, 0))?;
+        let (region, _) = crate::lift::region(self, id, &mut Calls::new())?;
+        self.fast.as_mut()?.show(&region).ok()
+    }
+
     /// Takes over what was compiled meanwhile.
     #[inline]
     pub(crate) fn take_compiled(&mut self) {

@@ -4,6 +4,7 @@ use southbridge_cpu_jit::Window;
 
 use crate::bus::{self, Bus, Window as _};
 use crate::fast::Calls;
+use crate::meaning::Flags;
 use crate::observe::{Observation, Observe};
 use crate::scs::systick::Rates;
 use crate::state::State;
@@ -101,9 +102,10 @@ pub(crate) struct Core<B: Bus> {
     pub(crate) observe: Observe,
     /// The bus was told that the core sleeps.
     pub(crate) told_asleep: bool,
-    /// For compiled code: instructions that it has executed here, how such a one ended, the count at which it must return, and where a
-    /// branch goes that it leaves to the engine.
+    /// For compiled code: instructions that it has executed here, the flags while it runs, how such an instruction ended, the count at
+    /// which it must return, and where a branch goes that it leaves to the engine.
     pub(crate) calls: Calls<B>,
+    pub(crate) flags: Flags<u32>,
     pub(crate) exit: u64,
     pub(crate) limit: u64,
     pub(crate) target: u32,
@@ -133,6 +135,12 @@ impl<B: Bus> Core<B> {
             observe: Observe::empty(),
             told_asleep: false,
             calls: Calls::new(),
+            flags: Flags {
+                kind: 0,
+                nz: 1,
+                a: 0,
+                b: 0,
+            },
             exit: 0,
             limit: 0,
             target: 0,

@@ -87,6 +87,12 @@ impl<B: Bus> Engine<B> {
         self.cache.fast.as_ref().map(Fast::statistics)
     }
 
+    /// What is made of the code at `pc`, as text: the fast tier's IR, the input of the code generator, host code. `None` if nothing is
+    /// compiled, or that code was not executed yet.
+    pub fn show_compiled(&mut self, pc: u32) -> Option<[String; 3]> {
+        self.cache.show(pc)
+    }
+
     /// Takes reset (B1.5.5): registers to their reset values, SP and PC from the vector table. Input lines keep their levels.
     pub fn reset(&mut self, bus: &mut B) {
         self.begin(bus);
@@ -308,6 +314,7 @@ impl<B: Bus> Engine<B> {
                 if fast
                     && stop - core.cycles >= u64::from(cache.get(id).count)
                     && let Some(code) = cache.code(core, id)
+                    && core.take_flags()
                     && let Some(fast) = &cache.fast
                 {
                     let exit = fast.run(code, core, bus);

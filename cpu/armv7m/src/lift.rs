@@ -12,8 +12,8 @@ use crate::block::{Block, Cache, Place, key};
 use crate::bus::Bus;
 use crate::exec::{Op, align_sp, lower, to_target};
 use crate::fast::{Calls, register};
-use crate::insn::{Insn, Kind, Mode, Src, Width};
-use crate::meaning;
+use crate::insn::{Alu, Insn, Kind, Mode, Src, Width};
+use crate::meaning::{self, Flags, kind};
 
 /// Guest instructions in a region at most.
 const MAX_INSTRUCTIONS: u32 = 600;
@@ -31,7 +31,8 @@ pub(crate) fn region<B: Bus>(cache: &Cache<B>, first: u32, calls: &mut Calls<B>)
         cache,
         start,
         blocks: vec![first],
-        at: HashMap::from([(start, 0)]),
+        // Not at the start yet: who jumps back there gets a copy that knows how the flags were set.
+        at: HashMap::new(),
         left: MAX_INSTRUCTIONS.saturating_sub(cache.get(first).count),
         returns: Vec::new(),
         calls,
@@ -47,8 +48,10 @@ pub(crate) fn region<B: Bus>(cache: &Cache<B>, first: u32, calls: &mut Calls<B>)
         }
     }
     let name = format!("{start:#010x}");
-    let blocks = lifter.blocks;
-    Some((Region { name, blocks: pieces }, blocks))
+    let mut members = lifter.blocks;
+    members.sort_unstable();
+    members.dedup();
+    Some((Region { name, blocks: pieces }, members))
 }
 
 struct Lifter<'a, B: Bus> {
@@ -104,14 +107,38 @@ impl<'a, B: Bus> Work<'a, B> {
         }
     }
 
-    fn carry(&self) -> Traced<'a> {
-        self.t.get(register::C)
+    fn flags(&self) -> Flags<Traced<'a>> {
+        Flags {
+            kind: self.t.get(register::KIND),
+            nz: self.t.get(register::NZ),
+            a: self.t.get(register::A),
+            b: self.t.get(register::B),
+        }
     }
 
+    /// N and Z are those of `r`; C and V stay.
     fn set_nz(&self, r: Traced<'a>) {
-        self.set(register::N, r);
-        self.set(register::Z, r);
+        self.set(register::KIND, self.flags().kind_without_nz());
+        self.set(register::NZ, r);
         self.compared.set(None);
+    }
+
+    /// All of them, V as it was if it is not given.
+    fn set_nzcv(&self, r: Traced<'a>, c: Traced<'a>, v: Option<Traced<'a>>) {
+        let v = v.unwrap_or_else(|| self.flags().v());
+        self.set(register::KIND, self.k(kind::EXPLICIT));
+        self.set(register::NZ, r);
+        self.set(register::A, c);
+        self.set(register::B, v);
+        self.compared.set(None);
+    }
+
+    /// All of them, those of a sum or difference.
+    fn set_all(&self, kind: u32, a: Traced<'a>, b: Traced<'a>) {
+        self.set(register::KIND, self.k(kind | kind::WHOLE));
+        self.set(register::A, a);
+        self.set(register::B, b);
+        self.compared.set((kind == kind::DIFFERENCE).then_some((a, b)));
     }
 
     fn condition(&self, code: u8) -> Traced<'a> {
@@ -120,8 +147,9 @@ impl<'a, B: Bus> Work<'a, B> {
         {
             return c;
         }
-        let f = |r| self.t.get(r);
-        meaning::condition(code, f(register::N), f(register::Z), f(register::C), f(register::V))
+        let f = self.flags();
+        let nz = f.nz();
+        meaning::condition(code, nz, nz, f.c(), f.v())
     }
 
     /// What only computes; `false` if it is something else.
@@ -133,24 +161,18 @@ impl<'a, B: Bus> Work<'a, B> {
             Kind::Alu { op, s, src } => {
                 let (b, shifted) = match src {
                     Src::Imm => (self.k(imm), (m & 2 != 0).then(|| self.k((m & 1).into()))),
-                    _ => meaning::operand(src as u8, self.r(m), imm, self.carry()),
+                    _ => meaning::operand(src as u8, self.r(m), imm, self.flags().c()),
                 };
                 let a = self.r(n);
-                let (r, carried) = meaning::alu(op as u8, a, b, self.carry());
+                let (r, carried) = meaning::alu(op as u8, a, b, self.flags().c());
                 if s {
-                    self.set_nz(r);
-                    match (carried, shifted) {
-                        (Some(f), _) => {
-                            self.set(register::C, f.c);
-                            self.set(register::V, f.v);
-                            self.compared.set(match op {
-                                crate::insn::Alu::Sub | crate::insn::Alu::Cmp => Some((a, b)),
-                                crate::insn::Alu::Rsb => Some((b, a)),
-                                _ => None,
-                            });
-                        }
-                        (None, Some(c)) => self.set(register::C, c),
-                        (None, None) => {}
+                    match (op, carried, shifted) {
+                        (Alu::Sub | Alu::Cmp, ..) => self.set_all(kind::DIFFERENCE, a, b),
+                        (Alu::Rsb, ..) => self.set_all(kind::DIFFERENCE, b, a),
+                        (Alu::Add | Alu::Cmn, ..) => self.set_all(kind::SUM, a, b),
+                        (_, Some(f), _) => self.set_nzcv(r, f.c, Some(f.v)),
+                        (_, None, Some(c)) => self.set_nzcv(r, c, None),
+                        (_, None, None) => self.set_nz(r),
                     }
                 }
                 if !meaning::only_tests(op as u8) {
@@ -158,10 +180,9 @@ impl<'a, B: Bus> Work<'a, B> {
                 }
             }
             Kind::ShiftReg { ty, s } => {
-                let (r, c) = meaning::shift(ty as u8, self.r(n), self.r(m), self.carry());
+                let (r, c) = meaning::shift(ty as u8, self.r(n), self.r(m), self.flags().c());
                 if s {
-                    self.set_nz(r);
-                    self.set(register::C, c);
+                    self.set_nzcv(r, c, None);
                 }
                 put(r);
             }
@@ -248,7 +269,7 @@ const WORD: Bytes = Bytes {
 fn is_pure(insn: &Insn) -> bool {
     use Kind::*;
     match insn.kind {
-        Alu { s, .. } | ShiftReg { s, .. } | Mul { s } => !s,
+        Kind::Alu { s, .. } | ShiftReg { s, .. } | Mul { s } => !s,
         Nop | Movt | Bfi | Bfc | Ubfx | Sbfx | Sxtb | Sxth | Uxtb | Uxth | Rev | Rev16 | Revsh | Rbit | Clz | Mla
         | Mls | Smull | Umull | Smlal | Umlal => true,
         _ => false,
@@ -409,26 +430,34 @@ impl<B: Bus> Lifter<'_, B> {
                 w.t.push(Step::StoreMany {
                     address: address.value,
                     registers: u64::from(insn.imm & 0x7fff),
+                    downwards: false,
                     slow,
                 });
                 if wb {
                     w.put(insn.n, base);
                 }
             }
-            Kind::LoadDual { mode } if insn.d < insn.m && insn.m < 15 => {
+            Kind::LoadDual { mode } if insn.d != insn.m && insn.d.max(insn.m) < 15 => {
                 let (address, base) = w.address(mode, insn);
-                self.load_many(w, i, insn, address, 1 << insn.d | 1 << insn.m);
+                let slow = self.by_engine(w, i, insn);
+                w.t.push(Step::LoadMany {
+                    address: address.value,
+                    registers: 1 << insn.d | 1 << insn.m,
+                    downwards: insn.d > insn.m,
+                    slow,
+                });
                 if let Some(base) = base.filter(|_| insn.n != insn.d && insn.n != insn.m) {
                     w.put(insn.n, base);
                 }
                 w.align(insn);
             }
-            Kind::StoreDual { mode } if insn.d < insn.m && insn.m < 15 => {
+            Kind::StoreDual { mode } if insn.d != insn.m && insn.d.max(insn.m) < 15 => {
                 let (address, base) = w.address(mode, insn);
                 let slow = self.by_engine(w, i, insn);
                 w.t.push(Step::StoreMany {
                     address: address.value,
                     registers: 1 << insn.d | 1 << insn.m,
+                    downwards: insn.d > insn.m,
                     slow,
                 });
                 if let Some(base) = base {
@@ -456,6 +485,7 @@ impl<B: Bus> Lifter<'_, B> {
         w.t.push(Step::LoadMany {
             address: address.value,
             registers,
+            downwards: false,
             slow,
         });
     }

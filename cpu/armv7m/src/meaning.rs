@@ -127,17 +127,77 @@ pub(crate) fn shift<W: Word>(ty: u8, v: W, amount: W, carry: W) -> (W, W) {
 #[inline(always)]
 pub(crate) fn condition<W: Word>(code: u8, n: W, z: W, c: W, v: W) -> W {
     let zero = z.constant(0);
-    let truth = match code >> 1 {
+    match code {
         0 => z.is(zero),
-        1 => c,
-        2 => n.less(zero),
-        3 => v.less(zero),
-        4 => c & z.is_not(zero),
-        5 => not((n ^ v).less(zero)),
-        6 => z.is_not(zero) & not((n ^ v).less(zero)),
-        _ => return z.constant(1),
-    };
-    if code & 1 != 0 { not(truth) } else { truth }
+        1 => z.is_not(zero),
+        2 => c,
+        3 => not(c),
+        4 => n.less(zero),
+        5 => not(n.less(zero)),
+        6 => v.less(zero),
+        7 => not(v.less(zero)),
+        8 => c & z.is_not(zero),
+        9 => not(c & z.is_not(zero)),
+        10 => not((n ^ v).less(zero)),
+        11 => (n ^ v).less(zero),
+        12 => z.is_not(zero) & not((n ^ v).less(zero)),
+        13 => z.is(zero) | (n ^ v).less(zero),
+        _ => z.constant(1),
+    }
+}
+
+/// The flags as compiled code keeps them: mostly nobody asks for them before they are set again, so that what they come from is kept,
+/// and a number says what that is.
+pub(crate) mod kind {
+    /// C is `a`, V is bit 31 of `b`.
+    pub(crate) const EXPLICIT: u32 = 0;
+    /// C and V are those of `a - b`.
+    pub(crate) const DIFFERENCE: u32 = 1;
+    /// C and V are those of `a + b`.
+    pub(crate) const SUM: u32 = 2;
+    /// N and Z are of that, too.
+    pub(crate) const WHOLE: u32 = 4;
+}
+
+/// See [`kind`].
+#[derive(Clone, Copy)]
+pub(crate) struct Flags<W> {
+    pub(crate) kind: W,
+    /// N and Z are those of this one, unless they come from `a` and `b`.
+    pub(crate) nz: W,
+    pub(crate) a: W,
+    pub(crate) b: W,
+}
+
+impl<W: Word> Flags<W> {
+    fn is(self, kind: u32) -> W {
+        self.kind & self.kind.constant(kind.into())
+    }
+
+    /// What both N and Z are those of.
+    pub(crate) fn nz(self) -> W {
+        let (sum, difference) = (self.a.wrapping_add(self.b), self.a.wrapping_sub(self.b));
+        let r = self.is(kind::DIFFERENCE).pick(difference, sum);
+        self.is(kind::WHOLE).pick(r, self.nz)
+    }
+
+    pub(crate) fn c(self) -> W {
+        let (_, Carried { c, .. }) = subtract(self.a, self.b);
+        let made = self.is(kind::DIFFERENCE).pick(c, self.a.carries(self.b));
+        self.is(kind::DIFFERENCE | kind::SUM).pick(made, self.a)
+    }
+
+    pub(crate) fn v(self) -> W {
+        let (_, Carried { v, .. }) = subtract(self.a, self.b);
+        let r = self.a.wrapping_add(self.b);
+        let made = self.is(kind::DIFFERENCE).pick(v, (self.a ^ r) & (self.b ^ r));
+        self.is(kind::DIFFERENCE | kind::SUM).pick(made, self.b)
+    }
+
+    /// The kind if N and Z alone are of something else from now on.
+    pub(crate) fn kind_without_nz(self) -> W {
+        self.is(kind::DIFFERENCE | kind::SUM)
+    }
 }
 
 /// The same after `a - b` set all flags; `None` for those that are about N or V alone.

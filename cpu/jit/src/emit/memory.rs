@@ -26,7 +26,7 @@ fn kind(bytes: u8) -> Type {
 struct Way {
     /// Host address.
     host: V,
-    /// Host address of the code mark.
+    /// For a write: host address of the code mark.
     mark: V,
 }
 
@@ -126,7 +126,7 @@ impl Emitter<'_> {
         self.unless(other, cold);
         let host = self.b.ins().load(types::I64, PLAIN, entry, at + Page::HOST);
         let host = self.b.ins().iadd(host, address);
-        let mark = self.mark(entry, at + Page::MARKS, address);
+        let mark = if write { self.mark(entry, at + Page::MARKS, address) } else { host };
         Way { host, mark }
     }
 
@@ -156,7 +156,7 @@ impl Emitter<'_> {
         }
         let host = self.b.ins().load(types::I64, PLAIN, entry, offset + Window::HOST);
         let host = self.b.ins().iadd(host, address);
-        let mark = self.mark(entry, offset + Window::MARKS, address);
+        let mark = if write { self.mark(entry, offset + Window::MARKS, address) } else { host };
         Way { host, mark }
     }
 
@@ -189,11 +189,10 @@ impl Emitter<'_> {
         way
     }
 
-    pub(super) fn load_many(&mut self, block: &Block, address: V, registers: u64, slow: Call) {
+    pub(super) fn load_many(&mut self, block: &Block, address: V, all: &[Register], slow: Call) {
         let address = self.resize(address, self.word, types::I64);
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
-        let all: Vec<u8> = (0..64).filter(|r| registers >> r & 1 != 0).collect();
         let way = self.way_to_many(address, all.len() as u32, false, cold);
         let results: Vec<V> = all.iter().map(|_| self.b.append_block_param(on, self.word)).collect();
         let values: Vec<_> = (0..all.len() as i32)
@@ -214,21 +213,20 @@ impl Emitter<'_> {
             .collect();
         self.b.ins().jump(on, &values);
         self.b.switch_to_block(on);
-        for (r, v) in all.into_iter().zip(results) {
-            self.set(r, v);
+        for (r, v) in all.iter().zip(results) {
+            self.set(*r, v);
         }
     }
 
-    pub(super) fn store_many(&mut self, block: &Block, address: V, registers: u64, slow: Call) {
+    pub(super) fn store_many(&mut self, block: &Block, address: V, all: &[Register], slow: Call) {
         let address = self.resize(address, self.word, types::I64);
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
-        let all = (0..64).filter(|r| registers >> r & 1 != 0);
-        let way = self.way_to_many(address, registers.count_ones(), true, cold);
+        let way = self.way_to_many(address, all.len() as u32, true, cold);
         let code = self.b.ins().load(types::I8, PLAIN, way.mark, 0);
         self.unless(code, cold);
         for (i, r) in (0..).zip(all) {
-            let v = self.get(r);
+            let v = self.get(*r);
             let v = self.resize(v, self.word, types::I32);
             self.b.ins().store(PLAIN, v, way.host, 4 * i);
         }

@@ -397,19 +397,23 @@ impl<'a> Emitter<'a> {
             Op::LoadMany {
                 address,
                 registers,
+                downwards,
                 slow,
             } => {
                 let address = self.value(address);
-                self.load_many(block, address, registers, slow);
+                let all = crate::ir::registers(registers, downwards);
+                self.load_many(block, address, &all, slow);
                 return None;
             }
             Op::StoreMany {
                 address,
                 registers,
+                downwards,
                 slow,
             } => {
                 let address = self.value(address);
-                self.store_many(block, address, registers, slow);
+                let all = crate::ir::registers(registers, downwards);
+                self.store_many(block, address, &all, slow);
                 return None;
             }
             Op::CallsAt(at) => {
