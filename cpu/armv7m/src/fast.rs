@@ -8,9 +8,10 @@ use std::mem::offset_of;
 use std::sync::atomic::AtomicBool;
 
 use crate::bus::Bus;
-use crate::core::{Core, Flow, SHIFTS, TLB};
+use crate::core::{Core, Flow};
 use crate::exec::Op;
 use crate::meaning::{Flags, kind};
+use crate::windows;
 
 /// Instructions noted for [`call`] before all is dropped.
 const MAX_CALLS: usize = 1 << 20;
@@ -91,10 +92,10 @@ fn layout<B: Bus>() -> Layout {
         retired: slot!(Core<B>, cycles),
         limit: slot!(Core<B>, limit),
         exit: slot!(Core<B>, exit),
-        memory: Memory::Windows(WindowsAt::new::<Core<B>, TLB>(
-            offset_of!(Core<B>, windows),
-            |c| &c.windows,
-            SHIFTS,
+        memory: Memory::Windows(WindowsAt::new::<Core<B>, { windows::COUNT }>(
+            offset_of!(Core<B>, windows.all),
+            |c| &c.windows.all,
+            windows::SHIFT,
         )),
         chain: Chain::Plain {
             beside: slot!(Core<B>, rights),

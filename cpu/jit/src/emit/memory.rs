@@ -96,7 +96,7 @@ impl Emitter<'_> {
             Memory::Paged {
                 read, write: written, ..
             } => self.way_by_page(address, bytes, write, if write { written } else { read }, other),
-            Memory::Windows(at) => self.way_by_window(address, bytes, write, at, other),
+            Memory::Windows(at) => self.way_by_window(address, bytes, 1, write, at, other),
         }
     }
 
@@ -130,19 +130,12 @@ impl Emitter<'_> {
         Way { host, mark }
     }
 
-    /// The window that would have the address, less the table's offset.
-    fn window(&mut self, address: V, at: WindowsAt) -> V {
-        let a = self.b.ins().ushr_imm_u(address, i64::from(at.shifts.0));
-        let b = self.b.ins().ushr_imm_u(address, i64::from(at.shifts.1));
-        let slot = self.b.ins().bxor(a, b);
-        let slot = self.b.ins().band_imm_u(slot, (1 << at.log2) - 1);
-        let slot = self.b.ins().ishl_imm_u(slot, ENTRY);
-        self.b.ins().iadd(self.fixed.guest, slot)
-    }
-
-    fn way_by_window(&mut self, address: V, bytes: u8, write: bool, at: WindowsAt, cold: Label) -> Way {
+    /// `n` accesses of `bytes` each, the first of them aligned.
+    fn way_by_window(&mut self, address: V, bytes: u8, n: u32, write: bool, at: WindowsAt, cold: Label) -> Way {
         let offset = at.offset as i32;
-        let entry = self.window(address, at);
+        let slot = self.b.ins().ushr_imm_u(address, i64::from(at.shift));
+        let slot = self.b.ins().ishl_imm_u(slot, ENTRY);
+        let entry = self.b.ins().iadd(self.fixed.guest, slot);
         let first = self.b.ins().uload32(PLAIN, entry, offset + Window::FIRST);
         let len = if write { Window::WRITE } else { Window::READ };
         let len = self.b.ins().uload32(PLAIN, entry, offset + len);
@@ -150,13 +143,29 @@ impl Emitter<'_> {
         let distance = self.b.ins().isub(address, first);
         let other = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, distance, len);
         self.unless(other, cold);
+        let more = i64::from(bytes) * i64::from(n.saturating_sub(1));
+        if more > 0 {
+            let last = self.b.ins().iadd_imm_s(distance, more);
+            let other = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, last, len);
+            self.unless(other, cold);
+        }
         if bytes > 1 {
             let odd = self.b.ins().band_imm_u(address, i64::from(bytes) - 1);
             self.unless(odd, cold);
         }
         let host = self.b.ins().load(types::I64, PLAIN, entry, offset + Window::HOST);
         let host = self.b.ins().iadd(host, address);
-        let mark = if write { self.mark(entry, offset + Window::MARKS, address) } else { host };
+        if !write {
+            return Way { host, mark: host };
+        }
+        if more > 0 {
+            // At most two granules.
+            let last = self.b.ins().iadd_imm_s(address, more);
+            let mark = self.mark(entry, offset + Window::MARKS, last);
+            let code = self.b.ins().load(types::I8, PLAIN, mark, 0);
+            self.unless(code, cold);
+        }
+        let mark = self.mark(entry, offset + Window::MARKS, address);
         Way { host, mark }
     }
 
@@ -169,24 +178,7 @@ impl Emitter<'_> {
             let (host, mark) = (address, address);
             return Way { host, mark };
         };
-        let way = self.way_by_window(address, 4, write, at, cold);
-        let last = self.b.ins().iadd_imm_s(address, 4 * i64::from(n.saturating_sub(1)));
-        // That of the last word is the same slot of the table nearly always; what matters is that it is in this window.
-        let entry = self.window(address, at);
-        let offset = at.offset as i32;
-        let first = self.b.ins().uload32(PLAIN, entry, offset + Window::FIRST);
-        let len = if write { Window::WRITE } else { Window::READ };
-        let len = self.b.ins().uload32(PLAIN, entry, offset + len);
-        let distance = self.b.ins().isub(last, first);
-        let other = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, distance, len);
-        self.unless(other, cold);
-        if write {
-            // At most two granules.
-            let mark = self.mark(entry, offset + Window::MARKS, last);
-            let code = self.b.ins().load(types::I8, PLAIN, mark, 0);
-            self.unless(code, cold);
-        }
-        way
+        self.way_by_window(address, 4, n, write, at, cold)
     }
 
     pub(super) fn load_many(&mut self, block: &Block, address: V, all: &[Register], slow: Call) {
