@@ -155,9 +155,9 @@ impl<B: Bus> Core<B> {
 
     /// Brings them home.
     fn put_flags(&mut self) {
-        self.s.nz = self.flags.nz().into();
-        self.s.c = self.flags.c() != 0;
-        self.s.v = self.flags.v().into();
+        self.s.nz = self.flags.nz(None).into();
+        self.s.c = self.flags.c(None) != 0;
+        self.s.v = self.flags.v(None).into();
     }
 }
 

@@ -74,6 +74,8 @@ struct Work<'a, B: Bus> {
     t: &'a Tracer,
     id: u32,
     block: &'a Block<B>,
+    /// What kind the flags are, if that is known.
+    kind: Cell<Option<u32>>,
     /// What was subtracted from what, if that set the flags as they are now.
     compared: Cell<Option<(Traced<'a>, Traced<'a>)>>,
     /// The condition under which results count.
@@ -109,24 +111,38 @@ impl<'a, B: Bus> Work<'a, B> {
 
     fn flags(&self) -> Flags<Traced<'a>> {
         Flags {
-            kind: self.t.get(register::KIND),
+            kind: self.kind.get().map_or_else(|| self.t.get(register::KIND), |k| self.k(k)),
             nz: self.t.get(register::NZ),
             a: self.t.get(register::A),
             b: self.t.get(register::B),
         }
     }
 
+    fn carry(&self) -> Traced<'a> {
+        self.flags().c(self.kind.get())
+    }
+
+    fn set_kind(&self, kind: u32) {
+        self.set(register::KIND, self.k(kind));
+        self.kind.set(Some(kind));
+    }
+
     /// N and Z are those of `r`; C and V stay.
     fn set_nz(&self, r: Traced<'a>) {
-        self.set(register::KIND, self.flags().kind_without_nz());
+        const REST: u32 = kind::DIFFERENCE | kind::SUM;
+        match self.kind.get() {
+            Some(k) if k & kind::WHOLE == 0 => {}
+            Some(k) => self.set_kind(k & REST),
+            None => self.set(register::KIND, self.t.get(register::KIND) & self.k(REST)),
+        }
         self.set(register::NZ, r);
         self.compared.set(None);
     }
 
     /// All of them, V as it was if it is not given.
     fn set_nzcv(&self, r: Traced<'a>, c: Traced<'a>, v: Option<Traced<'a>>) {
-        let v = v.unwrap_or_else(|| self.flags().v());
-        self.set(register::KIND, self.k(kind::EXPLICIT));
+        let v = v.unwrap_or_else(|| self.flags().v(self.kind.get()));
+        self.set_kind(kind::EXPLICIT);
         self.set(register::NZ, r);
         self.set(register::A, c);
         self.set(register::B, v);
@@ -135,7 +151,7 @@ impl<'a, B: Bus> Work<'a, B> {
 
     /// All of them, those of a sum or difference.
     fn set_all(&self, kind: u32, a: Traced<'a>, b: Traced<'a>) {
-        self.set(register::KIND, self.k(kind | kind::WHOLE));
+        self.set_kind(kind | kind::WHOLE);
         self.set(register::A, a);
         self.set(register::B, b);
         self.compared.set((kind == kind::DIFFERENCE).then_some((a, b)));
@@ -147,9 +163,12 @@ impl<'a, B: Bus> Work<'a, B> {
         {
             return c;
         }
-        let f = self.flags();
-        let nz = f.nz();
-        meaning::condition(code, nz, nz, f.c(), f.v())
+        let (f, kind) = (self.flags(), self.kind.get());
+        let nz = f.nz(kind);
+        // Of C and V only what the condition asks for.
+        let c = if matches!(code, 2 | 3 | 8 | 9) { f.c(kind) } else { nz };
+        let v = if matches!(code, 6 | 7 | 10..=13) { f.v(kind) } else { nz };
+        meaning::condition(code, nz, nz, c, v)
     }
 
     /// What only computes; `false` if it is something else.
@@ -159,20 +178,32 @@ impl<'a, B: Bus> Work<'a, B> {
         match insn.kind {
             Kind::Nop | Kind::It => {}
             Kind::Alu { op, s, src } => {
-                let (b, shifted) = match src {
-                    Src::Imm => (self.k(imm), (m & 2 != 0).then(|| self.k((m & 1).into()))),
-                    _ => meaning::operand(src as u8, self.r(m), imm, self.flags().c()),
+                let shifted = || match src {
+                    Src::Imm => (m & 2 != 0).then(|| self.k((m & 1).into())),
+                    _ => meaning::shifted_out(src as u8, self.r(m), imm),
                 };
                 let a = self.r(n);
-                let (r, carried) = meaning::alu(op as u8, a, b, self.flags().c());
+                let b = match src {
+                    Src::Imm => self.k(imm),
+                    _ => meaning::operand(src as u8, self.r(m), imm, || self.carry()),
+                };
+                let result = || meaning::alu(op as u8, a, b, || self.carry());
+                let r = match op {
+                    Alu::Cmp | Alu::Cmn => a,
+                    _ => result(),
+                };
                 if s {
-                    match (op, carried, shifted) {
-                        (Alu::Sub | Alu::Cmp, ..) => self.set_all(kind::DIFFERENCE, a, b),
-                        (Alu::Rsb, ..) => self.set_all(kind::DIFFERENCE, b, a),
-                        (Alu::Add | Alu::Cmn, ..) => self.set_all(kind::SUM, a, b),
-                        (_, Some(f), _) => self.set_nzcv(r, f.c, Some(f.v)),
-                        (_, None, Some(c)) => self.set_nzcv(r, c, None),
-                        (_, None, None) => self.set_nz(r),
+                    match op {
+                        Alu::Sub | Alu::Cmp => self.set_all(kind::DIFFERENCE, a, b),
+                        Alu::Rsb => self.set_all(kind::DIFFERENCE, b, a),
+                        Alu::Add | Alu::Cmn => self.set_all(kind::SUM, a, b),
+                        _ => match meaning::carried(op as u8, a, b, r, || self.carry()) {
+                            Some(f) => self.set_nzcv(r, f.c, Some(f.v)),
+                            None => match shifted() {
+                                Some(c) => self.set_nzcv(r, c, None),
+                                None => self.set_nz(r),
+                            },
+                        },
                     }
                 }
                 if !meaning::only_tests(op as u8) {
@@ -180,8 +211,10 @@ impl<'a, B: Bus> Work<'a, B> {
                 }
             }
             Kind::ShiftReg { ty, s } => {
-                let (r, c) = meaning::shift(ty as u8, self.r(n), self.r(m), self.flags().c());
+                let (v, n) = (self.r(n), self.r(m));
+                let r = meaning::shift(ty as u8, v, n);
                 if s {
+                    let c = meaning::shift_carry(ty as u8, v, n, self.carry());
                     self.set_nzcv(r, c, None);
                 }
                 put(r);
@@ -342,6 +375,7 @@ impl<B: Bus> Lifter<'_, B> {
             t,
             id,
             block,
+            kind: Cell::new(None),
             compared: Cell::new(None),
             only_if: Cell::new(None),
         };
@@ -374,13 +408,15 @@ impl<B: Bus> Lifter<'_, B> {
                 });
                 w.only_if.set(None);
             } else {
-                let flags = w.compared.get();
+                let (flags, kind) = (w.compared.get(), w.kind.get());
                 t.when(condition, || {
                     for (j, insn) in (i..).zip(run) {
                         self.instruction(&w, j, insn);
                     }
                 });
-                w.compared.set(flags.filter(|_| run.iter().all(is_without_flags)));
+                let same = run.iter().all(is_without_flags);
+                w.compared.set(flags.filter(|_| same));
+                w.kind.set(kind.filter(|_| same));
             }
             i += n;
         }
@@ -642,6 +678,7 @@ impl<B: Bus> Lifter<'_, B> {
         w.t.push(Step::Call(call));
         if !is_without_flags(insn) {
             w.compared.set(None);
+            w.kind.set(None);
         }
     }
 
