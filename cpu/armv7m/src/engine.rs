@@ -287,7 +287,7 @@ impl<B: Bus> Engine<B> {
             self.core.limit = stop;
             self.cache.take_compiled();
         }
-        let mut from = 0;
+        let (mut from, mut stuck) = (0, false);
         while !self.core.s.lockup && self.core.cycles < stop {
             let Self { core, cache, .. } = self;
             if !core.s.t {
@@ -312,11 +312,13 @@ impl<B: Bus> Engine<B> {
             let mut hot = None;
             let flow = loop {
                 if fast
+                    && !std::mem::take(&mut stuck)
                     && stop - core.cycles >= u64::from(cache.get(id).count)
                     && let Some(code) = cache.code(core, id)
                     && core.take_flags()
                     && let Some(fast) = &cache.fast
                 {
+                    let before = core.cycles;
                     let exit = fast.run(code, core, bus);
                     if let Some((flow, idx, id)) = exit.called() {
                         return self.finish(bus, id, Flow(flow), idx);
@@ -324,6 +326,8 @@ impl<B: Bus> Engine<B> {
                     if core.limit == 0 || bus.attention() {
                         return None;
                     }
+                    // Too near to the limit: this block is the interpreter's.
+                    stuck = core.cycles == before;
                     id = 0;
                     break None;
                 }

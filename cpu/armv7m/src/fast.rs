@@ -129,12 +129,12 @@ extern "C" fn call<B: Bus>(core: &mut Core<B>, bus: &mut B, what: u64) {
             }
         }
     }
-    if flags != (core.s.nz, core.s.c, core.s.v) && !core.take_flags() {
+    let unspeakable = flags != (core.s.nz, core.s.c, core.s.v) && !core.take_flags();
+    if unspeakable || core.rights != rights {
         let last = core.calls.ops.get(end as usize - 1).map_or(0, |op| op.idx);
         core.exit = Exit::word(Flow::SYNC.0, last, block);
     }
-    if core.rights != rights || bus.attention() {
-        // As the interpreter: at the end of the block.
+    if bus.attention() {
         core.limit = 0;
     }
 }
@@ -169,7 +169,7 @@ fn key(pc: u32, rights: u32) -> u64 {
 impl<B: Bus> Fast<B> {
     pub(crate) fn new(options: Options) -> Result<Self, String> {
         Ok(Self {
-            jit: Jit::new(layout::<B>(), call::<B>, options)?,
+            jit: Jit::loose(layout::<B>(), call::<B>, options)?,
             regions: HashMap::new(),
             by_member: HashMap::new(),
             waiting: HashMap::new(),
@@ -193,6 +193,11 @@ impl<B: Bus> Fast<B> {
             core.put_flags();
         }
         exit
+    }
+
+    /// Whether any region has block `id` in it.
+    pub(crate) fn is_member(&self, id: u32) -> bool {
+        self.by_member.get(&id).is_some_and(|all| !all.is_empty())
     }
 
     /// Blocks of the region that begins with block `id`.

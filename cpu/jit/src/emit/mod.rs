@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) entries: u64,
     /// Address of the function that has the engine execute an instruction.
     pub(crate) thunk: u64,
+    /// Whether each block looks at the limit, or only those that [`dirty::checks`] picks.
+    pub(crate) each_block: bool,
 }
 
 /// What a region returns when the engine is to look for the code at the PC.
@@ -163,10 +165,14 @@ impl<'a> Emitter<'a> {
         self.b.ins().jump(first, &[]);
         let dirty = dirty::at_starts(self.region);
         let loops = dirty::loops(self.region);
+        let needs: Vec<u32> = match self.shared.each_block {
+            true => self.region.blocks.iter().map(|b| b.count).collect(),
+            false => dirty::checks(self.region, &loops),
+        };
         for (i, block) in self.region.blocks.iter().enumerate() {
             self.at = i;
             self.dirty = dirty[i];
-            self.block(block, loops[i]);
+            self.block(block, needs[i], loops[i]);
         }
         self.dispatch();
         self.b.seal_all_blocks();
@@ -268,18 +274,21 @@ impl<'a> Emitter<'a> {
         label
     }
 
-    fn block(&mut self, block: &'a Block, loops: bool) {
+    /// `need` instructions must be left, if it is not 0.
+    fn block(&mut self, block: &'a Block, need: u32, loops: bool) {
         let label = self.labels[self.at];
         self.b.switch_to_block(label);
-        let leave = self.leave_before(block);
-        let retired = self.b.use_var(self.retired);
-        let then = self.b.ins().iadd_imm_s(retired, i64::from(block.count));
-        let limit = self.home(self.layout.limit, types::I64);
-        let over = self.b.ins().icmp(IntCC::UnsignedGreaterThan, then, limit);
-        self.unless(over, leave);
-        if loops {
-            let waits = self.b.ins().load(types::I8, PLAIN, self.fixed.attention, 0);
-            self.unless(waits, leave);
+        if need > 0 || loops {
+            let leave = self.leave_before(block);
+            let retired = self.b.use_var(self.retired);
+            let then = self.b.ins().iadd_imm_s(retired, i64::from(need));
+            let limit = self.home(self.layout.limit, types::I64);
+            let over = self.b.ins().icmp(IntCC::UnsignedGreaterThan, then, limit);
+            self.unless(over, leave);
+            if loops {
+                let waits = self.b.ins().load(types::I8, PLAIN, self.fixed.attention, 0);
+                self.unless(waits, leave);
+            }
         }
         self.values.clear();
         self.calls_at = block.at;
