@@ -45,7 +45,7 @@ fn main() -> std::io::Result<()> {
                 perf_map: std::env::args().any(|a| a == "perf"),
                 ..Default::default()
             }))
-                .expect("a compiler for this host");
+            .expect("a compiler for this host");
         }
         cpu.reset(&mut sys);
         let (entry, stack) = (cpu.pc(), cpu.engine().register("sp").unwrap_or(0));

@@ -204,7 +204,7 @@ impl<B: Bus> Cache<B> {
     pub(crate) fn compile(&mut self, core: &mut Core<B>, id: u32) {
         let Some(mut fast) = self.fast.take() else { return };
         let block = self.get(id);
-        if fast.is_member(id) && !block.was_hot.replace(true) {
+        if fast.waits_with(id) || (fast.is_member(id) && !block.was_hot.replace(true)) {
             // Mostly that region will do.
             block.heat.set(fast.hot.saturating_mul(AGAIN));
             self.fast = Some(fast);

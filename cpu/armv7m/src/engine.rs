@@ -41,6 +41,9 @@ pub enum Exit {
 /// The input number of NMI for [`Bus::take_lines`] and [`Engine::line`]; external interrupts are 0 to 239.
 pub const NMI_LINE: u32 = 0x1000;
 
+/// Instructions that compiled code executes without a look at whether somebody waits: some microseconds.
+const STRETCH: u64 = 1 << 13;
+
 /// A Cortex-M core with its decoded blocks.
 pub struct Engine<B: Bus> {
     pub(crate) core: Core<B>,
@@ -284,7 +287,6 @@ impl<B: Bus> Engine<B> {
         // What compiled code touches it does not tell one by one.
         let fast = self.cache.fast.is_some() && !single && !self.core.watch.is_watching();
         if fast {
-            self.core.limit = stop;
             self.cache.take_compiled();
         }
         let (mut from, mut stuck) = (0, false);
@@ -319,11 +321,12 @@ impl<B: Bus> Engine<B> {
                     && let Some(fast) = &cache.fast
                 {
                     let before = core.cycles;
+                    core.limit = stop.min(before.saturating_add(STRETCH));
                     let exit = fast.run(code, core, bus);
                     if let Some((flow, idx, id)) = exit.called() {
                         return self.finish(bus, id, Flow(flow), idx);
                     }
-                    if core.limit == 0 || bus.attention() {
+                    if bus.attention() {
                         return None;
                     }
                     // Too near to the limit: this block is the interpreter's.

@@ -200,6 +200,13 @@ impl<B: Bus> Fast<B> {
         self.by_member.get(&id).is_some_and(|all| !all.is_empty())
     }
 
+    /// Whether such a region is still being compiled.
+    pub(crate) fn waits_with(&self, id: u32) -> bool {
+        let all = self.by_member.get(&id).into_iter().flatten();
+        let mut entries = all.filter_map(|first| self.regions.get(first));
+        !self.waiting.is_empty() && entries.any(|e| self.waiting.contains_key(&e.key))
+    }
+
     /// Blocks of the region that begins with block `id`.
     pub(crate) fn members(&self, id: u32) -> &[u32] {
         self.regions.get(&id).map_or(&[], |e| &e.members)

@@ -16,7 +16,7 @@ use crate::insn::{Alu, Insn, Kind, Mode, Src, Width};
 use crate::meaning::{self, Flags, kind};
 
 /// Guest instructions in a region at most.
-const MAX_INSTRUCTIONS: u32 = 600;
+const MAX_INSTRUCTIONS: u32 = 300;
 /// Blocks in a region at most.
 const MAX_BLOCKS: usize = 64;
 /// Return addresses that a branch to a register is compared with at most.
@@ -111,7 +111,10 @@ impl<'a, B: Bus> Work<'a, B> {
 
     fn flags(&self) -> Flags<Traced<'a>> {
         Flags {
-            kind: self.kind.get().map_or_else(|| self.t.get(register::KIND), |k| self.k(k)),
+            kind: self
+                .kind
+                .get()
+                .map_or_else(|| self.t.get(register::KIND), |k| self.k(k)),
             nz: self.t.get(register::NZ),
             a: self.t.get(register::A),
             b: self.t.get(register::B),
@@ -268,10 +271,7 @@ impl<'a, B: Bus> Work<'a, B> {
     fn address(&self, mode: Mode, insn: &Insn) -> (Traced<'a>, Option<Traced<'a>>) {
         let base = self.r(insn.n);
         match mode {
-            Mode::Reg => (
-                base.wrapping_add(self.r(insn.m).shl(self.k(insn.imm & 3))),
-                None,
-            ),
+            Mode::Reg => (base.wrapping_add(self.r(insn.m).shl(self.k(insn.imm & 3))), None),
             Mode::Post => (base, Some(base.plus(insn.imm.into()))),
             Mode::Pre => {
                 let moved = base.plus(insn.imm.into());

@@ -34,7 +34,9 @@ impl<W: bus::Window> Windows<W> {
     /// From now on `window` serves what is around `addr`.
     pub(crate) fn keep(&mut self, addr: u32, window: &W) {
         let slot = (addr >> SHIFT) as usize % COUNT;
-        let there = window.host().and_then(|(first, there)| Window::new(first, false, there));
+        let there = window
+            .host()
+            .and_then(|(first, there)| Window::new(first, false, there));
         self.all[slot] = there.unwrap_or(Window::NONE);
         self.holders.retain(|(s, _)| *s != slot);
         if there.is_some() {

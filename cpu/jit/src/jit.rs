@@ -161,7 +161,8 @@ impl<G, W> Jit<G, W> {
     }
 
     /// The same for an engine that takes it well if code returns some hundred instructions before the limit, and may have done nothing at
-    /// all: then it is the engine's turn. A limit of 0 ends the run at the next loop or so rather than at the end of the block.
+    /// all: then it is the engine's turn. A limit of 0 ends the run at the next loop or so rather than at the end of the block, and
+    /// `attention` is for the engine to look at: it sets limits that are near.
     pub fn loose(layout: Layout, call: CallFn<G, W>, options: Options) -> Result<Self, String> {
         Self::with(layout, call, options, false)
     }

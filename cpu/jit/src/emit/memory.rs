@@ -4,7 +4,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block as Label, InstBuilder, Type, Value as V, types};
 
 use super::{Emitter, PLAIN};
-use crate::ir::{Block, Call, Register, Width};
+use crate::ir::{Call, Register, Width};
 use crate::layout::{GRANULE_SHIFT, Memory, Page, Pages, Window, WindowsAt};
 
 const TAG: i32 = std::mem::offset_of!(Page, tag) as i32;
@@ -39,7 +39,7 @@ impl Emitter<'_> {
         }
     }
 
-    pub(super) fn load(&mut self, block: &Block, address: V, width: Width, register: Register, slow: Call) -> V {
+    pub(super) fn load(&mut self, address: V, width: Width, register: Register, slow: Call) -> V {
         let address = self.resize(address, self.word, types::I64);
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         let result = self.b.append_block_param(on, self.word);
@@ -54,7 +54,7 @@ impl Emitter<'_> {
         };
         self.b.ins().jump(on, &[v.into()]);
         self.b.switch_to_block(cold);
-        self.call(block, slow);
+        self.call(slow, true);
         let v = match self.layout.registers.get(usize::from(register)) {
             Some(slot) => self.home(*slot, self.word),
             None => self.word(0),
@@ -64,7 +64,7 @@ impl Emitter<'_> {
         result
     }
 
-    pub(super) fn store(&mut self, block: &Block, address: V, width: Width, value: V, slow: Call) {
+    pub(super) fn store(&mut self, address: V, width: Width, value: V, slow: Call) {
         let address = self.resize(address, self.word, types::I64);
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
@@ -78,7 +78,7 @@ impl Emitter<'_> {
         self.b.ins().store(PLAIN, v, way.host, 0);
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(cold);
-        self.call(block, slow);
+        self.call(slow, true);
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(on);
     }
@@ -126,7 +126,11 @@ impl Emitter<'_> {
         self.unless(other, cold);
         let host = self.b.ins().load(types::I64, PLAIN, entry, at + Page::HOST);
         let host = self.b.ins().iadd(host, address);
-        let mark = if write { self.mark(entry, at + Page::MARKS, address) } else { host };
+        let mark = if write {
+            self.mark(entry, at + Page::MARKS, address)
+        } else {
+            host
+        };
         Way { host, mark }
     }
 
@@ -181,7 +185,7 @@ impl Emitter<'_> {
         self.way_by_window(address, 4, n, write, at, cold)
     }
 
-    pub(super) fn load_many(&mut self, block: &Block, address: V, all: &[Register], slow: Call) {
+    pub(super) fn load_many(&mut self, address: V, all: &[Register], slow: Call) {
         let address = self.resize(address, self.word, types::I64);
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
@@ -195,7 +199,7 @@ impl Emitter<'_> {
             .collect();
         self.b.ins().jump(on, &values);
         self.b.switch_to_block(cold);
-        self.call(block, slow);
+        self.call(slow, true);
         let values: Vec<_> = all
             .iter()
             .map(|r| match self.layout.registers.get(usize::from(*r)) {
@@ -210,7 +214,7 @@ impl Emitter<'_> {
         }
     }
 
-    pub(super) fn store_many(&mut self, block: &Block, address: V, all: &[Register], slow: Call) {
+    pub(super) fn store_many(&mut self, address: V, all: &[Register], slow: Call) {
         let address = self.resize(address, self.word, types::I64);
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
@@ -224,7 +228,7 @@ impl Emitter<'_> {
         }
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(cold);
-        self.call(block, slow);
+        self.call(slow, true);
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(on);
     }

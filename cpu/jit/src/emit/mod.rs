@@ -26,7 +26,7 @@ pub(crate) struct Shared {
     pub(crate) entries: u64,
     /// Address of the function that has the engine execute an instruction.
     pub(crate) thunk: u64,
-    /// Whether each block looks at the limit, or only those that [`dirty::checks`] picks.
+    /// Whether each block looks at the limit (and loops at the flag that somebody waits), or only those that [`dirty::checks`] picks.
     pub(crate) each_block: bool,
 }
 
@@ -285,14 +285,14 @@ impl<'a> Emitter<'a> {
             let limit = self.home(self.layout.limit, types::I64);
             let over = self.b.ins().icmp(IntCC::UnsignedGreaterThan, then, limit);
             self.unless(over, leave);
-            if loops {
+            if loops && self.shared.each_block {
                 let waits = self.b.ins().load(types::I8, PLAIN, self.fixed.attention, 0);
                 self.unless(waits, leave);
             }
         }
         self.values.clear();
         self.calls_at = block.at;
-        self.ops(&block.ops, block);
+        self.ops(&block.ops);
         // Calls of this block count from its start.
         let retired = self.b.use_var(self.retired);
         let then = self.b.ins().iadd_imm_s(retired, i64::from(block.count));
@@ -300,29 +300,29 @@ impl<'a> Emitter<'a> {
         self.end(&block.end);
     }
 
-    fn ops(&mut self, ops: &[Op], block: &Block) {
+    fn ops(&mut self, ops: &[Op]) {
         let mut rest = ops;
         while let Some((op, behind)) = rest.split_first() {
             rest = behind;
             if let Op::If(condition, n) = op {
                 let (inner, behind) = behind.split_at((*n as usize).min(behind.len()));
                 rest = behind;
-                self.when(*condition, inner, block);
+                self.when(*condition, inner);
             } else {
-                let v = self.op(op, block);
+                let v = self.op(op);
                 self.values.push(v);
             }
         }
     }
 
-    fn when(&mut self, condition: Value, inner: &[Op], block: &Block) {
+    fn when(&mut self, condition: Value, inner: &[Op]) {
         self.values.push(None);
         let (then, on) = (self.b.create_block(), self.b.create_block());
         let condition = self.value(condition);
         self.b.ins().brif(condition, then, &[], on, &[]);
         self.b.switch_to_block(then);
         let before = self.dirty;
-        self.ops(inner, block);
+        self.ops(inner);
         self.dirty |= before;
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(on);
@@ -357,7 +357,7 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    fn op(&mut self, op: &Op, block: &Block) -> Option<V> {
+    fn op(&mut self, op: &Op) -> Option<V> {
         Some(match *op {
             Op::Constant(v) => self.word(v),
             Op::Address(at) => {
@@ -389,7 +389,7 @@ impl<'a> Emitter<'a> {
                 slow,
             } => {
                 let address = self.value(address);
-                let v = self.load(block, address, width, register, slow);
+                let v = self.load(address, width, register, slow);
                 self.set(register, v);
                 return None;
             }
@@ -400,7 +400,7 @@ impl<'a> Emitter<'a> {
                 slow,
             } => {
                 let (address, value) = (self.value(address), self.value(value));
-                self.store(block, address, width, value, slow);
+                self.store(address, width, value, slow);
                 return None;
             }
             Op::LoadMany {
@@ -411,7 +411,7 @@ impl<'a> Emitter<'a> {
             } => {
                 let address = self.value(address);
                 let all = crate::ir::registers(registers, downwards);
-                self.load_many(block, address, &all, slow);
+                self.load_many(address, &all, slow);
                 return None;
             }
             Op::StoreMany {
@@ -422,7 +422,7 @@ impl<'a> Emitter<'a> {
             } => {
                 let address = self.value(address);
                 let all = crate::ir::registers(registers, downwards);
-                self.store_many(block, address, &all, slow);
+                self.store_many(address, &all, slow);
                 return None;
             }
             Op::CallsAt(at) => {
@@ -432,7 +432,7 @@ impl<'a> Emitter<'a> {
             // Both are for others to look at.
             Op::If(..) | Op::Origin(_) => return None,
             Op::Call(call) => {
-                self.call(block, call);
+                self.call(call, false);
                 self.dirty = 0;
                 for r in (0..64).filter(|r| call.writes >> r & 1 != 0) {
                     if usize::from(r) < self.variables.len() {
@@ -448,8 +448,8 @@ impl<'a> Emitter<'a> {
         })
     }
 
-    /// The engine executes an instruction; goes on here if the region is to go on.
-    fn call(&mut self, _block: &Block, call: Call) {
+    /// The engine executes an instruction; goes on here if the region is to go on. `is_cold` says that this is off the usual way.
+    fn call(&mut self, call: Call, is_cold: bool) {
         self.flush(self.dirty);
         let pc = self.pc_at(self.calls_at);
         self.flush_place(pc);
@@ -458,15 +458,15 @@ impl<'a> Emitter<'a> {
         let arguments = [self.fixed.guest, self.fixed.world, what];
         self.b.ins().call_indirect(self.thunk, thunk, &arguments);
         let exit = self.home(self.layout.exit, types::I64);
-        let out = self.b.create_block();
+        let (out, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(out);
-        self.unless(exit, out);
-        let here = self.b.current_block();
+        if is_cold {
+            self.b.set_cold_block(on);
+        }
+        self.b.ins().brif(exit, out, &[], on, &[]);
         self.b.switch_to_block(out);
         self.b.ins().return_(&[exit]);
-        if let Some(here) = here {
-            self.b.switch_to_block(here);
-        }
+        self.b.switch_to_block(on);
     }
 
     fn flag(&mut self, condition: IntCC, a: V, b: V) -> V {
