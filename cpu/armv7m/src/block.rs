@@ -21,6 +21,8 @@ const MAX_INSNS: usize = 64;
 /// Blocks kept before all are dropped: bounds memory for guests that write code all the time.
 const MAX_BLOCKS: usize = 1 << 16;
 const QUICK: usize = 1 << 12;
+/// How much hotter a block must be to begin a region of its own if it is a part of another.
+const AGAIN: u32 = 20;
 /// The key of no block.
 const DEAD: u64 = u64::MAX;
 
@@ -55,6 +57,8 @@ pub(crate) struct Block<B: Bus> {
     pub(crate) code: Cell<Option<(Code, u32)>>,
     /// Runs until it is worth compiling.
     heat: Cell<u32>,
+    /// It was hot once, when it already was a part of a region.
+    was_hot: Cell<bool>,
 }
 
 impl<B: Bus> Block<B> {
@@ -71,6 +75,7 @@ impl<B: Bus> Block<B> {
             next,
             code: Cell::new(None),
             heat: Cell::new(0),
+            was_hot: Cell::new(false),
         }
     }
     /// Instruction `i`, or what follows the block.
@@ -198,6 +203,13 @@ impl<B: Bus> Cache<B> {
     #[cold]
     pub(crate) fn compile(&mut self, core: &mut Core<B>, id: u32) {
         let Some(mut fast) = self.fast.take() else { return };
+        let block = self.get(id);
+        if fast.waits_with(id) || (fast.is_member(id) && !block.was_hot.replace(true)) {
+            // Mostly that region will do.
+            block.heat.set(fast.hot.saturating_mul(AGAIN));
+            self.fast = Some(fast);
+            return;
+        }
         if fast.is_full(&core.calls) {
             fast.clear();
             self.blocks.iter().for_each(|b| b.code.set(None));
@@ -215,6 +227,13 @@ impl<B: Bus> Cache<B> {
             }
         }
         self.fast = Some(fast);
+    }
+
+    /// The region that begins at `pc` as text: IR, host code. `None` without compiler or code.
+    pub(crate) fn show(&mut self, pc: u32) -> Option<[String; 2]> {
+        let id = self.known(key(pc, 0))?;
+        let (region, _) = crate::lift::region(self, id, &mut Calls::new())?;
+        southbridge_cpu_jit::show(&crate::fast::layout::<B>(), &region).ok()
     }
 
     /// Takes over what was compiled meanwhile.
@@ -357,6 +376,7 @@ impl<B: Bus> Decoded<B> {
             next: [Cell::new(0), Cell::new(0)],
             code: Cell::new(None),
             heat: Cell::new(0),
+            was_hot: Cell::new(false),
         };
         Ok(Decoded {
             block,

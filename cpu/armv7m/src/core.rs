@@ -1,18 +1,16 @@
 //! The running core: state, plus what the engine needs beside it while it runs (translations, a fault on its way, time).
 
-use southbridge_cpu_jit::Window;
-
-use crate::bus::{self, Bus, Window as _};
+use crate::bus::{Bus, Window as _};
 use crate::fast::Calls;
+use crate::meaning::Flags;
 use crate::observe::{Observation, Observe};
 use crate::scs::systick::Rates;
 use crate::state::State;
 use crate::variant::Config;
+use crate::windows::Windows;
 
 /// Translations kept; see [`slot_of`].
 pub(crate) const TLB: usize = 32;
-/// The bits of an address that [`slot_of`] is made of begin at these.
-pub(crate) const SHIFTS: (u8, u8) = (22, 26);
 
 /// No address has this page number.
 const NO_PAGE: u32 = u32::MAX;
@@ -20,7 +18,7 @@ const NO_PAGE: u32 = u32::MAX;
 /// Where a window for `addr` is kept: RAM is few and large, so that 4 MiB is a good page.
 #[inline(always)]
 pub(crate) fn slot_of(addr: u32) -> usize {
-    ((addr >> SHIFTS.0) ^ (addr >> SHIFTS.1)) as usize & (TLB - 1)
+    ((addr >> 22) ^ (addr >> 26)) as usize & (TLB - 1)
 }
 
 /// How an instruction ended.
@@ -80,8 +78,8 @@ pub(crate) struct Core<B: Bus> {
     /// CCR.DIV_0_TRP and friends live in `s`; this is the pending fault of a handler that returned [`Flow::FAULT`].
     pub(crate) fault: Fault,
     tlb: [Option<B::Window>; TLB],
-    /// The same for compiled code.
-    pub(crate) windows: [Window; TLB],
+    /// The same for compiled code, which does with a simpler number.
+    pub(crate) windows: Windows<B::Window>,
     pub(crate) cfg: Config,
     /// Cycle count that the bus knows of.
     pub(crate) published: u64,
@@ -101,9 +99,10 @@ pub(crate) struct Core<B: Bus> {
     pub(crate) observe: Observe,
     /// The bus was told that the core sleeps.
     pub(crate) told_asleep: bool,
-    /// For compiled code: instructions that it has executed here, how such a one ended, the count at which it must return, and where a
-    /// branch goes that it leaves to the engine.
+    /// For compiled code: instructions that it has executed here, the flags while it runs, how such an instruction ended, the count at
+    /// which it must return, and where a branch goes that it leaves to the engine.
     pub(crate) calls: Calls<B>,
+    pub(crate) flags: Flags<u32>,
     pub(crate) exit: u64,
     pub(crate) limit: u64,
     pub(crate) target: u32,
@@ -120,7 +119,7 @@ impl<B: Bus> Core<B> {
             cycles: 0,
             fault: Fault::Undefined,
             tlb: [const { None }; TLB],
-            windows: [Window::NONE; TLB],
+            windows: Windows::new(),
             cpu_hz: cfg.cpu_hz,
             cfg,
             published: 0,
@@ -133,6 +132,12 @@ impl<B: Bus> Core<B> {
             observe: Observe::empty(),
             told_asleep: false,
             calls: Calls::new(),
+            flags: Flags {
+                kind: 0,
+                nz: 1,
+                a: 0,
+                b: 0,
+            },
             exit: 0,
             limit: 0,
             target: 0,
@@ -149,18 +154,16 @@ impl<B: Bus> Core<B> {
     /// Forgets all translations.
     pub(crate) fn flush_tlb(&mut self) {
         self.tlb = [const { None }; TLB];
-        self.windows = [Window::NONE; TLB];
+        self.windows.clear();
         self.device_page = NO_PAGE;
     }
 
     /// Keeps what is around `addr` for the next access.
     pub(crate) fn keep(&mut self, addr: u32, window: Option<B::Window>) {
-        let there = window.as_ref().and_then(bus::Window::host);
-        let slot = slot_of(addr);
-        self.windows[slot] = there
-            .and_then(|(first, there)| Window::new(first, false, there))
-            .unwrap_or(Window::NONE);
-        self.tlb[slot] = window;
+        if let Some(window) = &window {
+            self.windows.keep(addr, window);
+        }
+        self.tlb[slot_of(addr)] = window;
     }
 
     /// Rights may have changed: privilege, execution at negative priority, or (`written`) the MPU's registers.

@@ -41,6 +41,9 @@ pub enum Exit {
 /// The input number of NMI for [`Bus::take_lines`] and [`Engine::line`]; external interrupts are 0 to 239.
 pub const NMI_LINE: u32 = 0x1000;
 
+/// Instructions that compiled code executes without a look at whether somebody waits: some microseconds.
+const STRETCH: u64 = 1 << 13;
+
 /// A Cortex-M core with its decoded blocks.
 pub struct Engine<B: Bus> {
     pub(crate) core: Core<B>,
@@ -85,6 +88,12 @@ impl<B: Bus> Engine<B> {
     /// Numbers about compiled code, if there is any.
     pub fn jit_statistics(&self) -> Option<southbridge_cpu_jit::Statistics> {
         self.cache.fast.as_ref().map(Fast::statistics)
+    }
+
+    /// What is made of the code at `pc`, as text: the fast tier's IR and host code. `None` if nothing is
+    /// compiled, or that code was not executed yet.
+    pub fn show_compiled(&mut self, pc: u32) -> Option<[String; 2]> {
+        self.cache.show(pc)
     }
 
     /// Takes reset (B1.5.5): registers to their reset values, SP and PC from the vector table. Input lines keep their levels.
@@ -278,10 +287,9 @@ impl<B: Bus> Engine<B> {
         // What compiled code touches it does not tell one by one.
         let fast = self.cache.fast.is_some() && !single && !self.core.watch.is_watching();
         if fast {
-            self.core.limit = stop;
             self.cache.take_compiled();
         }
-        let mut from = 0;
+        let (mut from, mut stuck) = (0, false);
         while !self.core.s.lockup && self.core.cycles < stop {
             let Self { core, cache, .. } = self;
             if !core.s.t {
@@ -306,17 +314,23 @@ impl<B: Bus> Engine<B> {
             let mut hot = None;
             let flow = loop {
                 if fast
+                    && !std::mem::take(&mut stuck)
                     && stop - core.cycles >= u64::from(cache.get(id).count)
                     && let Some(code) = cache.code(core, id)
+                    && core.take_flags()
                     && let Some(fast) = &cache.fast
                 {
+                    let before = core.cycles;
+                    core.limit = stop.min(before.saturating_add(STRETCH));
                     let exit = fast.run(code, core, bus);
                     if let Some((flow, idx, id)) = exit.called() {
                         return self.finish(bus, id, Flow(flow), idx);
                     }
-                    if core.limit == 0 || bus.attention() {
+                    if bus.attention() {
                         return None;
                     }
+                    // Too near to the limit: this block is the interpreter's.
+                    stuck = core.cycles == before;
                     id = 0;
                     break None;
                 }

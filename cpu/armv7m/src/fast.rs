@@ -8,8 +8,10 @@ use std::mem::offset_of;
 use std::sync::atomic::AtomicBool;
 
 use crate::bus::Bus;
-use crate::core::{Core, Flow, SHIFTS, TLB};
+use crate::core::{Core, Flow};
 use crate::exec::Op;
+use crate::meaning::{Flags, kind};
+use crate::windows;
 
 /// Instructions noted for [`call`] before all is dropped.
 const MAX_CALLS: usize = 1 << 20;
@@ -18,14 +20,11 @@ const MAX_KEYS: usize = 8;
 
 /// Guest registers of the layout: R0 to R14, then these.
 pub(crate) mod register {
-    /// N is bit 31.
-    pub(crate) const N: u8 = 15;
-    /// Z means that it is 0.
-    pub(crate) const Z: u8 = 16;
-    /// 0 or 1.
-    pub(crate) const C: u8 = 17;
-    /// V is bit 31.
-    pub(crate) const V: u8 = 18;
+    /// [`crate::meaning::Flags`].
+    pub(crate) const NZ: u8 = 15;
+    pub(crate) const A: u8 = 16;
+    pub(crate) const B: u8 = 17;
+    pub(crate) const KIND: u8 = 18;
     /// Where a branch goes that had to read it from memory first: no part of the state.
     pub(crate) const TARGET: u8 = 19;
     /// All that the guest knows of.
@@ -80,27 +79,27 @@ struct Entry {
 pub(crate) fn layout<B: Bus>() -> Layout {
     let r = Slot::new::<Core<B>, u32>(offset_of!(Core<B>, s.regs), |c| &c.s.regs[0]);
     let flags = [
-        slot!(Core<B>, s.nz.n),
-        slot!(Core<B>, s.nz.z),
-        slot!(Core<B>, s.c),
-        slot!(Core<B>, s.v.0),
+        slot!(Core<B>, flags.nz),
+        slot!(Core<B>, flags.a),
+        slot!(Core<B>, flags.b),
+        slot!(Core<B>, flags.kind),
         slot!(Core<B>, target),
     ];
     Layout {
         word: 32,
         registers: (0..15).map(|n| r.element(n, 16)).chain(flags).collect(),
         // Flags, and what stands for them: set more often than asked for.
-        lazy: 0x1f << register::N,
+        lazy: 0x1f << register::NZ,
         pc: slot!(Core<B>, s.pc),
         base: None,
         retired: slot!(Core<B>, cycles),
         limit: slot!(Core<B>, limit),
         exit: slot!(Core<B>, exit),
         note: None,
-        memory: Memory::Windows(WindowsAt::new::<Core<B>, TLB>(
-            offset_of!(Core<B>, windows),
-            |c| &c.windows,
-            SHIFTS,
+        memory: Memory::Windows(WindowsAt::new::<Core<B>, { windows::COUNT }>(
+            offset_of!(Core<B>, windows.all),
+            |c| &c.windows.all,
+            windows::SHIFT,
         )),
         chain: Chain::Plain {
             beside: slot!(Core<B>, rights),
@@ -118,6 +117,8 @@ extern "C" fn call<B: Bus>(core: &mut Core<B>, bus: &mut B, what: u64) {
     let rights = core.rights;
     let (mut at, end) = (first, first + n);
     core.exit = 0;
+    core.put_flags();
+    let flags = (core.s.nz, core.s.c, core.s.v);
     while at < end
         && let Some(op) = core.calls.ops.get(at as usize).copied()
     {
@@ -132,9 +133,35 @@ extern "C" fn call<B: Bus>(core: &mut Core<B>, bus: &mut B, what: u64) {
             }
         }
     }
-    if core.rights != rights || bus.attention() {
-        // As the interpreter: at the end of the block.
+    let unspeakable = flags != (core.s.nz, core.s.c, core.s.v) && !core.take_flags();
+    if unspeakable || core.rights != rights {
+        let last = core.calls.ops.get(end as usize - 1).map_or(0, |op| op.idx);
+        core.exit = Exit::word(Flow::SYNC.0, last, block);
+    }
+    if bus.attention() {
         core.limit = 0;
+    }
+}
+
+impl<B: Bus> Core<B> {
+    /// Has the flags where compiled code looks for them. `false` if it cannot express them: zero and negative at once.
+    #[inline]
+    pub(crate) fn take_flags(&mut self) -> bool {
+        let (n, z) = (self.s.nz.is_negative(), self.s.nz.is_zero());
+        self.flags = Flags {
+            kind: kind::EXPLICIT,
+            nz: u32::from(n) << 31 | u32::from(!z),
+            a: self.s.c.into(),
+            b: self.s.v.0,
+        };
+        !(n && z)
+    }
+
+    /// Brings them home.
+    fn put_flags(&mut self) {
+        self.s.nz = self.flags.nz(None).into();
+        self.s.c = self.flags.c(None) != 0;
+        self.s.v = self.flags.v(None).into();
     }
 }
 
@@ -146,7 +173,7 @@ fn key(pc: u32, rights: u32) -> u64 {
 impl<B: Bus> Fast<B> {
     pub(crate) fn new(options: Options) -> Result<Self, String> {
         Ok(Self {
-            jit: Jit::new(layout::<B>(), call::<B>, options)?,
+            jit: Jit::loose(layout::<B>(), call::<B>, options)?,
             regions: HashMap::new(),
             by_member: HashMap::new(),
             waiting: HashMap::new(),
@@ -160,12 +187,28 @@ impl<B: Bus> Fast<B> {
         self.attention = bus.attention_flag();
     }
 
-    /// Runs code that begins at `pc` under the present rights.
+    /// Runs code that begins at `pc` under the present rights. The flags are in [`Core::flags`].
     #[inline]
     pub(crate) fn run(&self, code: Code, core: &mut Core<B>, bus: &mut B) -> Exit {
         self.jit.remember(key(core.s.pc, core.rights), code);
         let flag = self.attention.as_ref().map_or(&self.never, AttentionFlag::flag);
-        self.jit.run(code, core, bus, flag)
+        let exit = self.jit.run(code, core, bus, flag);
+        if exit == Exit::LOOK {
+            core.put_flags();
+        }
+        exit
+    }
+
+    /// Whether any region has block `id` in it.
+    pub(crate) fn is_member(&self, id: u32) -> bool {
+        self.by_member.get(&id).is_some_and(|all| !all.is_empty())
+    }
+
+    /// Whether such a region is still being compiled.
+    pub(crate) fn waits_with(&self, id: u32) -> bool {
+        let all = self.by_member.get(&id).into_iter().flatten();
+        let mut entries = all.filter_map(|first| self.regions.get(first));
+        !self.waiting.is_empty() && entries.any(|e| self.waiting.contains_key(&e.key))
     }
 
     /// Blocks of the region that begins with block `id`.

@@ -26,6 +26,7 @@ mod observe;
 pub mod scs;
 mod state;
 mod variant;
+mod windows;
 
 /// How hot code is compiled.
 pub use southbridge_cpu_jit as jit;

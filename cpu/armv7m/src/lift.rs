@@ -12,11 +12,11 @@ use crate::block::{Block, Cache, Place, key};
 use crate::bus::Bus;
 use crate::exec::{Op, align_sp, lower, to_target};
 use crate::fast::{Calls, register};
-use crate::insn::{Insn, Kind, Mode, Src, Width};
-use crate::meaning;
+use crate::insn::{Alu, Insn, Kind, Mode, Src, Width};
+use crate::meaning::{self, Flags, kind};
 
 /// Guest instructions in a region at most.
-const MAX_INSTRUCTIONS: u32 = 600;
+const MAX_INSTRUCTIONS: u32 = 300;
 /// Blocks in a region at most.
 const MAX_BLOCKS: usize = 64;
 /// Return addresses that a branch to a register is compared with at most.
@@ -31,7 +31,8 @@ pub(crate) fn region<B: Bus>(cache: &Cache<B>, first: u32, calls: &mut Calls<B>)
         cache,
         start,
         blocks: vec![first],
-        at: HashMap::from([(start, 0)]),
+        // Not at the start yet: who jumps back there gets a copy that knows how the flags were set.
+        at: HashMap::new(),
         left: MAX_INSTRUCTIONS.saturating_sub(cache.get(first).count),
         returns: Vec::new(),
         calls,
@@ -47,8 +48,17 @@ pub(crate) fn region<B: Bus>(cache: &Cache<B>, first: u32, calls: &mut Calls<B>)
         }
     }
     let name = format!("{start:#010x}");
-    let blocks = lifter.blocks;
-    Some((Region { name, key: 0, blocks: pieces }, blocks))
+    let mut members = lifter.blocks;
+    members.sort_unstable();
+    members.dedup();
+    Some((
+        Region {
+            name,
+            key: 0,
+            blocks: pieces,
+        },
+        members,
+    ))
 }
 
 struct Lifter<'a, B: Bus> {
@@ -71,6 +81,8 @@ struct Work<'a, B: Bus> {
     t: &'a Tracer,
     id: u32,
     block: &'a Block<B>,
+    /// What kind the flags are, if that is known.
+    kind: Cell<Option<u32>>,
     /// What was subtracted from what, if that set the flags as they are now.
     compared: Cell<Option<(Traced<'a>, Traced<'a>)>>,
     /// The condition under which results count.
@@ -104,14 +116,55 @@ impl<'a, B: Bus> Work<'a, B> {
         }
     }
 
-    fn carry(&self) -> Traced<'a> {
-        self.t.get(register::C)
+    fn flags(&self) -> Flags<Traced<'a>> {
+        Flags {
+            kind: self
+                .kind
+                .get()
+                .map_or_else(|| self.t.get(register::KIND), |k| self.k(k)),
+            nz: self.t.get(register::NZ),
+            a: self.t.get(register::A),
+            b: self.t.get(register::B),
+        }
     }
 
+    fn carry(&self) -> Traced<'a> {
+        self.flags().c(self.kind.get())
+    }
+
+    fn set_kind(&self, kind: u32) {
+        self.set(register::KIND, self.k(kind));
+        self.kind.set(Some(kind));
+    }
+
+    /// N and Z are those of `r`; C and V stay.
     fn set_nz(&self, r: Traced<'a>) {
-        self.set(register::N, r);
-        self.set(register::Z, r);
+        const REST: u32 = kind::DIFFERENCE | kind::SUM;
+        match self.kind.get() {
+            Some(k) if k & kind::WHOLE == 0 => {}
+            Some(k) => self.set_kind(k & REST),
+            None => self.set(register::KIND, self.t.get(register::KIND) & self.k(REST)),
+        }
+        self.set(register::NZ, r);
         self.compared.set(None);
+    }
+
+    /// All of them, V as it was if it is not given.
+    fn set_nzcv(&self, r: Traced<'a>, c: Traced<'a>, v: Option<Traced<'a>>) {
+        let v = v.unwrap_or_else(|| self.flags().v(self.kind.get()));
+        self.set_kind(kind::EXPLICIT);
+        self.set(register::NZ, r);
+        self.set(register::A, c);
+        self.set(register::B, v);
+        self.compared.set(None);
+    }
+
+    /// All of them, those of a sum or difference.
+    fn set_all(&self, kind: u32, a: Traced<'a>, b: Traced<'a>) {
+        self.set_kind(kind | kind::WHOLE);
+        self.set(register::A, a);
+        self.set(register::B, b);
+        self.compared.set((kind == kind::DIFFERENCE).then_some((a, b)));
     }
 
     fn condition(&self, code: u8) -> Traced<'a> {
@@ -120,8 +173,12 @@ impl<'a, B: Bus> Work<'a, B> {
         {
             return c;
         }
-        let f = |r| self.t.get(r);
-        meaning::condition(code, f(register::N), f(register::Z), f(register::C), f(register::V))
+        let (f, kind) = (self.flags(), self.kind.get());
+        let nz = f.nz(kind);
+        // Of C and V only what the condition asks for.
+        let c = if matches!(code, 2 | 3 | 8 | 9) { f.c(kind) } else { nz };
+        let v = if matches!(code, 6 | 7 | 10..=13) { f.v(kind) } else { nz };
+        meaning::condition(code, nz, nz, c, v)
     }
 
     /// What only computes; `false` if it is something else.
@@ -131,26 +188,32 @@ impl<'a, B: Bus> Work<'a, B> {
         match insn.kind {
             Kind::Nop | Kind::It => {}
             Kind::Alu { op, s, src } => {
-                let (b, shifted) = match src {
-                    Src::Imm => (self.k(imm), (m & 2 != 0).then(|| self.k((m & 1).into()))),
-                    _ => meaning::operand(src as u8, self.r(m), imm, self.carry()),
+                let shifted = || match src {
+                    Src::Imm => (m & 2 != 0).then(|| self.k((m & 1).into())),
+                    _ => meaning::shifted_out(src as u8, self.r(m), imm),
                 };
                 let a = self.r(n);
-                let (r, carried) = meaning::alu(op as u8, a, b, self.carry());
+                let b = match src {
+                    Src::Imm => self.k(imm),
+                    _ => meaning::operand(src as u8, self.r(m), imm, || self.carry()),
+                };
+                let result = || meaning::alu(op as u8, a, b, || self.carry());
+                let r = match op {
+                    Alu::Cmp | Alu::Cmn => a,
+                    _ => result(),
+                };
                 if s {
-                    self.set_nz(r);
-                    match (carried, shifted) {
-                        (Some(f), _) => {
-                            self.set(register::C, f.c);
-                            self.set(register::V, f.v);
-                            self.compared.set(match op {
-                                crate::insn::Alu::Sub | crate::insn::Alu::Cmp => Some((a, b)),
-                                crate::insn::Alu::Rsb => Some((b, a)),
-                                _ => None,
-                            });
-                        }
-                        (None, Some(c)) => self.set(register::C, c),
-                        (None, None) => {}
+                    match op {
+                        Alu::Sub | Alu::Cmp => self.set_all(kind::DIFFERENCE, a, b),
+                        Alu::Rsb => self.set_all(kind::DIFFERENCE, b, a),
+                        Alu::Add | Alu::Cmn => self.set_all(kind::SUM, a, b),
+                        _ => match meaning::carried(op as u8, a, b, r, || self.carry()) {
+                            Some(f) => self.set_nzcv(r, f.c, Some(f.v)),
+                            None => match shifted() {
+                                Some(c) => self.set_nzcv(r, c, None),
+                                None => self.set_nz(r),
+                            },
+                        },
                     }
                 }
                 if !meaning::only_tests(op as u8) {
@@ -158,10 +221,11 @@ impl<'a, B: Bus> Work<'a, B> {
                 }
             }
             Kind::ShiftReg { ty, s } => {
-                let (r, c) = meaning::shift(ty as u8, self.r(n), self.r(m), self.carry());
+                let (v, n) = (self.r(n), self.r(m));
+                let r = meaning::shift(ty as u8, v, n);
                 if s {
-                    self.set_nz(r);
-                    self.set(register::C, c);
+                    let c = meaning::shift_carry(ty as u8, v, n, self.carry());
+                    self.set_nzcv(r, c, None);
                 }
                 put(r);
             }
@@ -214,10 +278,7 @@ impl<'a, B: Bus> Work<'a, B> {
     fn address(&self, mode: Mode, insn: &Insn) -> (Traced<'a>, Option<Traced<'a>>) {
         let base = self.r(insn.n);
         match mode {
-            Mode::Reg => (
-                base.wrapping_add(self.r(insn.m).shl(self.k(insn.imm & 3))),
-                None,
-            ),
+            Mode::Reg => (base.wrapping_add(self.r(insn.m).shl(self.k(insn.imm & 3))), None),
             Mode::Post => (base, Some(base.plus(insn.imm.into()))),
             Mode::Pre => {
                 let moved = base.plus(insn.imm.into());
@@ -248,7 +309,7 @@ const WORD: Bytes = Bytes {
 fn is_pure(insn: &Insn) -> bool {
     use Kind::*;
     match insn.kind {
-        Alu { s, .. } | ShiftReg { s, .. } | Mul { s } => !s,
+        Kind::Alu { s, .. } | ShiftReg { s, .. } | Mul { s } => !s,
         Nop | Movt | Bfi | Bfc | Ubfx | Sbfx | Sxtb | Sxth | Uxtb | Uxth | Rev | Rev16 | Revsh | Rbit | Clz | Mla
         | Mls | Smull | Umull | Smlal | Umlal => true,
         _ => false,
@@ -321,6 +382,7 @@ impl<B: Bus> Lifter<'_, B> {
             t,
             id,
             block,
+            kind: Cell::new(None),
             compared: Cell::new(None),
             only_if: Cell::new(None),
         };
@@ -353,13 +415,15 @@ impl<B: Bus> Lifter<'_, B> {
                 });
                 w.only_if.set(None);
             } else {
-                let flags = w.compared.get();
+                let (flags, kind) = (w.compared.get(), w.kind.get());
                 t.when(condition, || {
                     for (j, insn) in (i..).zip(run) {
                         self.instruction(&w, j, insn);
                     }
                 });
-                w.compared.set(flags.filter(|_| run.iter().all(is_without_flags)));
+                let same = run.iter().all(is_without_flags);
+                w.compared.set(flags.filter(|_| same));
+                w.kind.set(kind.filter(|_| same));
             }
             i += n;
         }
@@ -409,26 +473,34 @@ impl<B: Bus> Lifter<'_, B> {
                 w.t.push(Step::StoreMany {
                     address: address.value,
                     registers: u64::from(insn.imm & 0x7fff),
+                    downwards: false,
                     slow,
                 });
                 if wb {
                     w.put(insn.n, base);
                 }
             }
-            Kind::LoadDual { mode } if insn.d < insn.m && insn.m < 15 => {
+            Kind::LoadDual { mode } if insn.d != insn.m && insn.d.max(insn.m) < 15 => {
                 let (address, base) = w.address(mode, insn);
-                self.load_many(w, i, insn, address, 1 << insn.d | 1 << insn.m);
+                let slow = self.by_engine(w, i, insn);
+                w.t.push(Step::LoadMany {
+                    address: address.value,
+                    registers: 1 << insn.d | 1 << insn.m,
+                    downwards: insn.d > insn.m,
+                    slow,
+                });
                 if let Some(base) = base.filter(|_| insn.n != insn.d && insn.n != insn.m) {
                     w.put(insn.n, base);
                 }
                 w.align(insn);
             }
-            Kind::StoreDual { mode } if insn.d < insn.m && insn.m < 15 => {
+            Kind::StoreDual { mode } if insn.d != insn.m && insn.d.max(insn.m) < 15 => {
                 let (address, base) = w.address(mode, insn);
                 let slow = self.by_engine(w, i, insn);
                 w.t.push(Step::StoreMany {
                     address: address.value,
                     registers: 1 << insn.d | 1 << insn.m,
+                    downwards: insn.d > insn.m,
                     slow,
                 });
                 if let Some(base) = base {
@@ -456,6 +528,7 @@ impl<B: Bus> Lifter<'_, B> {
         w.t.push(Step::LoadMany {
             address: address.value,
             registers,
+            downwards: false,
             slow,
         });
     }
@@ -613,6 +686,7 @@ impl<B: Bus> Lifter<'_, B> {
         w.t.push(Step::Call(call));
         if !is_without_flags(insn) {
             w.compared.set(None);
+            w.kind.set(None);
         }
     }
 

@@ -13,29 +13,40 @@ fn not<W: Word>(truth: W) -> W {
     truth ^ truth.constant(1)
 }
 
-/// The operand of kind `src` made of register value `v` with immediate `n`, and the carry out of the shifter if it has one.
-/// [`Src::Imm`] is not for here.
+/// The operand of kind `src` made of register value `v` with immediate `n`. [`Src::Imm`] is not for here.
 #[inline(always)]
-pub(crate) fn operand<W: Word>(src: u8, v: W, n: u32, carry: W) -> (W, Option<W>) {
+pub(crate) fn operand<W: Word>(src: u8, v: W, n: u32, carry: impl FnOnce() -> W) -> W {
     let k = |k: u32| v.constant(k.into());
-    let one = k(1);
     if src == Src::Lsl as u8 {
-        (v.shl(k(n & 31)), Some(v.shr(k(32u32.wrapping_sub(n) & 31)) & one))
+        v.shl(k(n & 31))
     } else if src == Src::Lsr as u8 {
-        // 1..=32: the last bit out is bit n - 1.
-        let out = v.shr(k(n.wrapping_sub(1) & 31));
-        (out.shr(one), Some(out & one))
+        // 1..=32
+        if n & 32 != 0 { k(0) } else { v.shr(k(n & 31)) }
     } else if src == Src::Asr as u8 {
-        let out = v.sar(k(n.wrapping_sub(1) & 31));
-        (out.sar(one), Some(out & one))
+        v.sar(k(n.min(31)))
     } else if src == Src::Ror as u8 {
-        let out = v.rotr(k(n & 31));
-        (out, Some(out.shr(k(31))))
+        v.rotr(k(n & 31))
     } else if src == Src::Rrx as u8 {
-        (v.shr(one) | carry.shl(k(31)), Some(v & one))
+        v.shr(k(1)) | carry().shl(k(31))
     } else {
-        (v, None)
+        v
     }
+}
+
+/// The carry out of its shifter, if it has one.
+#[inline(always)]
+pub(crate) fn shifted_out<W: Word>(src: u8, v: W, n: u32) -> Option<W> {
+    // The number of the last bit out.
+    let bit = if src == Src::Lsl as u8 {
+        32u32.wrapping_sub(n)
+    } else if src == Src::Rrx as u8 {
+        0
+    } else if src == Src::Reg as u8 {
+        return None;
+    } else {
+        n.wrapping_sub(1)
+    };
+    Some(v.shr(v.constant((bit & 31).into())) & v.constant(1))
 }
 
 /// Carry and overflow of a sum or difference.
@@ -45,22 +56,20 @@ pub(crate) struct Carried<W> {
     pub(crate) v: W,
 }
 
-/// `a + b + carry` (AddWithCarry).
+/// Those of `a - b`, which is `r`.
 #[inline(always)]
-fn add_with_carry<W: Word>(a: W, b: W, carry: W) -> (W, Carried<W>) {
-    let sum = a.wrapping_add(b);
-    let r = sum.wrapping_add(carry);
-    let c = a.carries(b) | sum.carries(carry);
-    let v = (a ^ r) & (b ^ r);
-    (r, Carried { c, v })
-}
-
-#[inline(always)]
-fn subtract<W: Word>(a: W, b: W) -> (W, Carried<W>) {
-    let r = a.wrapping_sub(b);
+fn of_difference<W: Word>(a: W, b: W, r: W) -> Carried<W> {
     let c = not(a.below(b));
     let v = (a ^ b) & (a ^ r);
-    (r, Carried { c, v })
+    Carried { c, v }
+}
+
+/// Those of `a + b`, which is `r`.
+#[inline(always)]
+fn of_sum<W: Word>(a: W, b: W, r: W) -> Carried<W> {
+    let c = a.carries(b);
+    let v = (a ^ r) & (b ^ r);
+    Carried { c, v }
 }
 
 /// Whether an operation leaves no result but its flags.
@@ -68,76 +77,179 @@ pub(crate) const fn only_tests(op: u8) -> bool {
     op == Alu::Tst as u8 || op == Alu::Teq as u8 || op == Alu::Cmn as u8 || op == Alu::Cmp as u8
 }
 
-/// The two-operand operation `op`; carry and overflow if it makes them.
+/// The two-operand operation `op`.
 #[inline(always)]
-pub(crate) fn alu<W: Word>(op: u8, a: W, b: W, carry: W) -> (W, Option<Carried<W>>) {
+pub(crate) fn alu<W: Word>(op: u8, a: W, b: W, carry: impl FnOnce() -> W) -> W {
     let is = |o: Alu| op == o as u8;
-    let (r, carried) = if is(Alu::And) || is(Alu::Tst) {
-        return (a & b, None);
+    if is(Alu::And) || is(Alu::Tst) {
+        a & b
     } else if is(Alu::Bic) {
-        return (a & !b, None);
+        a & !b
     } else if is(Alu::Orr) {
-        return (a | b, None);
+        a | b
     } else if is(Alu::Orn) {
-        return (a | !b, None);
+        a | !b
     } else if is(Alu::Eor) || is(Alu::Teq) {
-        return (a ^ b, None);
+        a ^ b
     } else if is(Alu::Mov) {
-        return (b, None);
+        b
     } else if is(Alu::Mvn) {
-        return (!b, None);
+        !b
     } else if is(Alu::Add) || is(Alu::Cmn) {
-        let r = a.wrapping_add(b);
-        let (c, v) = (a.carries(b), (a ^ r) & (b ^ r));
-        (r, Carried { c, v })
+        a.wrapping_add(b)
     } else if is(Alu::Sub) || is(Alu::Cmp) {
-        subtract(a, b)
+        a.wrapping_sub(b)
     } else if is(Alu::Rsb) {
-        subtract(b, a)
+        b.wrapping_sub(a)
     } else if is(Alu::Adc) {
-        add_with_carry(a, b, carry)
+        a.wrapping_add(b).wrapping_add(carry())
     } else {
-        add_with_carry(a, !b, carry)
-    };
-    (r, Some(carried))
+        a.wrapping_add(!b).wrapping_add(carry())
+    }
 }
 
-/// Shift by register: the amount is the low byte of `amount`, and 32 or more shifts everything out. Result and carry.
+/// Carry and overflow, of an operation that makes them, with result `r`.
 #[inline(always)]
-pub(crate) fn shift<W: Word>(ty: u8, v: W, amount: W, carry: W) -> (W, W) {
+pub(crate) fn carried<W: Word>(op: u8, a: W, b: W, r: W, carry: impl FnOnce() -> W) -> Option<Carried<W>> {
+    let is = |o: Alu| op == o as u8;
+    Some(if is(Alu::Add) || is(Alu::Cmn) {
+        of_sum(a, b, r)
+    } else if is(Alu::Sub) || is(Alu::Cmp) {
+        of_difference(a, b, r)
+    } else if is(Alu::Rsb) {
+        of_difference(b, a, r)
+    } else if is(Alu::Adc) || is(Alu::Sbc) {
+        // AddWithCarry.
+        let b = if is(Alu::Sbc) { !b } else { b };
+        let c = a.carries(b) | a.wrapping_add(b).carries(carry());
+        let v = (a ^ r) & (b ^ r);
+        Carried { c, v }
+    } else {
+        return None;
+    })
+}
+
+/// Shift by register: the amount is the low byte of `amount`, and 32 or more shifts everything out.
+#[inline(always)]
+pub(crate) fn shift<W: Word>(ty: u8, v: W, amount: W) -> W {
+    let k = |k: u64| v.constant(k);
+    let n = amount & k(0xff);
+    if ty == Shift::Lsl as u8 {
+        n.below(k(32)).pick(v.shl(n), k(0))
+    } else if ty == Shift::Lsr as u8 {
+        n.below(k(32)).pick(v.shr(n), k(0))
+    } else if ty == Shift::Asr as u8 {
+        v.sar(n.below(k(32)).pick(n, k(31)))
+    } else {
+        v.rotr(n)
+    }
+}
+
+/// The carry out of that: the last bit out, or what it was if nothing is shifted.
+#[inline(always)]
+pub(crate) fn shift_carry<W: Word>(ty: u8, v: W, amount: W, carry: W) -> W {
     let k = |k: u64| v.constant(k);
     let n = amount & k(0xff);
     let last = n.wrapping_sub(k(1));
-    let (zero, few, most) = (k(0), n.below(k(32)), n.below(k(33)));
-    let (r, c) = if ty == Shift::Lsl as u8 {
-        (few.pick(v.shl(n), zero), most.pick(v.shl(last).shr(k(31)), zero))
+    let most = n.below(k(33));
+    let c = if ty == Shift::Lsl as u8 {
+        most.pick(v.shl(last).shr(k(31)), k(0))
     } else if ty == Shift::Lsr as u8 {
-        (few.pick(v.shr(n), zero), most.pick(v.shr(last) & k(1), zero))
+        most.pick(v.shr(last) & k(1), k(0))
     } else if ty == Shift::Asr as u8 {
-        let sign = v.sar(k(31));
-        (few.pick(v.sar(n), sign), most.pick(v.sar(last), sign) & k(1))
+        most.pick(v.sar(last), v.sar(k(31))) & k(1)
     } else {
-        let r = v.rotr(n);
-        (r, r.shr(k(31)))
+        v.shr(last) & k(1)
     };
-    (r, n.is(zero).pick(carry, c))
+    n.is(k(0)).pick(carry, c)
 }
 
 /// Whether condition `code` (ARM ARM A7.3) holds: N is bit 31 of `n`, Z means that `z` is 0, V is bit 31 of `v`.
 #[inline(always)]
 pub(crate) fn condition<W: Word>(code: u8, n: W, z: W, c: W, v: W) -> W {
     let zero = z.constant(0);
-    let truth = match code >> 1 {
+    match code {
         0 => z.is(zero),
-        1 => c,
-        2 => n.less(zero),
-        3 => v.less(zero),
-        4 => c & z.is_not(zero),
-        5 => not((n ^ v).less(zero)),
-        6 => z.is_not(zero) & not((n ^ v).less(zero)),
-        _ => return z.constant(1),
-    };
-    if code & 1 != 0 { not(truth) } else { truth }
+        1 => z.is_not(zero),
+        2 => c,
+        3 => not(c),
+        4 => n.less(zero),
+        5 => not(n.less(zero)),
+        6 => v.less(zero),
+        7 => not(v.less(zero)),
+        8 => c & z.is_not(zero),
+        9 => not(c & z.is_not(zero)),
+        10 => not((n ^ v).less(zero)),
+        11 => (n ^ v).less(zero),
+        12 => z.is_not(zero) & not((n ^ v).less(zero)),
+        13 => z.is(zero) | (n ^ v).less(zero),
+        _ => z.constant(1),
+    }
+}
+
+/// The flags as compiled code keeps them: mostly nobody asks for them before they are set again, so that what they come from is kept,
+/// and a number says what that is.
+pub(crate) mod kind {
+    /// C is `a`, V is bit 31 of `b`.
+    pub(crate) const EXPLICIT: u32 = 0;
+    /// C and V are those of `a - b`.
+    pub(crate) const DIFFERENCE: u32 = 1;
+    /// C and V are those of `a + b`.
+    pub(crate) const SUM: u32 = 2;
+    /// N and Z are of that, too.
+    pub(crate) const WHOLE: u32 = 4;
+}
+
+/// See [`kind`].
+#[derive(Clone, Copy)]
+pub(crate) struct Flags<W> {
+    pub(crate) kind: W,
+    /// N and Z are those of this one, unless they come from `a` and `b`.
+    pub(crate) nz: W,
+    pub(crate) a: W,
+    pub(crate) b: W,
+}
+
+impl<W: Word> Flags<W> {
+    /// What is asked of them by a kind that is known only when it runs, or, if `known`, beforehand.
+    fn by_kind(self, known: Option<u32>, difference: impl FnOnce() -> W, sum: impl FnOnce() -> W, else_: W) -> W {
+        let is = |kind: u32| self.kind & self.kind.constant(kind.into());
+        match known.map(|k| k & (kind::DIFFERENCE | kind::SUM)) {
+            Some(kind::EXPLICIT) => else_,
+            Some(kind::DIFFERENCE) => difference(),
+            Some(_) => sum(),
+            None => {
+                let made = is(kind::DIFFERENCE).pick(difference(), sum());
+                is(kind::DIFFERENCE | kind::SUM).pick(made, else_)
+            }
+        }
+    }
+
+    /// What both N and Z are those of.
+    pub(crate) fn nz(self, known: Option<u32>) -> W {
+        let Self { kind, nz, a, b } = self;
+        let (sum, difference) = (|| a.wrapping_add(b), || a.wrapping_sub(b));
+        match known {
+            Some(k) if k & kind::WHOLE == 0 => nz,
+            Some(_) => self.by_kind(known, difference, sum, nz),
+            None => {
+                let r = self.by_kind(None, difference, sum, nz);
+                (kind & kind.constant(kind::WHOLE.into())).pick(r, nz)
+            }
+        }
+    }
+
+    pub(crate) fn c(self, known: Option<u32>) -> W {
+        let Self { a, b, .. } = self;
+        self.by_kind(known, || not(a.below(b)), || a.carries(b), a)
+    }
+
+    pub(crate) fn v(self, known: Option<u32>) -> W {
+        let Self { a, b, .. } = self;
+        let difference = || of_difference(a, b, a.wrapping_sub(b)).v;
+        let sum = || of_sum(a, b, a.wrapping_add(b)).v;
+        self.by_kind(known, difference, sum, b)
+    }
 }
 
 /// The same after `a - b` set all flags; `None` for those that are about N or V alone.

@@ -20,7 +20,10 @@ struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 32) as u32
     }
     fn below(&mut self, n: u32) -> u32 {
@@ -103,20 +106,44 @@ fn instruction(r: &mut Random, out: &mut Vec<u16>) {
         9 => out.push((0xa800 | r.below(0x7ff)) as u16),
         // Loads and stores.
         10 | 11 => out.push((0x5000 | r.below(0x5000)) as u16),
-        12 => wide(0xf800 | r.below(2) << 8 | r.below(6) << 4 | 8 + r.below(3), d << 12 | 0x900 | r.below(8) << 8 & 0x700 | r.below(128)),
-        13 => wide(0xf880 | r.below(2) << 8 | r.below(3) << 5 | r.below(2) << 4 | 8 + r.below(2), d << 12 | r.below(0x200)),
-        14 => wide(0xe840 | r.below(16) << 5 & 0x1a0 | r.below(2) << 4 | 0x100 | 8 + r.below(2), a << 12 | b << 8 | r.below(32)),
-        15 => wide(0xe880 | r.below(2) << 4 | r.below(2) << 5 | 8, r.below(0x2000) & !(1 << 8)),
+        12 => wide(
+            0xf800 | r.below(2) << 8 | r.below(6) << 4 | 8 + r.below(3),
+            d << 12 | 0x900 | r.below(8) << 8 & 0x700 | r.below(128),
+        ),
+        13 => wide(
+            0xf880 | r.below(2) << 8 | r.below(3) << 5 | r.below(2) << 4 | 8 + r.below(2),
+            d << 12 | r.below(0x200),
+        ),
+        14 => wide(
+            0xe840 | r.below(16) << 5 & 0x1a0 | r.below(2) << 4 | 0x100 | 8 + r.below(2),
+            a << 12 | b << 8 | r.below(32),
+        ),
+        15 => wide(
+            0xe880 | r.below(2) << 4 | r.below(2) << 5 | 8,
+            r.below(0x2000) & !(1 << 8),
+        ),
         16 => out.push((0xb400 | r.below(2) << 11 | r.below(256)) as u16),
         17 => out.push((0xc000 | r.below(0x1000)) as u16),
         // Data processing in 32 bits.
-        18 => wide(0xea00 | r.below(32) << 4 | a, r.below(8) << 12 | b << 8 | r.below(16) << 4 | c),
-        19 => wide(0xf000 | r.below(2) << 10 | r.below(32) << 4 | a, r.below(8) << 12 | b << 8 | r.below(256)),
-        20 => wide(0xfb00 | r.below(16) << 4 | a, b << 12 | c << 8 | if r.one_in(2) { 0xf0 } else { r.below(2) << 4 } | d),
+        18 => wide(
+            0xea00 | r.below(32) << 4 | a,
+            r.below(8) << 12 | b << 8 | r.below(16) << 4 | c,
+        ),
+        19 => wide(
+            0xf000 | r.below(2) << 10 | r.below(32) << 4 | a,
+            r.below(8) << 12 | b << 8 | r.below(256),
+        ),
+        20 => wide(
+            0xfb00 | r.below(16) << 4 | a,
+            b << 12 | c << 8 | if r.one_in(2) { 0xf0 } else { r.below(2) << 4 } | d,
+        ),
         21 => match r.below(3) {
             0 => wide(0xfa00 | r.below(8) << 4 | a, 0xf000 | b << 8 | c),
             1 => wide(0xfab0 - (r.below(2) << 5) | c, 0xf080 | b << 8 | r.below(4) << 4 | c),
-            _ => wide(0xf340 | r.below(8) << 5 & 0xe0 | a, r.below(8) << 12 | b << 8 | r.below(4) << 6 | r.below(32)),
+            _ => wide(
+                0xf340 | r.below(8) << 5 & 0xe0 | a,
+                r.below(8) << 12 | b << 8 | r.below(4) << 6 | r.below(32),
+            ),
         },
         22 => {
             out.push((0xbf00 | r.below(15) << 4 | 1 + r.below(15)) as u16);
@@ -270,7 +297,10 @@ impl Pair {
         }
         if r.one_in(20) {
             // Somebody else writes into the code.
-            let (at, bytes) = (u64::from(CODE) + u64::from(2 * r.below(HALVES)), (r.next() as u16).to_le_bytes());
+            let (at, bytes) = (
+                u64::from(CODE) + u64::from(2 * r.below(HALVES)),
+                (r.next() as u16).to_le_bytes(),
+            );
             self.each(|m| m.sys.write_bytes(at, &bytes).expect("RAM"));
         }
         true
@@ -299,7 +329,13 @@ fn lock_step(seed: u64) -> u64 {
     }
     let s = pair.0[1].cpu.engine().jit_statistics().unwrap_or_default();
     if std::env::var("SEEDS").is_ok() {
-        eprintln!("seed {seed}: {} instructions, {} regions of {}, {} dropped", pair.0[0].sys.clock.executed(), s.regions, s.instructions, s.dropped);
+        eprintln!(
+            "seed {seed}: {} instructions, {} regions of {}, {} dropped",
+            pair.0[0].sys.clock.executed(),
+            s.regions,
+            s.instructions,
+            s.dropped
+        );
     }
     s.regions
 }

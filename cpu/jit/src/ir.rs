@@ -113,18 +113,20 @@ pub enum Op {
         value: Value,
         slow: Call,
     },
-    /// Reads consecutive words of 32 bits into the registers of the mask, the lowest first, where all of it is plain RAM; otherwise
-    /// `slow` does the whole instruction, and its only effects are on those registers.
+    /// Reads consecutive words of 32 bits into the registers of the mask, the lowest first (or, `downwards`, the highest), where all
+    /// of it is plain RAM; otherwise `slow` does the whole instruction, and its only effects are on those registers.
     LoadMany {
         address: Value,
         registers: u64,
+        downwards: bool,
         slow: Call,
     },
-    /// Writes the registers of the mask to consecutive words of 32 bits, the lowest first, where all of it is plain RAM without decoded
-    /// code; otherwise `slow` does the whole instruction.
+    /// Writes the registers of the mask to consecutive words of 32 bits, the lowest first (or, `downwards`, the highest), where all
+    /// of it is plain RAM without decoded code; otherwise `slow` does the whole instruction.
     StoreMany {
         address: Value,
         registers: u64,
+        downwards: bool,
         slow: Call,
     },
     /// That many next operations are done only if the value is not 0. Values that they make are for themselves alone.
@@ -243,16 +245,21 @@ impl fmt::Display for Width {
     }
 }
 
-/// Registers of a mask.
-struct Set(u64);
+/// Registers of a mask, in order or in reverse.
+pub(crate) fn registers(mask: u64, downwards: bool) -> Vec<Register> {
+    let mut all: Vec<Register> = (0..64).filter(|r| mask >> r & 1 != 0).collect();
+    if downwards {
+        all.reverse();
+    }
+    all
+}
+
+struct Set(u64, bool);
 
 impl fmt::Display for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = (0..64).filter(|r| self.0 >> r & 1 != 0);
-        if let Some(first) = rest.next() {
-            write!(f, "r{first}")?;
-        }
-        rest.try_for_each(|r| write!(f, ", r{r}"))
+        let all: Vec<String> = registers(self.0, self.1).iter().map(|r| format!("r{r}")).collect();
+        f.write_str(&all.join(", "))
     }
 }
 
@@ -285,16 +292,20 @@ impl fmt::Display for Op {
             Op::LoadMany {
                 address,
                 registers,
+                downwards,
                 slow,
             } => {
-                write!(f, "{} = load from [{address}] or call {}", Set(*registers), slow.what)
+                let all = Set(*registers, *downwards);
+                write!(f, "{all} = load from [{address}] or call {}", slow.what)
             }
             Op::StoreMany {
                 address,
                 registers,
+                downwards,
                 slow,
             } => {
-                write!(f, "store to [{address}] = {} or call {}", Set(*registers), slow.what)
+                let all = Set(*registers, *downwards);
+                write!(f, "store to [{address}] = {all} or call {}", slow.what)
             }
             Op::If(v, n) => write!(f, "the next {n} if {v}"),
             Op::Call(call) => write!(f, "call {} writes {:#x}", call.what, call.writes),

@@ -159,6 +159,17 @@ pub struct Ready {
 impl<G, W> Jit<G, W> {
     /// A compiler for engines laid out so. An error says why this host has none.
     pub fn new(layout: Layout, call: CallFn<G, W>, options: Options) -> Result<Self, String> {
+        Self::with(layout, call, options, true)
+    }
+
+    /// The same for an engine that takes it well if code returns some hundred instructions before the limit, and may have done nothing at
+    /// all: then it is the engine's turn. A limit of 0 ends the run at the next loop or so rather than at the end of the block, and
+    /// `attention` is for the engine to look at: it sets limits that are near.
+    pub fn loose(layout: Layout, call: CallFn<G, W>, options: Options) -> Result<Self, String> {
+        Self::with(layout, call, options, false)
+    }
+
+    fn with(layout: Layout, call: CallFn<G, W>, options: Options, each_block: bool) -> Result<Self, String> {
         let isa = isa(cfg!(debug_assertions), true)?;
         let layout = Arc::new(layout);
         let table = vec![Cell::new(NOTHING); TABLE].into_boxed_slice();
@@ -172,6 +183,7 @@ impl<G, W> Jit<G, W> {
             table: table.as_ptr() as u64,
             entries: TABLE as u64,
             thunk,
+            each_block,
         };
         let workers = match options.threads {
             0 => None,
@@ -331,6 +343,7 @@ pub fn show(layout: &Layout, region: &Region) -> Result<[String; 2], String> {
         table: 0x7ab1_e000,
         entries: TABLE as u64,
         thunk: 0x7a11,
+        each_block: true,
     };
     let code = Compiler::new(isa(true, false)?).shown(layout, region, shared)?;
     Ok([region.to_string(), code])

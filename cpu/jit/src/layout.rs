@@ -173,19 +173,17 @@ pub enum Chain {
 #[derive(Clone, Copy, Debug)]
 pub struct WindowsAt {
     pub(crate) offset: u32,
-    pub(crate) log2: u32,
-    /// The window for an address is number (address >> a ^ address >> b) modulo their count.
-    pub(crate) shifts: (u8, u8),
+    /// The window for an address is number address >> shift.
+    pub(crate) shift: u8,
 }
 
 impl WindowsAt {
-    /// Use with `offset_of!`; `_field` only says what stands there. See [`WindowsAt`] for `shifts`.
-    pub const fn new<G, const N: usize>(offset: usize, _field: fn(&G) -> &[Window; N], shifts: (u8, u8)) -> Self {
-        assert!(N.is_power_of_two() && offset <= i32::MAX as usize / 2);
+    /// Use with `offset_of!`; `_field` only says what stands there. The window for an address is number address >> shift.
+    pub const fn new<G, const N: usize>(offset: usize, _field: fn(&G) -> &[Window; N], shift: u8) -> Self {
+        assert!(N == 1 << (32 - shift) && offset <= i32::MAX as usize / 2);
         Self {
             offset: offset as u32,
-            log2: N.trailing_zeros(),
-            shifts,
+            shift,
         }
     }
 }

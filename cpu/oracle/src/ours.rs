@@ -1,6 +1,6 @@
 //! Our engine over a stream.
 
-use southbridge_cpu_armv7m::{Bus, BusFault, CORTEX_M3, Config, Engine, Exit, FlatBus, FlatWindow, State};
+use southbridge_cpu_armv7m::{Bus, BusFault, CORTEX_M3, Config, Engine, Exit, FlatBus, FlatWindow, State, jit};
 
 use crate::layout::{DONE, HANDLER, HARNESS, INPUT, RESULT, SCRATCH, SCRATCH_LEN, START};
 use crate::stream::{Outcome, Stream};
@@ -61,6 +61,37 @@ impl Ours {
         );
         let ready = engine.state().clone();
         Ours { engine, bus, ready }
+    }
+
+    /// Compiles all code that runs more than once, from now on.
+    pub fn compile(&mut self) -> Result<(), String> {
+        let options = jit::Options {
+            threads: 0,
+            hot: 1,
+            ..Default::default()
+        };
+        self.engine.set_jit(Some(options))
+    }
+
+    /// Runs a stream `n` times over, in what its runs left behind: the state after each, and memory. Where a core compiles, all but the
+    /// first run what it compiled.
+    pub fn again_and_again(&mut self, stream: &Stream, n: usize) -> Vec<(State, Vec<u8>)> {
+        // Whoever stops at addresses does not run compiled code: here the budget ends it.
+        self.engine.set_breakpoint(DONE, false);
+        self.load(stream);
+        let passes = (0..n).map(|_| {
+            self.engine.set_register("pc", START);
+            let _ = self.engine.run(&mut self.bus, BUDGET);
+            (self.engine.state().clone(), self.bus.dump())
+        });
+        let all = passes.collect();
+        self.engine.set_breakpoint(DONE, true);
+        all
+    }
+
+    /// Regions that were compiled so far.
+    pub fn compiled(&self) -> u64 {
+        self.engine.jit_statistics().map_or(0, |s| s.regions)
     }
 
     fn load(&mut self, stream: &Stream) {

@@ -48,3 +48,22 @@ fn slices_do_not_matter() {
         );
     }
 }
+
+/// What is compiled does the same as the interpreter, instruction by instruction of the corpus.
+#[test]
+fn both_tiers_agree() {
+    let (_, all) = record::decode(CORPUS).expect("the corpus is whole");
+    let (mut interpreted, mut compiled) = (Ours::new(), Ours::new());
+    compiled.compile().expect("a compiler for this host");
+    for r in all.iter().step_by(2) {
+        let (a, b) = (
+            interpreted.again_and_again(&r.stream, 3),
+            compiled.again_and_again(&r.stream, 3),
+        );
+        for (n, (a, b)) in a.into_iter().zip(b).enumerate() {
+            assert_eq!(a.0, b.0, "seed {:#x}, pass {n}", r.stream.seed);
+            assert!(a.1 == b.1, "seed {:#x}, pass {n}: memory", r.stream.seed);
+        }
+    }
+    assert!(compiled.compiled() > 200, "only {} regions", compiled.compiled());
+}

@@ -135,7 +135,7 @@ impl Core {
     /// When there is no such model, or it has no such feature; the text says what.
     pub fn make(&self, number: u8, hz: Option<u64>, choices: &Choices) -> Result<Box<dyn Cpu>, String> {
         match self {
-            Self::CortexM(core) => Ok(core.make(hz)),
+            Self::CortexM(core) => core.make(hz, choices),
             Self::Rv64(core) => {
                 let config = core.config(number, choices).map_err(|(_, why)| why)?;
                 let mut hart = rv64::Rv64::new(config);
@@ -185,11 +185,13 @@ fn parse_bool(text: &str) -> Option<bool> {
 }
 
 impl CortexM {
-    fn make(&self, hz: Option<u64>) -> Box<dyn Cpu> {
+    fn make(&self, hz: Option<u64>, choices: &Choices) -> Result<Box<dyn Cpu>, String> {
         let mut config = armv7m::Config::new(&armv7m::CORTEX_M3, self.irqs);
         config.priority_bits = self.priority_bits;
         config.ref_hz = self.systick_reference;
         config.cpu_hz = hz.unwrap_or(config.cpu_hz);
-        Box::new(armv7m::CortexM::new(config))
+        let mut core = armv7m::CortexM::new(config);
+        core.set_jit(choices.jit)?;
+        Ok(Box::new(core))
     }
 }

@@ -5,26 +5,35 @@ use crate::bus::Bus;
 use crate::core::{Core, Flow};
 use crate::meaning::{self, Carried};
 
-/// The second operand and the carry out of its shifter (`None`: carry stays).
+/// The second operand.
 #[inline(always)]
-fn operand<B: Bus, const SRC: u8>(core: &Core<B>, op: &Op<B>) -> (u32, Option<u32>) {
+fn operand<B: Bus, const SRC: u8>(core: &Core<B>, op: &Op<B>) -> u32 {
     if SRC == Src::Imm as u8 {
-        return (op.imm, (op.m & 2 != 0).then_some(u32::from(op.m & 1)));
+        return op.imm;
     }
-    meaning::operand(SRC, core.r(op.m), op.imm, core.s.c.into())
+    meaning::operand(SRC, core.r(op.m), op.imm, || core.s.c.into())
+}
+
+/// The carry out of its shifter (`None`: carry stays).
+#[inline(always)]
+fn shifted_out<B: Bus, const SRC: u8>(core: &Core<B>, op: &Op<B>) -> Option<u32> {
+    if SRC == Src::Imm as u8 {
+        return (op.m & 2 != 0).then_some(u32::from(op.m & 1));
+    }
+    meaning::shifted_out(SRC, core.r(op.m), op.imm)
 }
 
 /// Every two-operand operation: what varies is decided at compile time.
 #[inline(always)]
 fn alu<B: Bus, const OP: u8, const S: bool, const SRC: u8>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
-    let (b, shifter) = operand::<B, SRC>(core, op);
-    let (r, carried) = meaning::alu(OP, core.r(op.n), b, core.s.c.into());
+    let (a, b, carry) = (core.r(op.n), operand::<B, SRC>(core, op), u32::from(core.s.c));
+    let r = meaning::alu(OP, a, b, || carry);
     if S {
         core.s.nz = r.into();
-        match (carried, shifter) {
-            (Some(Carried { c, v }), _) => (core.s.c, core.s.v) = (c != 0, v.into()),
-            (None, Some(c)) => core.s.c = c != 0,
-            (None, None) => {}
+        if let Some(Carried { c, v }) = meaning::carried(OP, a, b, r, || carry) {
+            (core.s.c, core.s.v) = (c != 0, v.into());
+        } else if let Some(c) = shifted_out::<B, SRC>(core, op) {
+            core.s.c = c != 0;
         }
     }
     if !meaning::only_tests(OP) {
@@ -53,10 +62,11 @@ pub(super) fn select_alu<B: Bus>(op: Alu, s: bool, src: Src) -> Handler<B> {
 }
 
 fn shift<B: Bus, const S: bool, const TY: u8>(core: &mut Core<B>, _: &mut B, op: &Op<B>) -> Flow {
-    let (r, c) = meaning::shift(TY, core.r(op.n), core.r(op.m), core.s.c.into());
+    let (v, n) = (core.r(op.n), core.r(op.m));
+    let r = meaning::shift(TY, v, n);
     if S {
         core.s.nz = r.into();
-        core.s.c = c != 0;
+        core.s.c = meaning::shift_carry(TY, v, n, core.s.c.into()) != 0;
     }
     core.w(op.d, r);
     Flow::NEXT

@@ -54,7 +54,7 @@ impl Emitter<'_> {
         self.set(register, v);
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(cold);
-        self.call(slow);
+        self.call(slow, true);
         self.reload(register);
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(on);
@@ -77,7 +77,7 @@ impl Emitter<'_> {
         self.b.ins().store(PLAIN, v, way.host, 0);
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(cold);
-        self.call(slow);
+        self.call(slow, true);
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(on);
     }
@@ -95,7 +95,7 @@ impl Emitter<'_> {
             Memory::Paged {
                 read, write: written, ..
             } => self.way_by_page(address, bytes, write, if write { written } else { read }, other),
-            Memory::Windows(at) => self.way_by_window(address, bytes, write, at, other),
+            Memory::Windows(at) => self.way_by_window(address, bytes, 1, write, at, other),
         }
     }
 
@@ -130,19 +130,12 @@ impl Emitter<'_> {
         Way { host, mark }
     }
 
-    /// The window that would have the address, less the table's offset.
-    fn window(&mut self, address: V, at: WindowsAt) -> V {
-        let a = self.b.ins().ushr_imm_u(address, i64::from(at.shifts.0));
-        let b = self.b.ins().ushr_imm_u(address, i64::from(at.shifts.1));
-        let slot = self.b.ins().bxor(a, b);
-        let slot = self.b.ins().band_imm_u(slot, (1 << at.log2) - 1);
-        let slot = self.b.ins().ishl_imm_u(slot, ENTRY);
-        self.b.ins().iadd(self.fixed.guest, slot)
-    }
-
-    fn way_by_window(&mut self, address: V, bytes: u8, write: bool, at: WindowsAt, cold: Label) -> Way {
+    /// `n` accesses of `bytes` each, the first of them aligned.
+    fn way_by_window(&mut self, address: V, bytes: u8, n: u32, write: bool, at: WindowsAt, cold: Label) -> Way {
         let offset = at.offset as i32;
-        let entry = self.window(address, at);
+        let slot = self.b.ins().ushr_imm_u(address, i64::from(at.shift));
+        let slot = self.b.ins().ishl_imm_u(slot, ENTRY);
+        let entry = self.b.ins().iadd(self.fixed.guest, slot);
         let first = self.b.ins().uload32(PLAIN, entry, offset + Window::FIRST);
         let len = if write { Window::WRITE } else { Window::READ };
         let len = self.b.ins().uload32(PLAIN, entry, offset + len);
@@ -150,13 +143,29 @@ impl Emitter<'_> {
         let distance = self.b.ins().isub(address, first);
         let other = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, distance, len);
         self.unless(other, cold);
+        let more = i64::from(bytes) * i64::from(n.saturating_sub(1));
+        if more > 0 {
+            let last = self.b.ins().iadd_imm_s(distance, more);
+            let other = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, last, len);
+            self.unless(other, cold);
+        }
         if bytes > 1 {
             let odd = self.b.ins().band_imm_u(address, i64::from(bytes) - 1);
             self.unless(odd, cold);
         }
         let host = self.b.ins().load(types::I64, PLAIN, entry, offset + Window::HOST);
         let host = self.b.ins().iadd(host, address);
-        let mark = write.then(|| self.mark(entry, offset + Window::MARKS, address));
+        if !write {
+            return Way { host, mark: None };
+        }
+        if more > 0 {
+            // At most two granules.
+            let last = self.b.ins().iadd_imm_s(address, more);
+            let mark = self.mark(entry, offset + Window::MARKS, last);
+            let code = self.b.ins().load(types::I8, PLAIN, mark, 0);
+            self.unless(code, cold);
+        }
+        let mark = Some(self.mark(entry, offset + Window::MARKS, address));
         Way { host, mark }
     }
 
@@ -171,31 +180,13 @@ impl Emitter<'_> {
                 mark: None,
             };
         };
-        let way = self.way_by_window(address, 4, write, at, cold);
-        let last = self.b.ins().iadd_imm_s(address, 4 * i64::from(n.saturating_sub(1)));
-        // That of the last word is the same slot of the table nearly always; what matters is that it is in this window.
-        let entry = self.window(address, at);
-        let offset = at.offset as i32;
-        let first = self.b.ins().uload32(PLAIN, entry, offset + Window::FIRST);
-        let len = if write { Window::WRITE } else { Window::READ };
-        let len = self.b.ins().uload32(PLAIN, entry, offset + len);
-        let distance = self.b.ins().isub(last, first);
-        let other = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, distance, len);
-        self.unless(other, cold);
-        if write {
-            // At most two granules.
-            let mark = self.mark(entry, offset + Window::MARKS, last);
-            let code = self.b.ins().load(types::I8, PLAIN, mark, 0);
-            self.unless(code, cold);
-        }
-        way
+        self.way_by_window(address, 4, n, write, at, cold)
     }
 
-    pub(super) fn load_many(&mut self, address: V, registers: u64, slow: Call) {
+    pub(super) fn load_many(&mut self, address: V, all: &[Register], slow: Call) {
         let address = self.resize(address, self.word, types::I64);
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
-        let all: Vec<u8> = (0..64).filter(|r| registers >> r & 1 != 0).collect();
         let way = self.way_to_many(address, all.len() as u32, false, cold);
         // All are read before any is set: one of them may be the base.
         let values: Vec<V> = (0..all.len() as i32)
@@ -207,36 +198,35 @@ impl Emitter<'_> {
         }
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(cold);
-        self.call(slow);
+        self.call(slow, true);
         all.iter().for_each(|r| self.reload(*r));
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(on);
     }
 
-    pub(super) fn store_many(&mut self, address: V, registers: u64, slow: Call) {
+    pub(super) fn store_many(&mut self, address: V, all: &[Register], slow: Call) {
         let address = self.resize(address, self.word, types::I64);
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
-        let all = (0..64).filter(|r| registers >> r & 1 != 0);
-        for i in 0..i64::from(registers.count_ones()) {
-            if self.layout.note.is_some() {
+        if self.layout.note.is_some() {
+            for i in 0..all.len() as i64 {
                 let at = self.b.ins().iadd_imm_s(address, 4 * i);
                 self.note(at, 4);
             }
         }
-        let way = self.way_to_many(address, registers.count_ones(), true, cold);
+        let way = self.way_to_many(address, all.len() as u32, true, cold);
         if let Some(mark) = way.mark {
             let code = self.b.ins().load(types::I8, PLAIN, mark, 0);
             self.unless(code, cold);
         }
         for (i, r) in (0..).zip(all) {
-            let v = self.get(r);
+            let v = self.get(*r);
             let v = self.resize(v, self.word, types::I32);
             self.b.ins().store(PLAIN, v, way.host, 4 * i);
         }
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(cold);
-        self.call(slow);
+        self.call(slow, true);
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(on);
     }

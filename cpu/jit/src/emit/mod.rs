@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) entries: u64,
     /// Address of the function that has the engine execute an instruction.
     pub(crate) thunk: u64,
+    /// Whether each block looks at the limit (and loops at the flag that somebody waits), or only those that `shape::checks` picks.
+    pub(crate) each_block: bool,
 }
 
 /// Bytes of an entry of the table of regions.
@@ -185,10 +187,14 @@ impl<'a> Emitter<'a> {
         self.b.ins().jump(first, &[]);
         let stale = shape::stale(self.region, self.layout.lazy);
         let loops = shape::loops(self.region);
+        let needs: Vec<u32> = match self.shared.each_block {
+            true => self.region.blocks.iter().map(|b| b.count).collect(),
+            false => shape::checks(self.region, &loops),
+        };
         for (i, block) in self.region.blocks.iter().enumerate() {
             self.at = i;
             self.stale = stale[i];
-            self.block(block, loops[i]);
+            self.block(block, needs[i], loops[i]);
         }
         self.dispatch();
         self.b.seal_all_blocks();
@@ -278,20 +284,24 @@ impl<'a> Emitter<'a> {
         label
     }
 
-    fn block(&mut self, block: &'a Block, loops: bool) {
+    /// `need` instructions must be left, if it is not 0.
+    fn block(&mut self, block: &'a Block, need: u32, loops: bool) {
         let label = self.labels[self.at];
         self.b.switch_to_block(label);
-        let leave = self.leave_before(block);
-        let retired = self.b.use_var(self.retired);
-        let then = self.b.ins().iadd_imm_s(retired, i64::from(block.count));
-        let limit = self.home(self.layout.limit, types::I64);
-        let over = self.b.ins().icmp(IntCC::UnsignedGreaterThan, then, limit);
-        self.unless(over, leave);
-        if loops {
-            let waits = self.b.ins().load(types::I8, PLAIN, self.fixed.attention, 0);
-            self.unless(waits, leave);
+        if need > 0 || loops {
+            let leave = self.leave_before(block);
+            let retired = self.b.use_var(self.retired);
+            let then = self.b.ins().iadd_imm_s(retired, i64::from(need));
+            let limit = self.home(self.layout.limit, types::I64);
+            let over = self.b.ins().icmp(IntCC::UnsignedGreaterThan, then, limit);
+            self.unless(over, leave);
+            if loops && self.shared.each_block {
+                let waits = self.b.ins().load(types::I8, PLAIN, self.fixed.attention, 0);
+                self.unless(waits, leave);
+            }
         }
         if block.calls() {
+            let retired = self.b.use_var(self.retired);
             self.put_home(self.layout.retired, retired);
         }
         self.values.clear();
@@ -423,19 +433,23 @@ impl<'a> Emitter<'a> {
             Op::LoadMany {
                 address,
                 registers,
+                downwards,
                 slow,
             } => {
                 let address = self.value(address);
-                self.load_many(address, registers, slow);
+                let all = crate::ir::registers(registers, downwards);
+                self.load_many(address, &all, slow);
                 return None;
             }
             Op::StoreMany {
                 address,
                 registers,
+                downwards,
                 slow,
             } => {
                 let address = self.value(address);
-                self.store_many(address, registers, slow);
+                let all = crate::ir::registers(registers, downwards);
+                self.store_many(address, &all, slow);
                 return None;
             }
             Op::CallsAt(at) => {
@@ -445,7 +459,7 @@ impl<'a> Emitter<'a> {
             // Both are for others to look at.
             Op::If(..) | Op::Origin(_) => return None,
             Op::Call(call) => {
-                self.call(call);
+                self.call(call, false);
                 self.stale = 0;
                 self.reload_context();
                 for r in (0..64).filter(|r| call.writes >> r & 1 != 0) {
@@ -462,8 +476,9 @@ impl<'a> Emitter<'a> {
         })
     }
 
-    /// The engine executes an instruction; goes on here if the region is to go on.
-    fn call(&mut self, call: Call) {
+    /// The engine executes an instruction; goes on here if the region is to go on. `is_cold` says that this is off the usual
+    /// way.
+    fn call(&mut self, call: Call, is_cold: bool) {
         self.flush();
         if self.layout.note.is_some() {
             return self.leave_at(call);
@@ -477,8 +492,12 @@ impl<'a> Emitter<'a> {
         let arguments = [self.fixed.guest, self.fixed.world, what];
         self.b.ins().call_indirect(self.thunk, thunk, &arguments);
         let exit = self.home(self.layout.exit, types::I64);
-        let out = self.out;
-        self.unless(exit, out);
+        let (out, on) = (self.out, self.b.create_block());
+        if is_cold {
+            self.b.set_cold_block(on);
+        }
+        self.b.ins().brif(exit, out, &[], on, &[]);
+        self.b.switch_to_block(on);
     }
 
     /// Ends the run before an instruction that the engine is to execute.

@@ -89,3 +89,31 @@ pub(super) fn loops(region: &Region) -> Vec<bool> {
     }
     all
 }
+
+/// Instructions after which the limit is looked at again at the latest, but for the block in hand.
+const FAR: u32 = 96;
+
+/// How many instructions may follow until the next look at the limit, for the blocks that look at it; 0 for the others. Looked at are the
+/// heads of loops, and what is far from the last look.
+pub(super) fn checks(region: &Region, loops: &[bool]) -> Vec<u32> {
+    let blocks = &region.blocks;
+    // Only heads of loops have edges from behind: all others can be gone through in order.
+    let mut since = vec![0u32; blocks.len()];
+    let mut looks = loops.to_vec();
+    for (i, block) in blocks.iter().enumerate() {
+        looks[i] |= since[i].saturating_add(block.count) > FAR;
+        let here = if looks[i] { 0 } else { since[i] };
+        for s in successors(&block.end).filter(|s| *s > i) {
+            if let Some(there) = since.get_mut(s) {
+                *there = (*there).max(here.saturating_add(block.count));
+            }
+        }
+    }
+    let mut need = vec![0u32; blocks.len()];
+    for (i, block) in blocks.iter().enumerate().rev() {
+        let further = successors(&block.end).filter(|s| *s > i && !looks.get(*s).copied().unwrap_or(true));
+        let most = further.filter_map(|s| need.get(s)).max().copied().unwrap_or(0);
+        need[i] = block.count.saturating_add(most);
+    }
+    need.iter().zip(&looks).map(|(n, l)| if *l { *n } else { 0 }).collect()
+}
