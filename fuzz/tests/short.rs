@@ -259,4 +259,19 @@ fn types_that_cannot_stand_alone_are_these() {
 }
 
 /// Expected by the test above.
-const SKIPPED: &[&str] = &["pxb-pcie"];
+const SKIPPED: &[&str] = &[
+    "pxb-pcie",
+    "vhost-vsock-device",
+    "vhost-vsock-pci",
+    "vhost-vsock-pci-non-transitional",
+    "virtio-9p-device",
+    "virtio-9p-pci",
+    "virtio-9p-pci-non-transitional",
+    "virtio-9p-pci-transitional",
+    "virtio-blk-device",
+    "virtio-blk-pci",
+    "virtio-blk-pci-non-transitional",
+    "virtio-blk-pci-transitional",
+    "virtio-input-host-device",
+    "virtio-input-host-pci",
+];
