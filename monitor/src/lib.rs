@@ -89,6 +89,8 @@ impl Attendant for Monitor {
         self.connections.attend(machine, &mut self.world);
         self.consoles.attend(machine, &mut self.world);
         self.world.hear_migration();
+        self.world.hear_netdevs(machine);
+        self.world.announce_arrival(machine);
         self.connections.tell_events(machine, &mut self.world);
     }
 
