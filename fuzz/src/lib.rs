@@ -22,7 +22,6 @@ mod virt;
 mod virtio;
 mod virtio_blk;
 mod virtio_misc;
-mod virtio_blk;
 mod virtio_net;
 
 pub use board::{board, board_state, firmware};
@@ -42,7 +41,6 @@ pub use virt::{device_tree, kernel, rv64_code, sbi};
 pub use virtio::{virtio_keys, virtio_rings};
 pub use virtio_blk::virtio_blk;
 pub use virtio_misc::{virtio_balloon, virtio_input, virtio_serial, virtio_vsock};
-pub use virtio_blk::virtio_blk;
 pub use virtio_net::virtio_net;
 
 /// A target.
