@@ -19,6 +19,7 @@ mod report;
 mod saved;
 mod start;
 mod stats;
+mod virtio_blk;
 mod virtio_net;
 
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ const ALL: &[(&str, Benchmark)] = &[
     ("qtest", qtest::measure),
     ("qmp", qmp::measure),
     ("saved", saved::measure),
+    ("virtio-blk", virtio_blk::measure),
     ("virtio-net", virtio_net::measure),
     ("linux", linux::measure),
 ];

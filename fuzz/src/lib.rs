@@ -14,10 +14,15 @@ mod hmp;
 mod ivshmem;
 pub mod mutate;
 mod outside;
+mod p9;
 mod parts;
 mod pci;
 mod program;
 mod virt;
+mod virtio;
+mod virtio_blk;
+mod virtio_misc;
+mod virtio_net;
 
 pub use board::{board, board_state, firmware};
 pub use command_line::{command_line, demo_file, option_lists};
@@ -27,11 +32,16 @@ pub use gdb::gdb;
 pub use hmp::hmp;
 pub use ivshmem::ivshmem_pci;
 pub use outside::{qmp, qtest, stream};
+pub use p9::p9;
 pub use parts::keys;
 pub use pci::pci_config;
 pub use program::{chardev, ivshmem_client, ivshmem_server, program};
 pub use southbridge_backend_usernet::fuzz as usernet;
 pub use virt::{device_tree, kernel, rv64_code, sbi};
+pub use virtio::{virtio_keys, virtio_rings};
+pub use virtio_blk::virtio_blk;
+pub use virtio_misc::{virtio_balloon, virtio_input, virtio_serial, virtio_vsock};
+pub use virtio_net::virtio_net;
 
 /// A target.
 pub struct Target {
@@ -66,11 +76,19 @@ pub static TARGETS: &[Target] = &[
     target("device-state", device_state, 512, "altered states loaded into each type of device"),
     target("pci-config", pci_config, 2048, "configuration space, bridges, BARs, messages, virtual functions, errors and hot-plug of PCI"),
     target("ivshmem-pci", ivshmem_pci, 1024, "ivshmem on PCI between a guest and a server that do what they like"),
+    target("virtio-blk", virtio_blk, 602, "requests of virtio-blk against a model of what the disk holds"),
+    target("virtio-net", virtio_net, 1024, "a driver of virtio-net and a host that do what they like"),
+    target("virtio-rings", virtio_rings, 2048, "each virtio device through its rings, kept and broken"),
+    target("virtio-input", virtio_input, 1024, "a driver of input devices and hands that do what they like"),
+    target("virtio-serial", virtio_serial, 1024, "a driver of virtio-serial and programs at its ports"),
+    target("virtio-balloon", virtio_balloon, 1024, "a driver of virtio-balloon that gives any pages"),
+    target("virtio-vsock", virtio_vsock, 1024, "a driver of vhost-vsock and programs at the other ends"),
     target("usernet", usernet, 1024, "the NAT between a guest and a host that do what they like"),
     target("kernel", kernel, 4096, "kernel images for virt, plain and compressed"),
     target("device-tree", device_tree, 4096, "device trees of the user"),
     target("rv64-code", rv64_code, 1024, "any bytes as RV64 code, cut into slices in two ways that must agree"),
     target("sbi", sbi, 1024, "calls of the built-in firmware from two harts"),
+    target("p9", p9, 1024, "9P messages to a server over a folder with ways out"),
     target("board", board, 1024, "both boards through their address space"),
     target("board-state", board_state, 256, "altered states loaded into whole boards"),
     target("firmware", firmware, 2048, "any bytes as the firmware of a whole board"),

@@ -57,12 +57,22 @@ fn one_of_each_type() -> impl Iterator<Item = Vec<u8>> {
         .map(move |(_, key)| [&key[..], &noise.bytes(512)].concat())
 }
 
+fn one_of_each_virtio_type() -> impl Iterator<Item = Vec<u8>> {
+    let mut noise = Noise::new(2);
+    let keys = southbridge_fuzz::virtio_keys().into_iter();
+    keys.flat_map(|key| [key; 8])
+        .map(move |(_, key)| [&key[..], &noise.bytes(1024)].concat())
+}
+
 fn short(name: &str, mutations: u32) {
     let target = find(name).expect("the target exists");
     let mut seeds = seeds(target);
     assert!(!seeds.is_empty(), "{name} has seeds");
     if name.starts_with("device") {
         seeds.extend(one_of_each_type());
+    }
+    if name == "virtio-rings" {
+        seeds.extend(one_of_each_virtio_type());
     }
     guarded(target, &seeds, mutations);
 }
@@ -126,10 +136,18 @@ short! {
     device_state "device-state" 3000;
     pci_config "pci-config" 600;
     ivshmem_pci "ivshmem-pci" 1500;
+    virtio_blk "virtio-blk" 300;
+    virtio_net "virtio-net" 300;
+    virtio_rings "virtio-rings" 2000;
+    virtio_input "virtio-input" 300;
+    virtio_serial "virtio-serial" 300;
+    virtio_balloon "virtio-balloon" 300;
+    virtio_vsock "virtio-vsock" 300;
     kernel "kernel" 4000;
     device_tree "device-tree" 4000;
     rv64_code "rv64-code" 300;
     sbi "sbi" 1000;
+    p9 "p9" 300;
     board "board" 150;
     board_state "board-state" 60;
     firmware "firmware" 200;
@@ -241,4 +259,19 @@ fn types_that_cannot_stand_alone_are_these() {
 }
 
 /// Expected by the test above.
-const SKIPPED: &[&str] = &["pxb-pcie"];
+const SKIPPED: &[&str] = &[
+    "pxb-pcie",
+    "vhost-vsock-device",
+    "vhost-vsock-pci",
+    "vhost-vsock-pci-non-transitional",
+    "virtio-9p-device",
+    "virtio-9p-pci",
+    "virtio-9p-pci-non-transitional",
+    "virtio-9p-pci-transitional",
+    "virtio-blk-device",
+    "virtio-blk-pci",
+    "virtio-blk-pci-non-transitional",
+    "virtio-blk-pci-transitional",
+    "virtio-input-host-device",
+    "virtio-input-host-pci",
+];

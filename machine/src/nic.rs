@@ -79,10 +79,9 @@ impl Macs {
 
 /// The wishes with an address each, and those of a board's NICs for which nobody has one.
 pub(crate) fn addresses(macs: &mut Macs, wishes: &[NicWish]) -> Vec<[u8; 6]> {
-    wishes
-        .iter()
-        .filter_map(|w| w.mac)
-        .for_each(|m| drop(macs.take(Some(m))));
+    for mac in wishes.iter().filter_map(|w| w.mac) {
+        macs.take(Some(mac));
+    }
     wishes
         .iter()
         .map(|w| w.mac.unwrap_or_else(|| macs.take(None)))

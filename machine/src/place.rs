@@ -110,7 +110,7 @@ pub fn place(machine: &mut Machine, layout: &mut Layout, device: DeviceId) -> Re
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PlugError {
     /// No bus of this name takes such devices.
-    #[error("no bus '{name}' takes {kind} devices")]
+    #[error("no bus {}takes {kind} devices", if .name.is_empty() { String::new() } else { format!("'{}' ", .name) })]
     NoBus {
         /// As written.
         name: String,
@@ -178,10 +178,7 @@ pub fn plug(
             match crate::ports::plug(sys, *id, device) {
                 Ok(nr) => return Ok((name.clone(), nr)),
                 Err(why) => {
-                    taken.get_or_insert(PlugError::Refused {
-                        bus: name.clone(),
-                        why,
-                    });
+                    taken.get_or_insert(PlugError::Refused { bus: name.clone(), why });
                     continue;
                 }
             }

@@ -88,7 +88,10 @@ impl Attendant for Monitor {
     fn attend(&mut self, machine: &mut Machine) {
         self.connections.attend(machine, &mut self.world);
         self.consoles.attend(machine, &mut self.world);
+        commands::block::follow(machine);
         self.world.hear_migration();
+        self.world.hear_netdevs(machine);
+        self.world.announce_arrival(machine);
         self.connections.tell_events(machine, &mut self.world);
     }
 
@@ -102,8 +105,10 @@ impl Attendant for Monitor {
             }
             event => self.world.hear(event),
         }
-        if let MachineEvent::DeviceDeleted { .. } = event {
-            commands::block::sweep(machine);
+        match event {
+            MachineEvent::DeviceDeleted { .. } => commands::block::sweep(machine),
+            MachineEvent::Resume => commands::block::follow(machine),
+            _ => {}
         }
         self.connections.tell_events(machine, &mut self.world);
     }

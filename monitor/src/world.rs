@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use southbridge_backend_chardev::Chardevs;
-use southbridge_backend_net::Netdevs;
+use southbridge_backend_net::{Announce, Message, Netdev, Netdevs};
 use southbridge_core::machine::{self, Cause, PanicPolicy};
 use southbridge_core::{Machine, MachineEvent, Notice, NoticeValue, PropValue, Registry, RunState};
 use southbridge_machine::{Layout, objects::Objects, qom};
@@ -67,6 +67,10 @@ pub struct World {
     /// What is set for migrations.
     pub(crate) settings: crate::commands::migration::Settings,
     moved: Arc<Mutex<VecDeque<Step>>>,
+    /// What network back ends have told.
+    told: Arc<Mutex<VecDeque<Message>>>,
+    /// The machine has come from elsewhere, and its networks have not been told.
+    arrived: bool,
     pub(crate) named_fds: BTreeMap<String, OwnedFd>,
     pub(crate) fd_sets: FdSets,
     pub(crate) last_dump: DumpQueryResult,
@@ -130,6 +134,8 @@ impl World {
             migration: None,
             settings: crate::commands::migration::Settings::default(),
             moved: Arc::default(),
+            told: Arc::default(),
+            arrived: false,
             named_fds: BTreeMap::new(),
             fd_sets: FdSets::default(),
             last_dump: DumpQueryResult {
@@ -144,6 +150,30 @@ impl World {
     /// Where the things of the board are in the object tree.
     pub(crate) fn places(&self, machine: &Machine) -> &[(String, qom::Thing)] {
         self.places.get_or_init(|| qom::places(&self.layout, machine))
+    }
+
+    /// Takes over network back ends, and tells clients what they have to tell.
+    pub fn set_netdevs(&mut self, machine: &Machine, netdevs: Netdevs) {
+        let (told, caller) = (self.told.clone(), machine.caller());
+        netdevs.messages().on_message(move |message| {
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            // A peer that comes and goes all the time must not fill the memory while nobody listens.
+            if told.len() < 1024 {
+                told.push_back(message.clone());
+            }
+            drop(told);
+            caller.call();
+        });
+        self.netdevs = netdevs;
+    }
+
+    /// Turns what network back ends have told into events.
+    pub(crate) fn hear_netdevs(&mut self, machine: &Machine) {
+        let heard: Vec<_> = self.told.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
+        for message in heard {
+            let event = crate::commands::net::event(&message, machine, self);
+            self.events.extend(event);
+        }
     }
 
     /// Lets clients send the machine away, and tells them how far it is.
@@ -173,6 +203,8 @@ impl World {
         let end = end.map_or(moved.len(), |i| i + 1);
         let heard: Vec<_> = moved.drain(..end).collect();
         drop(moved);
+        let incoming = self.migration.as_ref().is_some_and(|m| m.query().incoming);
+        self.arrived |= incoming && heard.contains(&Step::Status(Status::Completed));
         let wanted = self
             .migration
             .as_ref()
@@ -184,6 +216,27 @@ impl World {
                     self.emit(&MigrationEvent { status });
                 }
                 Step::Pass(pass) => self.emit(&MigrationPassEvent { pass: pass.into() }),
+            }
+        }
+    }
+
+    /// The NICs of a machine that has come from elsewhere announce themselves, so that the switches of their networks learn the way.
+    pub(crate) fn announce_arrival(&mut self, machine: &mut Machine) {
+        if !std::mem::take(&mut self.arrived) {
+            return;
+        }
+        let set = &self.settings.parameters;
+        let usual = Announce::default();
+        let of = |value: Option<u64>, usual| value.unwrap_or(usual);
+        let announce = Announce {
+            initial: of(set.announce_initial, usual.initial),
+            max: of(set.announce_max, usual.max),
+            rounds: of(set.announce_rounds, usual.rounds),
+            step: of(set.announce_step, usual.step),
+        };
+        for (_, backend) in self.netdevs.iter() {
+            if let Some((netdev, mut cx)) = machine.sys.host.get::<Netdev>(backend) {
+                netdev.announce(announce, &mut cx);
             }
         }
     }

@@ -4,6 +4,7 @@ use southbridge_core::host::{Backend, Host, HostCx, HostEvent};
 use southbridge_core::{BackendId, Properties};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::backend::{BlockBackend, Habits};
 use crate::drive::Drive;
@@ -20,6 +21,8 @@ pub struct Blocks {
     /// Back ends: of every node that has a name of its own, and of every drive.
     places: BTreeMap<String, BackendId>,
     counted: u32,
+    /// The machine is elsewhere, or not here yet.
+    elsewhere: Arc<AtomicBool>,
 }
 
 /// Options by name, as the command line spells them: `cache.direct`, `file.filename`.
@@ -163,7 +166,7 @@ impl Blocks {
         let image = open(&options, below.as_ref()).map_err(at_place)?;
         let implicit = options.str("node-name").is_none();
         let common = drivers::common(driver, &options);
-        let node = Arc::new(Node::new(&name, implicit, common, image, below));
+        let node = Arc::new(Node::new(&name, implicit, common, image, below, self.elsewhere.clone()));
         made.push(node.clone());
         Ok(node)
     }
@@ -302,6 +305,31 @@ impl Blocks {
             host.remove(backend);
         }
         self.nodes.remove(name);
+    }
+
+    /// Says whether the machine is here. While it is not (it waits for a state from elsewhere, or has gone), its images are another
+    /// process's and not locked.
+    ///
+    /// # Errors
+    /// An image is in use elsewhere. The machine is not here then.
+    pub fn set_here(&mut self, here: bool) -> Result<(), BlockError> {
+        if self.elsewhere.swap(!here, Ordering::Relaxed) == !here {
+            return Ok(());
+        }
+        let locked = self.nodes.values().try_for_each(|n| n.relock());
+        if locked.is_err() && here {
+            self.elsewhere.store(true, Ordering::Relaxed);
+            for node in self.nodes.values() {
+                // To need nothing cannot fail for want of a right.
+                let _ = node.relock();
+            }
+        }
+        locked
+    }
+
+    /// The machine is here although its images could not be locked.
+    pub fn do_without_locks(&mut self) {
+        self.elsewhere.store(false, Ordering::Relaxed);
     }
 
     /// Lets go of what devices that are gone have used: their locks, and, as in QEMU, their drives.

@@ -1,6 +1,7 @@
 //! A node: an image with a name, and who uses it for what.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::BlockError;
@@ -52,6 +53,8 @@ pub struct Node {
     image: Box<dyn Image>,
     below: Option<Arc<Node>>,
     uses: Mutex<Vec<(u64, Use)>>,
+    /// The machine is elsewhere, or not here yet: images are not locked.
+    elsewhere: Arc<AtomicBool>,
 }
 
 /// The right to use a node; its drop gives that back.
@@ -68,6 +71,7 @@ impl Node {
         common: Common,
         image: Box<dyn Image>,
         below: Option<Arc<Self>>,
+        elsewhere: Arc<AtomicBool>,
     ) -> Self {
         Self {
             name: name.to_owned(),
@@ -76,6 +80,7 @@ impl Node {
             image,
             below,
             uses: Mutex::default(),
+            elsewhere,
         }
     }
 
@@ -184,7 +189,7 @@ impl Node {
         }
         let number = uses.last().map_or(0, |(n, _)| n.wrapping_add(1));
         uses.push((number, wants));
-        if let Err(e) = self.image.lock(together(&uses)) {
+        if let Err(e) = self.lock(&uses) {
             uses.pop();
             return Err(self.not_locked(e));
         }
@@ -194,6 +199,18 @@ impl Node {
             number,
             _below: below,
         })
+    }
+
+    fn lock(&self, uses: &[(u64, Use)]) -> Result<(), Share> {
+        match self.elsewhere.load(Ordering::Relaxed) {
+            true => self.image.lock(Locks::default()),
+            false => self.image.lock(together(uses)),
+        }
+    }
+
+    /// Locks it anew, when the machine has come or gone.
+    pub(crate) fn relock(&self) -> Result<(), BlockError> {
+        self.lock(&self.lock_uses()).map_err(|e| self.not_locked(e))
     }
 
     fn not_locked(&self, e: Share) -> BlockError {
@@ -220,6 +237,6 @@ impl Drop for Hold {
         let mut uses = self.node.lock_uses();
         uses.retain(|(n, _)| *n != self.number);
         // To need less cannot fail for want of a right.
-        let _ = self.node.image.lock(together(&uses));
+        let _ = self.node.lock(&uses);
     }
 }

@@ -346,7 +346,11 @@ fn drives_are_for_one() {
     assert_eq!(b.host.peek::<BlockBackend>(id).unwrap().stats.highest, 512);
     b.alive = Arc::new(());
     b.blocks.sweep(&mut b.host);
-    assert_eq!((b.blocks.nodes().count(), b.blocks.get("disk0")), (0, None), "it goes with its device");
+    assert_eq!(
+        (b.blocks.nodes().count(), b.blocks.get("disk0")),
+        (0, None),
+        "it goes with its device"
+    );
 }
 
 #[test]
@@ -477,4 +481,20 @@ fn a_machine_keeps_its_nodes() {
     Blocks::of(&mut host, |b, host| b.add(host, &pairs("driver=null-co,node-name=d"))).unwrap();
     let id = Blocks::find(&host, "d").unwrap();
     assert_eq!(host.peek::<BlockBackend>(id).unwrap().name(), "d");
+}
+
+#[test]
+fn a_machine_that_is_elsewhere_locks_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = image(folder.path(), 8192);
+    let text = format!("driver=file,node-name=d,filename={path}");
+    let (mut here, mut there) = (Bench::with(&text), Bench::new());
+    there.blocks.set_here(false).unwrap();
+    there.add(&text).unwrap();
+    here.attach("d");
+    there.attach("d");
+    assert!(matches!(there.blocks.set_here(true), Err(BlockError::Locked { .. })));
+    here.blocks.set_here(false).unwrap();
+    there.blocks.set_here(true).unwrap();
+    assert!(here.blocks.set_here(true).is_err());
 }

@@ -9,7 +9,8 @@ fn reads(guest: &mut Guest, index: usize) {
     let name = format!("virtio_rng.{index}");
     guest.shell(&format!("echo {name} >/sys/class/misc/hw_random/rng_current"));
     assert_eq!(guest.shell("cat /sys/class/misc/hw_random/rng_current"), name);
-    let sums = guest.shell("for i in 1 2; do dd if=/dev/hwrng bs=64 count=16 iflag=fullblock 2>/dev/null | md5sum; done");
+    let sums =
+        guest.shell("for i in 1 2; do dd if=/dev/hwrng bs=64 count=16 iflag=fullblock 2>/dev/null | md5sum; done");
     let sums: Vec<&str> = sums.lines().collect();
     assert_eq!(sums.len(), 2, "{sums:?}");
     assert_ne!(sums[0], sums[1], "entropy does not repeat");
@@ -18,7 +19,11 @@ fn reads(guest: &mut Guest, index: usize) {
 /// What the driver chose, as the bits stand in sysfs: bit 0 first.
 fn features(guest: &mut Guest, n: usize) -> Vec<usize> {
     let text = guest.shell(&format!("cat /sys/bus/virtio/devices/virtio{n}/features"));
-    text.bytes().enumerate().filter(|(_, b)| *b == b'1').map(|(i, _)| i).collect()
+    text.bytes()
+        .enumerate()
+        .filter(|(_, b)| *b == b'1')
+        .map(|(i, _)| i)
+        .collect()
 }
 
 const VERSION_1: usize = 32;
@@ -39,7 +44,7 @@ fn linux_reads_entropy_on_every_transport() {
     let args: Vec<&str> = words.split_whitespace().collect();
     let mut guest = Guest::boot(&args);
     guest.wait_for_shell();
-    guest.shell("load virtio_mmio; load virtio_rng");
+    guest.shell("load virtio_mmio && load virtio_rng");
     let count: usize = guest.shell("ls /sys/bus/virtio/devices | wc -l").parse().unwrap();
     assert_eq!(count, 5);
     let (mut packed, mut modern) = (0, 0);
@@ -60,22 +65,28 @@ fn linux_reads_entropy_on_every_transport() {
 }
 
 #[test]
-fn linux_reads_entropy_behind_registers_of_version_2() {
-    if !have_guest("linux_reads_entropy_behind_registers_of_version_2") {
+fn linux_reads_entropy_by_messages_and_behind_registers_of_version_2() {
+    if !have_guest("linux_reads_entropy_by_messages_and_behind_registers_of_version_2") {
         return;
     }
-    let words = "-global virtio-mmio.force-legacy=off -device virtio-rng-device,packed=on,bus=virtio-mmio-bus.3 \
-                 -device virtio-rng-device,in_order=on";
+    let words = "-M virt,aia=aplic-imsic -global virtio-mmio.force-legacy=off \
+                 -device virtio-rng-device,packed=on,bus=virtio-mmio-bus.3 -device virtio-rng-device,in_order=on \
+                 -device virtio-rng-pci,packed=on,in_order=on";
     let args: Vec<&str> = words.split_whitespace().collect();
     let mut guest = Guest::boot(&args);
     guest.wait_for_shell();
-    guest.shell("load virtio_mmio; load virtio_rng");
-    for n in 0..2 {
+    guest.shell("load virtio_mmio && load virtio_rng");
+    for n in 0..3 {
         let f = features(&mut guest, n);
         assert!(f.contains(&VERSION_1), "{f:?}");
         reads(&mut guest, n);
     }
+    let interrupts = guest.shell("grep MSIX /proc/interrupts");
+    assert!(interrupts.contains("virtio0-input"), "{interrupts}");
     // QEMU's places: the named transport, and the last one.
     let devices = guest.shell("ls /sys/bus/platform/drivers/virtio-mmio");
-    assert!(devices.contains("10004000.virtio_mmio") && devices.contains("10008000.virtio_mmio"), "{devices}");
+    assert!(
+        devices.contains("10004000.virtio_mmio") && devices.contains("10008000.virtio_mmio"),
+        "{devices}"
+    );
 }

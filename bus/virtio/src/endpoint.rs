@@ -3,15 +3,18 @@
 //! A transport translates its registers into calls of [`Endpoint`] and delivers the interrupts that they leave behind
 //! ([`Endpoint::take_signals`]). It knows no rings, and this module knows no registers.
 
-use serde::{Deserialize, Serialize};
+mod saved;
+
+pub use saved::EndpointState;
+
 use smallvec::SmallVec;
 use southbridge_core::clock::TimerIndex;
-use southbridge_core::{Completion, Ctx, LoadError, SavedState};
+use southbridge_core::{Completion, Ctx};
 
 use crate::cx::VirtioCx;
 use crate::dma::Dma;
 use crate::model::VirtioModel;
-use crate::queue::{Position, Queue, QueueConfig};
+use crate::queue::{Queue, QueueConfig};
 use crate::spec::{MAX_QUEUES, MAX_RING, feature, isr, status};
 
 /// Features that mean something before version 1 alone.
@@ -159,25 +162,6 @@ impl Virtio {
         touched.clear();
         early.clear();
     }
-}
-
-#[derive(Serialize, Deserialize)]
-struct SavedQueue {
-    config: QueueConfig,
-    at: Position,
-}
-
-/// The saved form of an [`Endpoint`].
-#[derive(Serialize, Deserialize)]
-pub struct EndpointState {
-    driver_features: u64,
-    status: u8,
-    isr: u8,
-    generation: u32,
-    broken: bool,
-    started: bool,
-    queues: Vec<SavedQueue>,
-    model: SavedState,
 }
 
 /// A device model with what all devices have: the half of a device that does not depend on its transport.
@@ -384,7 +368,7 @@ impl Endpoint {
             wanted = QueueConfig { vector, ..q.config };
         }
         let size = wanted.size;
-        if size > q.max || !packed && !(size == 0 || size.is_power_of_two()) {
+        if !may_have(size, q.max, packed) {
             cx.guest_error(format_args!("queue {n} cannot have {size} entries"));
             wanted.size = q.config.size;
         }
@@ -500,86 +484,9 @@ impl Endpoint {
     pub fn take_signals(&mut self) -> Signals {
         std::mem::take(&mut self.virtio.signals)
     }
-
-    // ----- save, load --------------------------------------------------------------------------------------------------------------
-
-    /// Why it cannot be saved now, if so.
-    pub fn migration_blocker(&self) -> Option<String> {
-        self.model.migration_blocker()
-    }
-
-    /// The guest-visible state.
-    pub fn save(&self) -> EndpointState {
-        let v = &self.virtio;
-        let queue = |q: &Queue| SavedQueue {
-            config: q.config,
-            at: q.at.clone(),
-        };
-        EndpointState {
-            driver_features: v.driver_features,
-            status: v.status,
-            isr: v.isr,
-            generation: v.generation,
-            broken: v.broken,
-            started: v.started,
-            queues: v.queues.iter().map(queue).collect(),
-            model: self.model.save(),
-        }
-    }
-
-    /// Takes a saved state back.
-    ///
-    /// # Errors
-    /// When it is of another device, or has values that cannot be; nothing has changed then.
-    pub fn load(&mut self, state: EndpointState) -> Result<(), LoadError> {
-        let EndpointState {
-            driver_features,
-            status,
-            isr,
-            generation,
-            broken,
-            started,
-            queues,
-            model,
-        } = state;
-        let v = &mut self.virtio;
-        if queues.len() != v.queues.len() {
-            return Err(LoadError::Impossible("the number of virtio queues"));
-        }
-        let packed = driver_features & feature::RING_PACKED != 0;
-        if driver_features & !v.offered != 0 && started {
-            return Err(LoadError::Impossible("virtio features that are not offered"));
-        }
-        for (q, s) in v.queues.iter().zip(&queues) {
-            s.check(q.max, packed)?;
-        }
-        self.model.load(&model)?;
-        for (q, s) in v.queues.iter_mut().zip(queues) {
-            *q = Queue::loaded(q.index, q.max, s.config, s.at, driver_features);
-        }
-        v.driver_features = driver_features;
-        v.status = status;
-        v.isr = isr;
-        v.generation = generation;
-        v.broken = broken;
-        v.started = started;
-        v.signals = Signals::default();
-        v.touched.clear();
-        Ok(())
-    }
 }
 
-impl SavedQueue {
-    fn check(&self, max: u16, packed: bool) -> Result<(), LoadError> {
-        let Self { config, at } = self;
-        let size = config.size;
-        if size > max || !packed && !(size == 0 || size.is_power_of_two()) {
-            return Err(LoadError::Impossible("the size of a virtio queue"));
-        }
-        let outside = packed && (at.avail >= size.max(1) || at.used >= size.max(1));
-        if outside || at.in_use > size || at.order.len() > usize::from(size) {
-            return Err(LoadError::Impossible("the place in a virtio ring"));
-        }
-        Ok(())
-    }
+/// Whether a ring can have that many entries: those of split rings are a power of two.
+fn may_have(size: u16, max: u16, packed: bool) -> bool {
+    size <= max && (packed || size == 0 || size.is_power_of_two())
 }

@@ -92,7 +92,7 @@ fn an_interrupt_comes_at_the_index_that_the_driver_names() {
         // Always for the third request from here on, around the ring more than once.
         let mut done = 0u16;
         g.request(0, &[b"x"], &[]);
-        done += if packed { 1 } else { 1 };
+        done += 1;
         g.interrupts();
         for round in 0..100 {
             let step = 3;

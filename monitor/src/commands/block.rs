@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use southbridge_backend_block::{BlockBackend, BlockError, Blocks, Node, Stats};
-use southbridge_core::{DeviceId, Machine, Notice, NoticeValue};
+use southbridge_core::{DeviceId, Machine, Notice, NoticeValue, RunState};
 use southbridge_protocol_qmp::Error;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,35 @@ pub(crate) fn sweep(machine: &mut Machine) {
     Blocks::of(&mut machine.sys.host, Blocks::sweep);
 }
 
+/// Images are locked where the machine is: not before it has come, and not after it has gone.
+pub(crate) fn follow(machine: &mut Machine) {
+    let here = match machine.run_state() {
+        RunState::Inmigrate => return,
+        RunState::Postmigrate => false,
+        _ => true,
+    };
+    if Blocks::peek(&machine.sys.host).is_none() {
+        return;
+    }
+    // Who sends a machine gives its images up a moment after it is all here.
+    for attempt in 0..PATIENCE {
+        match Blocks::of(&mut machine.sys.host, |b, _| b.set_here(here)) {
+            Ok(()) => return,
+            Err(_) if attempt + 1 < PATIENCE => std::thread::sleep(Duration::from_millis(10)),
+            Err(e) => {
+                machine
+                    .sys
+                    .log
+                    .warning(format_args!("{e}; it goes on without the lock"));
+                Blocks::of(&mut machine.sys.host, |b, _| b.do_without_locks());
+            }
+        }
+    }
+}
+
+/// Tries to lock the images of a machine that has come, ten milliseconds apart.
+const PATIENCE: u32 = 50;
+
 /// All drives, and nodes that have a back end.
 fn disks(cx: &mut Cx<'_>) -> Vec<Disk> {
     sweep(cx.machine);
@@ -38,7 +67,11 @@ fn disks(cx: &mut Cx<'_>) -> Vec<Disk> {
     };
     let backends = blocks.iter().filter_map(|(_, id)| host.peek::<BlockBackend>(id));
     let disk = |b: &BlockBackend| Disk {
-        drive: if b.is_drive() { b.name().to_owned() } else { String::new() },
+        drive: if b.is_drive() {
+            b.name().to_owned()
+        } else {
+            String::new()
+        },
         users: b.users().collect(),
         node: b.node().clone(),
         write_back: b.habits().write_back,

@@ -11,6 +11,7 @@ pub(crate) mod input;
 pub(crate) mod machine;
 pub(crate) mod memory;
 pub(crate) mod migration;
+pub(crate) mod net;
 pub(crate) mod pci;
 pub(crate) mod qom;
 pub(crate) mod run;

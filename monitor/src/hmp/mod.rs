@@ -17,6 +17,7 @@ mod line;
 mod log;
 mod memory;
 mod more;
+mod net;
 mod pci;
 mod plug;
 mod riscv;

@@ -1,6 +1,6 @@
 //! The commands: names, arguments, a line of help, and who does it. Help, usage, parsing and completion read this and nothing else.
 
-use super::{Call, Refusal, block, info, input, log, memory, more, pci, plug, riscv, run, snapshot, tree};
+use super::{Call, Refusal, block, info, input, log, memory, more, net, pci, plug, riscv, run, snapshot, tree};
 use Kind::{Flag, Format, Number, Rest, Switch, Word};
 use Source as S;
 
@@ -95,6 +95,12 @@ const fn on_host(mut c: Command) -> Command {
 
 pub(super) static COMMANDS: &[Command] = &[
     command(
+        &["announce_self"],
+        &[may("interfaces", Word(S::Nothing)), may("id", Word(S::Nothing))],
+        "have network devices tell the switches where they are",
+        net::announce_self,
+    ),
+    command(
         &["balloon"],
         &[must("target", Number)],
         "let the guest have so many megabytes",
@@ -178,6 +184,24 @@ pub(super) static COMMANDS: &[Command] = &[
         "where memory of the guest is in this program; it does not tell",
         more::gpa2hva,
     ),
+    on_host(command(
+        &["hostfwd_add"],
+        &[
+            must("[netdev_id] [tcp|udp|unix]:[hostaddr]:hostport-[guestaddr]:guestport", Word(S::Nothing)),
+            may("rule", Word(S::Nothing)),
+        ],
+        "have a port of the host lead to the guest",
+        net::hostfwd_add,
+    )),
+    on_host(command(
+        &["hostfwd_remove"],
+        &[
+            must("[netdev_id] [tcp|udp|unix]:[hostaddr]:hostport", Word(S::Nothing)),
+            may("rule", Word(S::Nothing)),
+        ],
+        "end that",
+        net::hostfwd_remove,
+    )),
     command(
         &["gva2gpa"],
         &[must("addr", Number)],
@@ -282,6 +306,18 @@ pub(super) static COMMANDS: &[Command] = &[
         "choose which pointer gets the events (info mice has their numbers)",
         input::mouse_set,
     ),
+    on_host(command(
+        &["netdev_add"],
+        &[must("type,id=ID[,option=value][,...]", Rest(S::Nothing))],
+        "make a network back end, as -netdev does",
+        net::netdev_add,
+    )),
+    command(
+        &["netdev_del"],
+        &[must("id", Word(S::Nothing))],
+        "end a network back end",
+        net::netdev_del,
+    ),
     command(&["nmi"], &[], "raise a non-maskable interrupt", run::nmi),
     command(
         &["o"],
@@ -383,6 +419,12 @@ pub(super) static COMMANDS: &[Command] = &[
         &[must("keys", Word(S::Keys)), may("hold_ms", Number)],
         "press keys and let them go (ctrl-alt-f1, or numbers as in 0x1d-0x38)",
         input::sendkey,
+    ),
+    command(
+        &["set_link"],
+        &[must("name", Word(S::Nothing)), must("on|off", Switch)],
+        "plug the cable of a network device in or out",
+        net::set_link,
     ),
     command(&["stop", "s"], &[], "stop the machine", run::stop),
     command(
@@ -492,6 +534,7 @@ pub(super) static INFOS: &[Command] = &[
         tree::mtree,
     ),
     command(&["name"], &[], "name of the machine", info::name),
+    command(&["network"], &[], "network devices and back ends", net::network),
     command(&["numa"], &[], "NUMA nodes", more::numa),
     command(&["pci"], &[], "what is on the PCI buses", pci::info),
     command(&["pic"], &[], "interrupt controllers", info::pic),
@@ -522,6 +565,12 @@ pub(super) static INFOS: &[Command] = &[
         &[may("name", Word(S::Events))],
         "trace events and whether they are on",
         log::trace_events,
+    ),
+    command(
+        &["usernet"],
+        &[],
+        "connections of networks of our own",
+        net::usernet,
     ),
     command(&["uuid"], &[], "UUID of the machine", info::uuid),
     command(&["version"], &[], "version of the program", info::version),

@@ -20,13 +20,17 @@ const DISK: &str = "virtio-blk-pci";
 /// When a word is wrong or the host refuses.
 pub(crate) fn open(config: &Config, board: &Board, machine: &mut Machine) -> Result<(), OptError> {
     let host = &mut machine.sys.host;
+    if config.incoming.is_some() {
+        // Until the machine is here its images are those of the process that it comes from. To need no lock cannot fail.
+        let _ = Blocks::of(host, |b, _| b.set_here(false));
+    }
     for node in &config.block_nodes {
         let added = Blocks::of(host, |b, host| b.add(host, &pairs(&node.props)));
         added.map_err(|e| refused_node(node, &e))?;
     }
     for (drive, id, _) in drives(config, board) {
-        let added = Drive::parse(&id, &pairs(&drive.props))
-            .and_then(|d| Blocks::of(host, |b, host| b.add_drive(host, &d)));
+        let added =
+            Drive::parse(&id, &pairs(&drive.props)).and_then(|d| Blocks::of(host, |b, host| b.add_drive(host, &d)));
         added.map_err(|e| refused(&drive.props, drive.props.at(), &e))?;
     }
     Ok(())

@@ -253,7 +253,7 @@ fn marked(device: &DeviceOpt, error: &AddError) -> OptError {
         }
         AddError::Refused { error, .. } => refused(device, error),
         AddError::Misplaced(e) => misplaced(device, e),
-        AddError::Unplugged(PlugError::NoBus { name, live, .. }) => {
+        AddError::Unplugged(PlugError::NoBus { name, live, .. }) if !name.is_empty() => {
             OptError::no_such("bus", name, live, bus().unwrap_or_else(|| device.at()))
         }
         AddError::NotOnPci(PciError::NoBus { name, live }) => {

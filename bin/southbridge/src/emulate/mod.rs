@@ -57,7 +57,7 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     let mut chardevs = chardevs::open(config, board, &mut machine, &signals)?;
     blocks::open(config, board, &mut machine)?;
     fsdevs::open(config, &mut machine)?;
-    let netdevs = netdevs::open(config, &mut machine)?;
+    let netdevs = netdevs::open(config, &mut machine, &chardevs)?;
     objects::start_late(config, &mut machine, &mut objects, &|kind, id| match kind {
         "chardev" => chardevs.get(id),
         "netdev" => netdevs.get(id),

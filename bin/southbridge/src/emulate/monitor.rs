@@ -43,7 +43,7 @@ pub(crate) fn attach(
     }
     let facts = facts(config, personality);
     let mut world = World::new(facts, layout, registry(), chardevs.directory(), objects);
-    world.netdevs = netdevs.directory();
+    world.set_netdevs(machine, netdevs.directory());
     world.snapshots = saved.snapshots.clone();
     world.set_migration(machine, saved.migration.clone());
     world.globals = devices::globals(config)?;

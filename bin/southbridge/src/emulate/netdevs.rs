@@ -11,6 +11,7 @@ use southbridge_machine::board::Board;
 use southbridge_machine::nic::{self, NicWish};
 use southbridge_machine::{Built, registry};
 
+use super::chardevs::Chardevs;
 use crate::say;
 
 /// The type of NICs for which neither the user nor the board has one.
@@ -23,8 +24,9 @@ pub(crate) struct Netdevs(net::Netdevs);
 ///
 /// # Errors
 /// When an option is wrong or the host refuses.
-pub(crate) fn open(config: &Config, machine: &mut Machine) -> Result<Netdevs, OptError> {
+pub(crate) fn open(config: &Config, machine: &mut Machine, chardevs: &Chardevs) -> Result<Netdevs, OptError> {
     let mut all = net::Netdevs::default();
+    all.chardevs = chardevs.directory();
     all.messages().on_message(|m| {
         if let Message::Warning(text) = m {
             say::tell(&say::plain(format!("warning: {text}")));

@@ -133,18 +133,23 @@ impl Guest {
 
     /// Negotiates alone.
     pub fn negotiate(&mut self, features: u64) -> u64 {
+        let chosen = features & self.drive(|e, _| e.offered());
+        assert!(self.choose(chosen), "{chosen:#x} is refused");
+        chosen
+    }
+
+    /// Resets the device and chooses these features, offered or not; tells whether the device accepts them.
+    pub fn choose(&mut self, features: u64) -> bool {
         self.rings.clear();
         self.set_status(0);
         self.set_status(status::ACKNOWLEDGE | status::DRIVER);
-        self.features = features & self.drive(|e, _| e.offered());
-        let chosen = self.features;
+        self.features = features;
         self.drive(|e, cx| {
-            e.choose_features(false, chosen as u32, cx);
-            e.choose_features(true, (chosen >> 32) as u32, cx);
+            e.choose_features(false, features as u32, cx);
+            e.choose_features(true, (features >> 32) as u32, cx);
         });
         self.set_status(status::ACKNOWLEDGE | status::DRIVER | status::FEATURES_OK);
-        assert!(self.status() & status::FEATURES_OK != 0, "{chosen:#x} is refused");
-        chosen
+        self.status() & status::FEATURES_OK != 0
     }
 
     /// Gives every queue a ring and enables it.

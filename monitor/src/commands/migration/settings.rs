@@ -17,7 +17,7 @@ use crate::schema::{
 pub(crate) struct Settings {
     /// What is on, besides events: the migration itself knows of those.
     capabilities: BTreeSet<Name>,
-    parameters: MigrationParameters,
+    pub(crate) parameters: MigrationParameters,
 }
 
 impl Default for Settings {

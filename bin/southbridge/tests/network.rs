@@ -1,0 +1,352 @@
+//! The network from the command line: boards get an address and talk TCP through back ends, to each other and to a QEMU; the monitor
+//! changes back ends while machines run.
+
+mod common;
+use common::qmp::Client;
+use common::{Guard, err, firmware, out, program, run, wait};
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const BOARDS: [&str; 2] = ["lm3s6965evb", "mps2-an385"];
+
+/// A server that gives everything back; its port.
+fn echo() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut buffer = [0; 4096];
+            while let Ok(n) = stream.read(&mut buffer)
+                && n > 0
+            {
+                if stream.write_all(&buffer[..n]).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    port
+}
+
+/// A port that nobody has just now.
+fn free_port() -> u16 {
+    let l = TcpListener::bind("127.0.0.1:0").unwrap();
+    l.local_addr().unwrap().port()
+}
+
+/// The words that run the firmware on a board, here and with QEMU.
+fn words(board: &str, options: &str, network: &[&str]) -> Vec<String> {
+    let kernel = firmware(&format!("net-{board}.elf"));
+    let arg = options
+        .split_whitespace()
+        .map(|o| format!(",arg={o}"))
+        .collect::<String>();
+    let semihosting = format!("enable=on,arg=net{arg}");
+    let fixed = [
+        "-M",
+        board,
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+        "-serial",
+        "stdio",
+        "-semihosting-config",
+        &semihosting,
+        "-kernel",
+        &kernel,
+    ];
+    fixed.iter().chain(network).map(|w| (*w).to_owned()).collect()
+}
+
+fn spawn(mut command: Command, words: &[String]) -> Guard {
+    let child = command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    Guard(child.expect("it starts"))
+}
+
+fn finishes(mut machine: Guard) -> String {
+    let mut text = String::new();
+    machine.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(machine.0.wait().unwrap().success(), "{text}");
+    text
+}
+
+#[test]
+fn boards_get_an_address_and_talk_tcp_through_user() {
+    let port = echo();
+    for board in BOARDS {
+        for network in [
+            &["-nic", "user,mac=52:54:00:aa:bb:cc"][..],
+            &["-netdev", "user,id=n", "-net", "nic,netdev=n,macaddr=52:54:00:aa:bb:cc"],
+            &["-net", "nic,macaddr=52:54:00:aa:bb:cc", "-net", "user"],
+        ] {
+            let result = run(program().args(words(board, &format!("port={port} bytes=10000"), network)));
+            let text = out(&result);
+            assert!(result.status.success(), "{network:?}: {text}{}", err(&result));
+            assert!(text.contains("52:54:00:aa:bb:cc"), "{text}");
+            assert!(
+                text.contains("address 10.0.2.15") && text.contains("8 passed, 0 failed"),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn restrict_keeps_a_guest_in() {
+    let port = echo();
+    let words = words(
+        "mps2-an385",
+        &format!("server=10.0.2.2 port={port} bytes=10"),
+        &["-nic", "user,restrict=on"],
+    );
+    let result = run(program().args(words));
+    let text = out(&result);
+    assert!(text.contains("address 10.0.2.15"), "DHCP is inside: {text}");
+    assert!(!result.status.success() && text.contains("FAIL TCP connects"), "{text}");
+}
+
+#[test]
+fn the_options_of_user_reach_the_guest() {
+    let port = echo();
+    let network = [
+        "-nic",
+        "user,net=192.168.76.0/24,host=192.168.76.9,dhcpstart=192.168.76.40,dns=192.168.76.3",
+    ];
+    let result = run(program().args(words("lm3s6965evb", &format!("port={port}"), &network)));
+    let text = out(&result);
+    assert!(result.status.success(), "{text}{}", err(&result));
+    assert!(
+        text.contains("address 192.168.76.40") && text.contains("server 192.168.76.9"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_port_of_the_host_leads_to_the_guest() {
+    let port = free_port();
+    let forward = format!("user,hostfwd=tcp:127.0.0.1:{port}-:7");
+    let guest = spawn(program(), &words("lm3s6965evb", "listen=1", &["-nic", &forward]));
+    let mut stream = None;
+    wait("the forwarded port", || {
+        stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok();
+        stream.is_some()
+    });
+    let mut stream = stream.unwrap();
+    stream.write_all(b"through the wall").unwrap();
+    let mut back = [0; 16];
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"through the wall");
+    drop(stream);
+    assert!(finishes(guest).contains("echoed 16 bytes"));
+}
+
+#[test]
+fn two_boards_talk_over_every_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let (p, q, r) = (free_port(), free_port(), free_port());
+    for [one, other] in [
+        [
+            format!("socket,listen=127.0.0.1:{p}"),
+            format!("socket,connect=127.0.0.1:{p}"),
+        ],
+        [
+            format!("stream,server=on,addr.type=unix,addr.path={}", at("s")),
+            format!("stream,addr.type=unix,addr.path={},reconnect-ms=100", at("s")),
+        ],
+        [
+            format!(
+                "dgram,local.type=unix,local.path={},remote.type=unix,remote.path={}",
+                at("x"),
+                at("y")
+            ),
+            format!(
+                "dgram,local.type=unix,local.path={},remote.type=unix,remote.path={}",
+                at("y"),
+                at("x")
+            ),
+        ],
+        [
+            format!("socket,udp=127.0.0.1:{r},localaddr=127.0.0.1:{q}"),
+            format!("socket,udp=127.0.0.1:{q},localaddr=127.0.0.1:{r}"),
+        ],
+    ] {
+        pair([program(), program()], [&one, &other]);
+    }
+}
+
+/// One machine listens on the network, the other connects.
+fn pair([server, client]: [Command; 2], [one, other]: [&str; 2]) {
+    let [a, b] = [format!("{one},id=n"), format!("{other},id=n")];
+    let network = ["-netdev", &a, "-net", "nic,netdev=n,macaddr=52:54:00:00:00:02"];
+    let server = spawn(server, &words("mps2-an385", "listen=1 address=192.168.7.1", &network));
+    // Whoever connects must find a listener.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let options = "address=192.168.7.2 server=192.168.7.1 bytes=5000";
+    let network = ["-netdev", &b, "-net", "nic,netdev=n,macaddr=52:54:00:00:00:04"];
+    let client = spawn(client, &words("lm3s6965evb", options, &network));
+    let text = finishes(client);
+    assert!(text.contains("PASS as they were"), "{one}: {text}");
+    let text = finishes(server);
+    assert!(text.contains("echoed 5000 bytes"), "{one}: {text}");
+}
+
+#[test]
+fn qemu_is_the_peer() {
+    let qemu = || Command::new("qemu-system-arm");
+    if qemu().arg("--version").output().is_err() {
+        return southbridge_testing::skip("qemu_is_the_peer", "there is no qemu-system-arm");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let (p, q) = (free_port(), free_port());
+    pair(
+        [qemu(), program()],
+        [
+            &format!("socket,listen=127.0.0.1:{p}"),
+            &format!("socket,connect=127.0.0.1:{p}"),
+        ],
+    );
+    pair(
+        [program(), qemu()],
+        [
+            &format!("stream,server=on,addr.type=inet,addr.host=127.0.0.1,addr.port={q}"),
+            &format!("stream,addr.type=inet,addr.host=127.0.0.1,addr.port={q}"),
+        ],
+    );
+    pair(
+        [program(), qemu()],
+        [
+            &format!(
+                "dgram,local.type=unix,local.path={},remote.type=unix,remote.path={}",
+                at("x"),
+                at("y")
+            ),
+            &format!(
+                "dgram,local.type=unix,local.path={},remote.type=unix,remote.path={}",
+                at("y"),
+                at("x")
+            ),
+        ],
+    );
+}
+
+#[test]
+fn the_monitor_changes_the_network() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let (socket, path) = (at("qmp"), at("stream"));
+    let qmp = format!("unix:{socket},server=on,wait=off");
+    let nic = format!("stream,id=n,server=on,addr.type=unix,addr.path={path}");
+    let machine = program()
+        .args([
+            "-M",
+            "lm3s6965evb",
+            "-S",
+            "-display",
+            "none",
+            "-serial",
+            "null",
+            "-monitor",
+            "none",
+            "-qmp",
+            &qmp,
+            "-nic",
+            &nic,
+        ])
+        .spawn();
+    let _machine = Guard(machine.unwrap());
+    let mut c = Client::ready(Path::new(&socket));
+    let human = |c: &mut Client, line: &str| {
+        let answer = c.ok("human-monitor-command", json!({ "command-line": line }));
+        answer.as_str().unwrap().replace("\r\n", "\n")
+    };
+    let text = human(&mut c, "info network");
+    assert_eq!(
+        text,
+        "stellaris_enet.0: index=0,type=nic,model=stellaris_enet,macaddr=52:54:00:12:34:56\n \\ n: index=0,type=stream,listening\n"
+    );
+    let mut peer = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let event = c.event("NETDEV_STREAM_CONNECTED");
+    assert_eq!(event["data"]["netdev-id"], "n");
+    assert_eq!(event["data"]["addr"], json!({ "type": "unix", "path": path }));
+    c.ok(
+        "announce-self",
+        json!({ "initial": 50, "max": 550, "rounds": 1, "step": 50 }),
+    );
+    let mut frame = [0; 64];
+    peer.read_exact(&mut frame).unwrap();
+    assert_eq!(frame[..4], [0, 0, 0, 60]);
+    assert_eq!(frame[10..18], [0x52, 0x54, 0, 0x12, 0x34, 0x56, 0x80, 0x35]);
+    c.ok("set_link", json!({ "name": "stellaris_enet.0", "up": false }));
+    assert!(human(&mut c, "info network").contains("link=off"));
+    c.ok("set_link", json!({ "name": "n", "up": true }));
+    drop(peer);
+    assert_eq!(c.event("NETDEV_STREAM_DISCONNECTED")["data"]["netdev-id"], "n");
+    let user =
+        json!({ "type": "user", "id": "u", "hostfwd": [{ "str": "tcp:127.0.0.1:0-:22" }], "net": "10.9.0.0/16" });
+    c.ok("netdev_add", user);
+    assert!(human(&mut c, "info network").contains("u: index=0,type=user,net=10.9.0.0,restrict=off"));
+    assert_eq!(human(&mut c, "hostfwd_add u tcp:127.0.0.1:0-:80"), "");
+    assert!(human(&mut c, "info usernet").contains("TCP[HOST_FORWARD]"));
+    let why = human(&mut c, "hostfwd_add u nonsense");
+    assert!(why.contains("invalid host forwarding rule"), "{why}");
+    let answer = c.run("netdev_add", json!({ "type": "user", "id": "u" }));
+    assert_eq!(answer["error"]["desc"], "there is a netdev 'u' already");
+    c.ok("netdev_del", json!({ "id": "u" }));
+    let answer = c.run("netdev_del", json!({ "id": "u" }));
+    assert_eq!(answer["error"]["class"], "DeviceNotFound");
+    let answer = c.run("query-rx-filter", json!({ "name": "stellaris_enet.0" }));
+    assert!(
+        answer["error"]["desc"]
+            .as_str()
+            .unwrap()
+            .contains("tells nothing of its filter")
+    );
+}
+
+#[test]
+fn what_is_wrong_on_the_line_is_marked() {
+    for (words, what) in [
+        (
+            &["-M", "lm3s6965evb", "-netdev", "usr,id=n"][..],
+            "no network back end 'usr'",
+        ),
+        (&["-M", "lm3s6965evb", "-netdev", "user"], "-netdev needs 'id'"),
+        (
+            &["-M", "lm3s6965evb", "-netdev", "user,id=n,hostfw=x"],
+            "did you mean 'hostfwd'?",
+        ),
+        (
+            &["-M", "lm3s6965evb", "-netdev", "user,id=n,net=300.0.0.0"],
+            "it is not an IPv4 network",
+        ),
+        (
+            &["-M", "lm3s6965evb", "-nic", "user,model=e1000"],
+            "no network device for this machine 'e1000'",
+        ),
+        (
+            &["-M", "lm3s6965evb", "-nic", "user,mac=banana"],
+            "six bytes in hexadecimal",
+        ),
+        (&["-M", "lm3s6965evb", "-net", "nic,netdev=x"], "no netdev 'x'"),
+        (&["-M", "lm3s6965evb", "-nic", "vde"], "'vde': not here yet"),
+        (&["-M", "lm3s6965evb", "-nic", "tap,fd=99"], "cannot use descriptor 99"),
+    ] {
+        let result = run(program().args(words).args(["-display", "none", "-serial", "null"]));
+        let text = err(&result);
+        assert!(!result.status.success() && text.contains(what), "{words:?}: {text}");
+    }
+    let text = out(&run(program().args(["-netdev", "help"])));
+    assert!(
+        text.contains("  user ") && text.contains("  tap ") && !text.contains("vde"),
+        "{text}"
+    );
+    let text = out(&run(program().args(["-M", "mps2-an385", "-nic", "model=help"])));
+    assert_eq!(text, "Available NIC models:\nlan9118\n");
+}
