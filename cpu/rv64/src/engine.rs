@@ -31,6 +31,9 @@ pub(crate) enum Stop {
     Differs(String),
 }
 
+/// Instructions that compiled code executes without a look at whether somebody waits: some microseconds.
+const STRETCH: u64 = 1 << 13;
+
 /// A hart with its decoded blocks.
 pub(crate) struct Engine {
     pub(crate) hart: Hart,
@@ -218,10 +221,9 @@ impl Engine {
         // Where blocks may run on without a look at what is to be stopped at.
         let free = if single { 0 } else { stop };
         if !single {
-            self.hart.limit = stop;
             self.cache.take_compiled();
         }
-        let mut from = 0;
+        let (mut from, mut stuck) = (0, false);
         while self.hart.s.retired < stop {
             if single && self.hart.triggers_at(self.hart.s.pc) {
                 self.fault(
@@ -253,27 +255,34 @@ impl Engine {
             let flow = loop {
                 let block = cache.get(id);
                 let start = h.s.pc;
-                if let Some(code) = block.code.get()
+                if !std::mem::take(&mut stuck)
+                    && let Some(code) = block.code.get()
                     && free.saturating_sub(h.s.retired) >= block.count.into()
                     && let Some(fast) = &cache.fast
                 {
+                    let before = h.s.retired;
+                    h.limit = free.min(before.saturating_add(STRETCH));
                     if fast.check {
                         match check::run(cache, fast, id, code, h, sys) {
                             Checked::Same => return None,
-                            Checked::Nothing => {}
+                            Checked::Nothing => {
+                                stuck = true;
+                                continue;
+                            }
                             Checked::Differs(text) => return Some(Stop::Differs(text)),
                         }
-                    } else {
-                        let exit = fast.run(block, code, h, sys);
-                        if let Some((flow, idx, id)) = exit.called() {
-                            return self.finish(sys, id, Flow(flow), idx);
-                        }
-                        if h.s.retired >= free || h.look_up || sys.attention() {
-                            return None;
-                        }
-                        id = 0;
-                        break None;
                     }
+                    let exit = fast.run(block, code, h, sys);
+                    if let Some((flow, idx, id)) = exit.called() {
+                        return self.finish(sys, id, Flow(flow), idx);
+                    }
+                    if h.s.retired >= free || h.look_up || sys.attention() {
+                        return None;
+                    }
+                    // Too near to the limit: this block is the interpreter's.
+                    stuck = h.s.retired == before;
+                    id = 0;
+                    break None;
                 }
                 if free.saturating_sub(h.s.retired) < block.count.into()
                     && let budget = match (single, watching) {

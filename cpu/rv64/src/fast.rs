@@ -72,7 +72,7 @@ extern "C" fn call(h: &mut Hart, sys: &mut System, what: u64) {
         Flow(how) => Exit::word(how, op.idx, block),
     };
     if flow == Flow::NEXT && (h.look_up || sys.attention()) {
-        // As the interpreter: at the end of the block.
+        // Nothing that happens is so late that it matters: accesses say so themselves ([`Hart::after_access`]).
         h.limit = 0;
     }
 }
@@ -80,7 +80,7 @@ extern "C" fn call(h: &mut Hart, sys: &mut System, what: u64) {
 impl Fast {
     pub(crate) fn new(options: Options) -> Result<Self, String> {
         Ok(Self {
-            jit: Jit::new(layout(options.check), call, options)?,
+            jit: Jit::loose(layout(options.check), call, options)?,
             regions: HashMap::new(),
             members: HashMap::new(),
             waiting: HashMap::new(),

@@ -65,7 +65,7 @@ impl Hart {
         if !self.write_physical(sys, paddr, T::N, new) {
             sys.write(paddr, T::N as u8, new).map_err(|_| self.fail(denied))?;
         }
-        Ok((T::cut(old), self.after_store(sys)))
+        Ok((T::cut(old), self.after_access(sys)))
     }
 
     #[cold]
@@ -80,7 +80,7 @@ impl Hart {
     fn store_slow(&mut self, sys: &mut System, addr: u64, n: u64, value: u64, idx: u8) -> Flow {
         self.publish(sys, idx);
         match self.write(sys, addr, n, value) {
-            Ok(()) => self.after_store(sys),
+            Ok(()) => self.after_access(sys),
             Err(trap) => self.fail(trap),
         }
     }
@@ -90,8 +90,8 @@ impl Hart {
         Flow::TRAP
     }
 
-    /// Whether a store that may have reached a device had effects that the next instruction must see.
-    pub(crate) fn after_store(&self, sys: &System) -> Flow {
+    /// Whether an access that may have reached a device had effects that the next instruction must see.
+    pub(crate) fn after_access(&self, sys: &System) -> Flow {
         if self.look_up || sys.attention() || sys.cpu_news(self.cfg.cpu) {
             Flow::SYNC
         } else {

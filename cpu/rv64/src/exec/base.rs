@@ -179,7 +179,7 @@ macro_rules! loads {
                 match h.load::<$t>(sys, addr, op.idx) {
                     Ok($v) => {
                         h.set_x(op.rd, $wide);
-                        Flow::NEXT
+                        h.after_access(sys)
                     }
                     Err(flow) => flow,
                 }

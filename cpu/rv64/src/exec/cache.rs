@@ -84,5 +84,5 @@ fn cbo_zero(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
     for at in (0..CACHE_BLOCK).step_by(8) {
         h.write_physical(sys, paddr + at, 8, 0);
     }
-    h.after_store(sys)
+    h.after_access(sys)
 }

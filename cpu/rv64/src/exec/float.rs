@@ -454,7 +454,10 @@ fn load<F: sf::Format, T: Word>(h: &mut Hart, sys: &mut System, op: &Op) -> Flow
         return h.illegal();
     }
     match h.load::<T>(sys, address(h, op), op.idx) {
-        Ok(value) => result::<F>(h, op.rd, value.widen()),
+        Ok(value) => {
+            result::<F>(h, op.rd, value.widen());
+            h.after_access(sys)
+        }
         Err(flow) => flow,
     }
 }

@@ -73,5 +73,5 @@ fn amocas_q(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
         h.set_x(rd, low);
         h.set_x(rd + 1, high);
     }
-    h.after_store(sys)
+    h.after_access(sys)
 }
