@@ -114,7 +114,7 @@ fn a_guest_moves_while_it_writes() {
     guest.wait_for_shell();
     guest.shell(MODULES);
     guest.shell("mkfs.ext4 -q /dev/vda && mount /dev/vda /mnt");
-    guest.shell("(for i in $(seq 1 30); do cp /bin/busybox /mnt/$i; sync; done; echo ok >/tmp/done) &");
+    guest.shell("(for i in $(seq 1 30); do cp /bin/busybox /mnt/$i; sync; done; echo ok >/tmp/done) & true");
     guest.shell("while [ ! -e /mnt/3 ]; do usleep 100000; done");
     let written = |qmp: &mut Client| {
         let stats = qmp.ok("query-blockstats", json!({}));

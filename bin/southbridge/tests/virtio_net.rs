@@ -224,7 +224,7 @@ fn a_guest_moves_while_it_sends() {
     a.listen(5001);
     // The other one goes on by itself while nobody looks.
     b.guest
-        .shell(&format!("({} | nc 10.1.0.1 5001) >/dev/null 2>&1 &", stream(pieces)));
+        .shell(&format!("({} | nc 10.1.0.1 5001) >/dev/null 2>&1 & true", stream(pieces)));
     a.until("[ $(cat /sys/class/net/eth0/statistics/rx_bytes) -gt 3000000 ]");
     let state = folder.path().join("state");
     b.qmp.ok("migrate", json!({"uri": format!("file:{}", state.display())}));
@@ -236,6 +236,10 @@ fn a_guest_moves_while_it_sends() {
         checksum(pieces),
         "it was over before it began"
     );
+    eprintln!(
+        "gone after {} bytes",
+        a.guest.shell("cat /sys/class/net/eth0/statistics/rx_bytes")
+    );
     b.qmp.ok("quit", json!({}));
     b.guest.ended();
     let card = "-device virtio-net-device,netdev=n,mac=52:54:00:01:00:02";
@@ -245,9 +249,13 @@ fn a_guest_moves_while_it_sends() {
         state.display()
     );
     let mut b = boot(folder.path(), "b2", &[], &words);
-    assert_eq!(a.sum(), checksum(pieces));
     b.guest.type_line("");
     b.guest.wait_for("# ");
+    eprintln!(
+        "there with {} bytes sent",
+        b.guest.shell("cat /sys/class/net/eth0/statistics/tx_bytes")
+    );
+    assert_eq!(a.sum(), checksum(pieces));
     transfer(&mut a, &mut b, "10.1.0.2", 2, &checksum(2));
     assert!(b.guest.shell("ip link show eth0").contains("52:54:00:01:00:02"));
 }
