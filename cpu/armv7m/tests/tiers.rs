@@ -107,15 +107,15 @@ fn instruction(r: &mut Random, out: &mut Vec<u16>) {
         // Loads and stores.
         10 | 11 => out.push((0x5000 | r.below(0x5000)) as u16),
         12 => wide(
-            0xf800 | r.below(2) << 8 | r.below(6) << 4 | 8 + r.below(3),
+            0xf800 | r.below(2) << 8 | r.below(6) << 4 | (8 + r.below(3)),
             d << 12 | 0x900 | r.below(8) << 8 & 0x700 | r.below(128),
         ),
         13 => wide(
-            0xf880 | r.below(2) << 8 | r.below(3) << 5 | r.below(2) << 4 | 8 + r.below(2),
+            0xf880 | r.below(2) << 8 | r.below(3) << 5 | r.below(2) << 4 | (8 + r.below(2)),
             d << 12 | r.below(0x200),
         ),
         14 => wide(
-            0xe840 | r.below(16) << 5 & 0x1a0 | r.below(2) << 4 | 0x100 | 8 + r.below(2),
+            0xe840 | r.below(16) << 5 & 0x1a0 | r.below(2) << 4 | 0x100 | (8 + r.below(2)),
             a << 12 | b << 8 | r.below(32),
         ),
         15 => wide(
@@ -139,14 +139,14 @@ fn instruction(r: &mut Random, out: &mut Vec<u16>) {
         ),
         21 => match r.below(3) {
             0 => wide(0xfa00 | r.below(8) << 4 | a, 0xf000 | b << 8 | c),
-            1 => wide(0xfab0 - (r.below(2) << 5) | c, 0xf080 | b << 8 | r.below(4) << 4 | c),
+            1 => wide((0xfab0 - (r.below(2) << 5)) | c, 0xf080 | b << 8 | r.below(4) << 4 | c),
             _ => wide(
                 0xf340 | r.below(8) << 5 & 0xe0 | a,
                 r.below(8) << 12 | b << 8 | r.below(4) << 6 | r.below(32),
             ),
         },
         22 => {
-            out.push((0xbf00 | r.below(15) << 4 | 1 + r.below(15)) as u16);
+            out.push((0xbf00 | r.below(15) << 4 | (1 + r.below(15))) as u16);
             (0..r.below(4)).for_each(|_| instruction(r, out));
         }
         23 => {
@@ -208,7 +208,7 @@ impl Pair {
         let vector = |r: &mut Random, n: usize| match n {
             2..=6 => RESTART,
             _ if r.one_in(2) => COUNT,
-            _ => CODE + 2 * r.below(HALVES) | 1,
+            _ => (CODE + 2 * r.below(HALVES)) | 1,
         };
         rom[..4].copy_from_slice(&0x2000_3800u32.to_le_bytes());
         for n in 1..64 {
