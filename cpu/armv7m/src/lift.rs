@@ -3,6 +3,8 @@
 //! A region is what can be reached by direct jumps from a block that proved hot, as far as it has been decoded. What an instruction
 //! computes comes from [`meaning`]; one that is not known here, and every access that is not plain RAM, is executed by its handler.
 
+mod work;
+
 use southbridge_cpu_jit::ir::{Block as Piece, Call, End, Op as Step, Region, Target, Width as Bytes};
 use southbridge_cpu_jit::{Traced, Tracer, Word};
 use std::cell::Cell;
@@ -12,8 +14,9 @@ use crate::block::{Block, Cache, Place, key};
 use crate::bus::Bus;
 use crate::exec::{Op, align_sp, lower, to_target};
 use crate::fast::{Calls, register};
-use crate::insn::{Alu, Insn, Kind, Mode, Src, Width};
-use crate::meaning::{self, Flags, kind};
+use crate::insn::{Insn, Kind, Mode, Width};
+use crate::meaning;
+use work::{Work, is_pure, is_without_flags, span};
 
 /// Guest instructions in a region at most.
 const MAX_INSTRUCTIONS: u32 = 300;
@@ -76,219 +79,6 @@ struct Lifter<'a, B: Bus> {
     calls: &'a mut Calls<B>,
 }
 
-/// A block that is being lifted.
-struct Work<'a, B: Bus> {
-    t: &'a Tracer,
-    id: u32,
-    block: &'a Block<B>,
-    /// What kind the flags are, if that is known.
-    kind: Cell<Option<u32>>,
-    /// What was subtracted from what, if that set the flags as they are now.
-    compared: Cell<Option<(Traced<'a>, Traced<'a>)>>,
-    /// The condition under which results count.
-    only_if: Cell<Option<Traced<'a>>>,
-}
-
-impl<'a, B: Bus> Work<'a, B> {
-    fn k(&self, v: u32) -> Traced<'a> {
-        self.t.constant(v.into())
-    }
-
-    /// A register; 15 reads as zero.
-    fn r(&self, r: u8) -> Traced<'a> {
-        match r & 15 {
-            15 => self.k(0),
-            r => self.t.get(r),
-        }
-    }
-
-    fn set(&self, r: u8, v: Traced<'a>) {
-        let v = match self.only_if.get() {
-            Some(c) => c.pick(v, self.t.get(r)),
-            None => v,
-        };
-        self.t.set(r, v);
-    }
-
-    fn put(&self, r: u8, v: Traced<'a>) {
-        if r & 15 != 15 {
-            self.set(r & 15, v);
-        }
-    }
-
-    fn flags(&self) -> Flags<Traced<'a>> {
-        Flags {
-            kind: self
-                .kind
-                .get()
-                .map_or_else(|| self.t.get(register::KIND), |k| self.k(k)),
-            nz: self.t.get(register::NZ),
-            a: self.t.get(register::A),
-            b: self.t.get(register::B),
-        }
-    }
-
-    fn carry(&self) -> Traced<'a> {
-        self.flags().c(self.kind.get())
-    }
-
-    fn set_kind(&self, kind: u32) {
-        self.set(register::KIND, self.k(kind));
-        self.kind.set(Some(kind));
-    }
-
-    /// N and Z are those of `r`; C and V stay.
-    fn set_nz(&self, r: Traced<'a>) {
-        const REST: u32 = kind::DIFFERENCE | kind::SUM;
-        match self.kind.get() {
-            Some(k) if k & kind::WHOLE == 0 => {}
-            Some(k) => self.set_kind(k & REST),
-            None => self.set(register::KIND, self.t.get(register::KIND) & self.k(REST)),
-        }
-        self.set(register::NZ, r);
-        self.compared.set(None);
-    }
-
-    /// All of them, V as it was if it is not given.
-    fn set_nzcv(&self, r: Traced<'a>, c: Traced<'a>, v: Option<Traced<'a>>) {
-        let v = v.unwrap_or_else(|| self.flags().v(self.kind.get()));
-        self.set_kind(kind::EXPLICIT);
-        self.set(register::NZ, r);
-        self.set(register::A, c);
-        self.set(register::B, v);
-        self.compared.set(None);
-    }
-
-    /// All of them, those of a sum or difference.
-    fn set_all(&self, kind: u32, a: Traced<'a>, b: Traced<'a>) {
-        self.set_kind(kind | kind::WHOLE);
-        self.set(register::A, a);
-        self.set(register::B, b);
-        self.compared.set((kind == kind::DIFFERENCE).then_some((a, b)));
-    }
-
-    fn condition(&self, code: u8) -> Traced<'a> {
-        if let Some((a, b)) = self.compared.get()
-            && let Some(c) = meaning::compared(code, a, b)
-        {
-            return c;
-        }
-        let (f, kind) = (self.flags(), self.kind.get());
-        let nz = f.nz(kind);
-        // Of C and V only what the condition asks for.
-        let c = if matches!(code, 2 | 3 | 8 | 9) { f.c(kind) } else { nz };
-        let v = if matches!(code, 6 | 7 | 10..=13) { f.v(kind) } else { nz };
-        meaning::condition(code, nz, nz, c, v)
-    }
-
-    /// What only computes; `false` if it is something else.
-    fn computes(&self, insn: &Insn) -> bool {
-        let (d, n, m, imm) = (insn.d, insn.n, insn.m, insn.imm);
-        let put = |v| self.put(d, v);
-        match insn.kind {
-            Kind::Nop | Kind::It => {}
-            Kind::Alu { op, s, src } => {
-                let shifted = || match src {
-                    Src::Imm => (m & 2 != 0).then(|| self.k((m & 1).into())),
-                    _ => meaning::shifted_out(src as u8, self.r(m), imm),
-                };
-                let a = self.r(n);
-                let b = match src {
-                    Src::Imm => self.k(imm),
-                    _ => meaning::operand(src as u8, self.r(m), imm, || self.carry()),
-                };
-                let result = || meaning::alu(op as u8, a, b, || self.carry());
-                let r = match op {
-                    Alu::Cmp | Alu::Cmn => a,
-                    _ => result(),
-                };
-                if s {
-                    match op {
-                        Alu::Sub | Alu::Cmp => self.set_all(kind::DIFFERENCE, a, b),
-                        Alu::Rsb => self.set_all(kind::DIFFERENCE, b, a),
-                        Alu::Add | Alu::Cmn => self.set_all(kind::SUM, a, b),
-                        _ => match meaning::carried(op as u8, a, b, r, || self.carry()) {
-                            Some(f) => self.set_nzcv(r, f.c, Some(f.v)),
-                            None => match shifted() {
-                                Some(c) => self.set_nzcv(r, c, None),
-                                None => self.set_nz(r),
-                            },
-                        },
-                    }
-                }
-                if !meaning::only_tests(op as u8) {
-                    put(r);
-                }
-            }
-            Kind::ShiftReg { ty, s } => {
-                let (v, n) = (self.r(n), self.r(m));
-                let r = meaning::shift(ty as u8, v, n);
-                if s {
-                    let c = meaning::shift_carry(ty as u8, v, n, self.carry());
-                    self.set_nzcv(r, c, None);
-                }
-                put(r);
-            }
-            Kind::Movt => put(meaning::movt(self.r(d), imm)),
-            Kind::Bfi => put(meaning::bfi(self.r(d), self.r(n), imm)),
-            Kind::Bfc => put(meaning::bfc(self.r(d), imm)),
-            Kind::Ubfx => put(meaning::ubfx(self.r(n), imm)),
-            Kind::Sbfx => put(meaning::sbfx(self.r(n), imm)),
-            Kind::Sxtb => put(meaning::sxtb(self.r(m), imm)),
-            Kind::Sxth => put(meaning::sxth(self.r(m), imm)),
-            Kind::Uxtb => put(meaning::uxtb(self.r(m), imm)),
-            Kind::Uxth => put(meaning::uxth(self.r(m), imm)),
-            Kind::Rev => put(meaning::rev(self.r(m), imm)),
-            Kind::Rev16 => put(meaning::rev16(self.r(m), imm)),
-            Kind::Revsh => put(meaning::revsh(self.r(m), imm)),
-            Kind::Rbit => put(meaning::rbit(self.r(m), imm)),
-            Kind::Clz => put(meaning::clz(self.r(m), imm)),
-            Kind::Mul { s } => {
-                let r = self.r(n).wrapping_mul(self.r(m));
-                put(r);
-                if s {
-                    self.set_nz(r);
-                }
-            }
-            Kind::Mla => put(self.r(n).wrapping_mul(self.r(m)).wrapping_add(self.r(imm as u8))),
-            Kind::Mls => put(self.r(imm as u8).wrapping_sub(self.r(n).wrapping_mul(self.r(m)))),
-            Kind::Smull | Kind::Umull | Kind::Smlal | Kind::Umlal => {
-                let signed = matches!(insn.kind, Kind::Smull | Kind::Smlal);
-                let mut r = meaning::product(signed, self.r(n), self.r(m));
-                if matches!(insn.kind, Kind::Smlal | Kind::Umlal) {
-                    r = meaning::add_long(r, (self.r(d), self.r(imm as u8)));
-                }
-                put(r.0);
-                self.put(imm as u8, r.1);
-            }
-            _ => return false,
-        }
-        self.align(insn);
-        true
-    }
-
-    /// SP has no low bits.
-    fn align(&self, insn: &Insn) {
-        if insn.may_misalign_sp() {
-            self.set(13, self.r(13) & self.k(!3));
-        }
-    }
-
-    /// The address of an access, and the base register's new value if it gets one.
-    fn address(&self, mode: Mode, insn: &Insn) -> (Traced<'a>, Option<Traced<'a>>) {
-        let base = self.r(insn.n);
-        match mode {
-            Mode::Reg => (base.wrapping_add(self.r(insn.m).shl(self.k(insn.imm & 3))), None),
-            Mode::Post => (base, Some(base.plus(insn.imm.into()))),
-            Mode::Pre => {
-                let moved = base.plus(insn.imm.into());
-                (moved, Some(moved))
-            }
-            Mode::Offset | Mode::Unpriv => (base.plus(insn.imm.into()), None),
-        }
-    }
-}
-
 fn bytes(width: Width) -> Bytes {
     let (bytes, signed) = match width {
         Width::Word => (4, false),
@@ -304,17 +94,6 @@ const WORD: Bytes = Bytes {
     bytes: 4,
     signed: false,
 };
-
-/// Whether an instruction computes without flags: then its result can be picked or left. Division is not among them.
-fn is_pure(insn: &Insn) -> bool {
-    use Kind::*;
-    match insn.kind {
-        Kind::Alu { s, .. } | ShiftReg { s, .. } | Mul { s } => !s,
-        Nop | Movt | Bfi | Bfc | Ubfx | Sbfx | Sxtb | Sxth | Uxtb | Uxth | Rev | Rev16 | Revsh | Rbit | Clz | Mla
-        | Mls | Smull | Umull | Smlal | Umlal => true,
-        _ => false,
-    }
-}
 
 /// The condition of an instruction in an IT block, unless it is "always".
 fn guarded(place: Place) -> Option<u8> {
@@ -580,7 +359,7 @@ impl<B: Bus> Lifter<'_, B> {
                 self.returns.extend(back);
                 Some(End::Jump(self.target(insn.imm)))
             }
-            Kind::Bx => Some(self.to_register(w, i, w.r(insn.m), condition)),
+            Kind::Bx => Some(self.branch_to(w, i, w.r(insn.m), condition)),
             Kind::Blx if condition.is_none() => {
                 let to = w.r(insn.m);
                 let even = (to & w.k(1)) ^ w.k(1);
@@ -611,17 +390,17 @@ impl<B: Bus> Lifter<'_, B> {
             }
             Kind::LoadPc { mode } => {
                 let (address, base) = w.address(mode, insn);
-                self.from_memory(w, condition, |this| {
+                self.read_target(w, condition, |this| {
                     this.load(w, i, insn, address, WORD, register::TARGET);
                     if let Some(base) = base {
                         w.put(insn.n, base);
                     }
                 });
-                Some(self.to_register(w, i, w.t.get(register::TARGET), None))
+                Some(self.branch_to(w, i, w.t.get(register::TARGET), None))
             }
             Kind::LoadMulti { db, wb } => {
                 let (address, base) = span(w, insn, db);
-                self.from_memory(w, condition, |this| {
+                self.read_target(w, condition, |this| {
                     let registers = u64::from(insn.imm & 0x7fff) | 1 << register::TARGET;
                     this.load_many(w, i, insn, address, registers);
                     if wb && insn.imm >> insn.n & 1 == 0 {
@@ -629,14 +408,14 @@ impl<B: Bus> Lifter<'_, B> {
                     }
                     w.set(13, w.r(13) & w.k(!3));
                 });
-                Some(self.to_register(w, i, w.t.get(register::TARGET), None))
+                Some(self.branch_to(w, i, w.t.get(register::TARGET), None))
             }
             _ => self.left_to_engine(w, i, insn, condition),
         }
     }
 
     /// Has the target of a branch read, if there is a condition and it holds; else that is what follows the block.
-    fn from_memory(&mut self, w: &Work<'_, B>, condition: Option<Traced<'_>>, read: impl FnOnce(&mut Self)) {
+    fn read_target(&mut self, w: &Work<'_, B>, condition: Option<Traced<'_>>, read: impl FnOnce(&mut Self)) {
         match condition {
             None => read(self),
             Some(c) => {
@@ -647,7 +426,7 @@ impl<B: Bus> Lifter<'_, B> {
     }
 
     /// A branch to where `to` says (BXWritePC), if there is a condition and it holds.
-    fn to_register(&mut self, w: &Work<'_, B>, i: usize, to: Traced<'_>, condition: Option<Traced<'_>>) -> End {
+    fn branch_to(&mut self, w: &Work<'_, B>, i: usize, to: Traced<'_>, condition: Option<Traced<'_>>) -> End {
         let behind = w.block.end.pc;
         let to = match condition {
             Some(c) => c.pick(to, to.constant((behind | 1).into())),
@@ -700,26 +479,5 @@ impl<B: Bus> Lifter<'_, B> {
             index,
             at: self.distance(w.block.place(i).pc),
         }
-    }
-}
-
-/// Whether an instruction leaves the flags alone.
-fn is_without_flags(insn: &Insn) -> bool {
-    match insn.kind {
-        Kind::Alu { s, .. } | Kind::ShiftReg { s, .. } | Kind::Mul { s } => !s,
-        Kind::Msr => false,
-        _ => true,
-    }
-}
-
-/// First address and the base's new value of a multiple access.
-fn span<'a, B: Bus>(w: &Work<'a, B>, insn: &Insn, db: bool) -> (Traced<'a>, Traced<'a>) {
-    let base = w.r(insn.n);
-    let size = (insn.imm & 0xffff).count_ones() * 4;
-    if db {
-        let low = base.wrapping_sub(w.k(size));
-        (low, low)
-    } else {
-        (base, base.plus(size.into()))
     }
 }

@@ -1,4 +1,5 @@
 //! Whole machines, on the interpreter and with compiled code.
+#![allow(clippy::duplicate_mod)] // The same tests in two worlds.
 
 #[path = "tier"]
 mod interpreted {
