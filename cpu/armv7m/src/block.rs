@@ -258,14 +258,12 @@ impl<B: Bus> Cache<B> {
     #[cold]
     fn allow(&mut self, core: &Core<B>, id: u32, code: Code) -> bool {
         let Some(mut fast) = self.fast.take() else { return false };
-        let all = fast.members(id).iter().all(|m| {
-            let block = self.get(*m);
-            let may = block.rights.get() == core.rights || executable(core, block);
-            if may {
-                block.rights.set(core.rights);
-            }
-            may
-        });
+        // The number stands for all that decides: what was allowed under it is so for ever.
+        let known = fast.allows(id, core.s.pc, core.rights);
+        let all = known || {
+            let mut members = fast.members(id).iter().map(|m| self.get(*m));
+            members.all(|b| b.rights.get() == core.rights || executable(core, b))
+        };
         if all {
             fast.allow(id, core.s.pc, core.rights);
             self.get(id).code.set(Some((code, core.rights)));

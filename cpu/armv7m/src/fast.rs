@@ -216,6 +216,12 @@ impl<B: Bus> Fast<B> {
         self.regions.get(&id).map_or(&[], |e| &e.members)
     }
 
+    /// Whether that was found before of the region that begins with block `id` at `pc`; see [`Fast::allow`].
+    pub(crate) fn allows(&self, id: u32, pc: u32, rights: u32) -> bool {
+        let entry = self.regions.get(&id);
+        entry.is_some_and(|e| e.keys.contains(&key(pc, rights)))
+    }
+
     /// All of the region that begins with block `id` at `pc` may be executed under `rights`: notes that it will be found so.
     pub(crate) fn allow(&mut self, id: u32, pc: u32, rights: u32) {
         let Some(entry) = self.regions.get_mut(&id) else { return };
