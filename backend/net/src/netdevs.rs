@@ -101,11 +101,15 @@ impl Netdevs {
         };
         let channel = self.chardevs.get(name);
         let channel = channel.ok_or_else(|| refused("there is none (make it with -chardev)".into()))?;
-        let Some((_, cx)) = host.get::<Netdev>(backend) else { return Ok(()) };
+        let Some((_, cx)) = host.get::<Netdev>(backend) else {
+            return Ok(());
+        };
         let waker = cx.waker();
         let handle = CharHandle::attach(host, channel, Some(Box::new(move || waker.wake())));
         let handle = handle.map_err(|e| refused(format!("it {e}")))?;
-        let Some((netdev, mut cx)) = host.get::<Netdev>(backend) else { return Ok(()) };
+        let Some((netdev, mut cx)) = host.get::<Netdev>(backend) else {
+            return Ok(());
+        };
         let joined = netdev.on_link(&mut cx, |user: &mut user::User, _| user.add_channel(rule, handle));
         joined.unwrap_or(Ok(()))
     }

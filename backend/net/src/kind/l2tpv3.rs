@@ -3,7 +3,9 @@
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{Protocol, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, bind, recv, sendto, socket_with};
+use rustix::net::{
+    Protocol, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, bind, recv, sendto, socket_with,
+};
 use southbridge_core::host::HostEvent;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -177,7 +179,13 @@ fn shape(options: &Options) -> Result<Shape, NetError> {
         return Err(conflict("offset", "is at most 256"));
     }
     let wide = options.bool("cookie64");
-    let cookie = |c: u64| if wide { c.to_be_bytes().to_vec() } else { (c as u32).to_be_bytes().to_vec() };
+    let cookie = |c: u64| {
+        if wide {
+            c.to_be_bytes().to_vec()
+        } else {
+            (c as u32).to_be_bytes().to_vec()
+        }
+    };
     let cookies = match (number("txcookie"), number("rxcookie")) {
         (None, None) => None,
         (Some(tx), Some(rx)) => Some((cookie(tx), cookie(rx))),

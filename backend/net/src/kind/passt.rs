@@ -32,7 +32,11 @@ const TEXTS: [(&str, &str); 16] = [
     ("map-guest-addr", "--map-guest-addr"),
 ];
 /// Options of several values.
-pub(super) const LISTS: [(&str, &str); 3] = [("search", "--search"), ("tcp-ports", "--tcp-ports"), ("udp-ports", "--udp-ports")];
+pub(super) const LISTS: [(&str, &str); 3] = [
+    ("search", "--search"),
+    ("tcp-ports", "--tcp-ports"),
+    ("udp-ports", "--udp-ports"),
+];
 /// Services that may be switched off.
 const SERVICES: [(&str, &str); 7] = [
     ("tcp", "--no-tcp"),
@@ -104,7 +108,11 @@ fn arguments(options: &Options, command: &mut Command) {
     if options.said_bool("ipv6") == Some(false) {
         command.arg("--ipv4-only");
     }
-    for (option, flag) in [("freebind", "--freebind"), ("dhcp-dns", "--dhcp-dns"), ("dhcp-search", "--dhcp-search")] {
+    for (option, flag) in [
+        ("freebind", "--freebind"),
+        ("dhcp-dns", "--dhcp-dns"),
+        ("dhcp-search", "--dhcp-search"),
+    ] {
         if options.said_bool(option) == Some(true) {
             command.arg(flag);
         }
@@ -127,7 +135,9 @@ pub(crate) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, NetError> {
     // The child gets this one; it is closed here as soon as the child has it.
     fcntl_setfd(&theirs, FdFlags::empty()).map_err(|e| failed(e.into()))?;
     let mut command = Command::new(program);
-    command.args(["--foreground", "--one-off", "--fd"]).arg(theirs.as_raw_fd().to_string());
+    command
+        .args(["--foreground", "--one-off", "--fd"])
+        .arg(theirs.as_raw_fd().to_string());
     arguments(options, &mut command);
     command.stdin(Stdio::null());
     let child = command.spawn().map_err(failed)?;

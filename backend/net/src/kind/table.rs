@@ -35,7 +35,11 @@ const VDE: Kind = missing(
 );
 const VHOST_USER: Kind = missing("vhost-user", "rings that another process works on", "not here yet");
 const VHOST_VDPA: Kind = missing("vhost-vdpa", "rings that hardware works on", "not here yet");
-const NETMAP: Kind = missing("netmap", "a port of netmap", "no kernel of this host has netmap; use 'tap'");
+const NETMAP: Kind = missing(
+    "netmap",
+    "a port of netmap",
+    "no kernel of this host has netmap; use 'tap'",
+);
 const AF_XDP: Kind = missing("af-xdp", "an interface by AF_XDP sockets", "not here yet; use 'tap'");
 
 const fn text(name: &'static str, help: &'static str) -> Property {
@@ -52,8 +56,16 @@ const USER: Kind = Kind {
     options: &[
         switch("ipv4", "IPv4 is there (without a word: unless only IPv6 is asked for)"),
         switch("ipv6", "IPv6 is there (likewise)"),
-        p("restrict", PropKind::Bool, Some("off"), "The guest reaches nothing but what is forwarded"),
-        text("net", "Network of the guest, ADDRESS[/BITS] (without a word: 10.0.2.0/24)"),
+        p(
+            "restrict",
+            PropKind::Bool,
+            Some("off"),
+            "The guest reaches nothing but what is forwarded",
+        ),
+        text(
+            "net",
+            "Network of the guest, ADDRESS[/BITS] (without a word: 10.0.2.0/24)",
+        ),
         text("ip", "Older name of net"),
         text("host", "The guest's gateway, which is this host (10.0.2.2)"),
         text("dhcpstart", "First of 16 addresses that DHCP gives out (10.0.2.15)"),
@@ -69,9 +81,20 @@ const USER: Kind = Kind {
         text("tftp", "Folder that the guest reads by TFTP"),
         text("tftp-server-name", "Name of the TFTP server, told by DHCP"),
         text("bootfile", "File to start from, told by DHCP"),
-        p("mtu", PropKind::Uint(16), None, "Largest packet, told by DHCP and router advertisements (1500)"),
-        text("hostfwd", "[tcp|udp|unix]:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT: a port of the host leads to the guest"),
-        text("guestfwd", "[tcp]:SERVER:PORT-DEV: an address of the network leads to tcp:, unix:, chardev: or cmd:"),
+        p(
+            "mtu",
+            PropKind::Uint(16),
+            None,
+            "Largest packet, told by DHCP and router advertisements (1500)",
+        ),
+        text(
+            "hostfwd",
+            "[tcp|udp|unix]:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT: a port of the host leads to the guest",
+        ),
+        text(
+            "guestfwd",
+            "[tcp]:SERVER:PORT-DEV: an address of the network leads to tcp:, unix:, chardev: or cmd:",
+        ),
         text("smb", "Not here"),
         text("smbserver", "Not here"),
     ],
@@ -86,14 +109,26 @@ const TAP: Kind = Kind {
         text("ifname", "Its name (without a word: the next free one)"),
         text("fd", "Open descriptor of an interface"),
         text("fds", "Several of one interface, with colons between them"),
-        text("script", "Program that sets the interface up; no for none (/etc/qemu-ifup)"),
-        text("downscript", "Program that takes it down; no for none (/etc/qemu-ifdown)"),
+        text(
+            "script",
+            "Program that sets the interface up; no for none (/etc/qemu-ifup)",
+        ),
+        text(
+            "downscript",
+            "Program that takes it down; no for none (/etc/qemu-ifdown)",
+        ),
         text("br", "Bridge, for the helper (br0)"),
         text("helper", "Program that makes the interface and hands it over"),
         p("sndbuf", PropKind::Size, None, "Bytes that may wait in it"),
-        switch("vnet_hdr", "Leave checksums and segmentation to the kernel where it can (on)"),
+        switch(
+            "vnet_hdr",
+            "Leave checksums and segmentation to the kernel where it can (on)",
+        ),
         p("queues", PropKind::Uint(32), None, "Queues"),
-        switch("vhost", "Accepted where the kernel has vhost-net; frames go through this process all the same"),
+        switch(
+            "vhost",
+            "Accepted where the kernel has vhost-net; frames go through this process all the same",
+        ),
         switch("vhostforce", "Likewise"),
         text("vhostfd", "Not here"),
         text("vhostfds", "Not here"),
@@ -108,7 +143,10 @@ const BRIDGE: Kind = Kind {
     summary: "an interface at a bridge of the host, made by a helper",
     options: &[
         text("br", "Bridge (br0)"),
-        text("helper", "Program that makes the interface (/usr/lib/qemu/qemu-bridge-helper)"),
+        text(
+            "helper",
+            "Program that makes the interface (/usr/lib/qemu/qemu-bridge-helper)",
+        ),
     ],
     maker: Maker::Link(tap::make_bridge),
     several: &[],
@@ -131,7 +169,10 @@ const PASST: Kind = Kind {
         text("outbound-if4", "Interface that IPv4 leaves by"),
         text("outbound-if6", "Interface that IPv6 leaves by"),
         text("dns", "The guest's name server"),
-        text("dns-forward", "Address where the guest's questions for names go on from"),
+        text(
+            "dns-forward",
+            "Address where the guest's questions for names go on from",
+        ),
         text("dns-host", "Where they go on to"),
         text("search", "A domain to look names up in"),
         text("fqdn", "The guest's full name"),
@@ -166,15 +207,30 @@ const L2TPV3: Kind = Kind {
         text("srcport", "Own port, with udp=on"),
         text("dstport", "The other port, with udp=on"),
         p("ipv6", PropKind::Bool, Some("off"), "Over IPv6"),
-        p("udp", PropKind::Bool, Some("off"), "Over UDP; else over IP, which needs privileges"),
+        p(
+            "udp",
+            PropKind::Bool,
+            Some("off"),
+            "Over UDP; else over IP, which needs privileges",
+        ),
         p("cookie64", PropKind::Bool, Some("off"), "Cookies have 64 bits, not 32"),
         p("counter", PropKind::Bool, Some("off"), "Packets have a counter"),
         p("pincounter", PropKind::Bool, Some("off"), "It is there and stays 0"),
         p("txcookie", PropKind::Uint(64), None, "Cookie that is sent"),
         p("rxcookie", PropKind::Uint(64), None, "Cookie that is expected"),
         p("txsession", PropKind::Uint(32), None, "Session that is sent"),
-        p("rxsession", PropKind::Uint(32), None, "Session that is expected (the one that is sent)"),
-        p("offset", PropKind::Uint(32), None, "Bytes without meaning before the frame"),
+        p(
+            "rxsession",
+            PropKind::Uint(32),
+            None,
+            "Session that is expected (the one that is sent)",
+        ),
+        p(
+            "offset",
+            PropKind::Uint(32),
+            None,
+            "Bytes without meaning before the frame",
+        ),
     ],
     maker: Maker::Link(l2tpv3::make),
     several: &[],

@@ -39,13 +39,20 @@ impl Tap {
             }
             let mut header = [0; VnetHeader::LEN];
             let got = match self.vnet {
-                true => readv(&q.fd, &mut [IoSliceMut::new(&mut header), IoSliceMut::new(&mut self.buffer)]),
+                true => readv(
+                    &q.fd,
+                    &mut [IoSliceMut::new(&mut header), IoSliceMut::new(&mut self.buffer)],
+                ),
                 false => readv(&q.fd, &mut [IoSliceMut::new(&mut self.buffer)]),
             };
             let Ok(n) = got else { break };
             let len = n.saturating_sub(if self.vnet { VnetHeader::LEN } else { 0 });
             if len > 0 {
-                cx.frame(number, native(VnetHeader::from_bytes(&header)), self.buffer[..len].to_vec());
+                cx.frame(
+                    number,
+                    native(VnetHeader::from_bytes(&header)),
+                    self.buffer[..len].to_vec(),
+                );
             }
         }
         q.watch.want_read(true, &q.fd, cx.host);
@@ -89,7 +96,9 @@ impl Link for Tap {
 
     fn send(&mut self, queue: usize, packet: Packet<'_>, cx: &mut LinkCx<'_, '_>) -> bool {
         let vnet = self.vnet;
-        let Some(q) = self.queues.get_mut(queue) else { return true };
+        let Some(q) = self.queues.get_mut(queue) else {
+            return true;
+        };
         let header = native(packet.vnet).to_bytes();
         let sent = match vnet {
             true => writev(&q.fd, &[IoSlice::new(&header), IoSlice::new(packet.frame)]),
@@ -123,7 +132,11 @@ impl Link for Tap {
         }
         // The bits are the kernel's (`TUN_F_CSUM` and so on). Older kernels know fewer.
         let most = Offloads::CSUM | Offloads::TSO4 | Offloads::TSO6 | Offloads::ECN;
-        let wanted = if offloads.contains(Offloads::CSUM) { offloads } else { Offloads::empty() };
+        let wanted = if offloads.contains(Offloads::CSUM) {
+            offloads
+        } else {
+            Offloads::empty()
+        };
         for q in &self.queues {
             if sys::set_offload(&q.fd, wanted.bits().into()).is_err() {
                 let _ = sys::set_offload(&q.fd, (wanted & most).bits().into());

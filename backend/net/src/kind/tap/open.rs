@@ -75,7 +75,8 @@ fn vhost(options: &Options) -> Result<(), NetError> {
     if asked && !Path::new("/dev/vhost-net").exists() {
         return Err(NetError::Conflict {
             option: "vhost",
-            why: "needs /dev/vhost-net, which this host does not have (load the module vhost_net, or leave it out)".into(),
+            why: "needs /dev/vhost-net, which this host does not have (load the module vhost_net, or leave it out)"
+                .into(),
         });
     }
     let given = ["vhostfd", "vhostfds"].into_iter().find(|o| options.given(o));
@@ -188,12 +189,19 @@ fn by_helper(helper: &str, bridge: &str) -> Result<Tap, NetError> {
     // With blanks in it, it is a line for the shell that has its own arguments, as with QEMU.
     let mut command = if helper.contains(' ') {
         let mut c = Command::new("/bin/sh");
-        let bridge = if helper.contains("--br=") { String::new() } else { format!(" --br={bridge}") };
-        c.arg("-c").arg(format!("{helper} --use-vnet --fd={}{bridge}", theirs.as_raw_fd()));
+        let bridge = if helper.contains("--br=") {
+            String::new()
+        } else {
+            format!(" --br={bridge}")
+        };
+        c.arg("-c")
+            .arg(format!("{helper} --use-vnet --fd={}{bridge}", theirs.as_raw_fd()));
         c
     } else {
         let mut c = Command::new(helper);
-        c.arg("--use-vnet").arg(format!("--fd={}", theirs.as_raw_fd())).arg(format!("--br={bridge}"));
+        c.arg("--use-vnet")
+            .arg(format!("--fd={}", theirs.as_raw_fd()))
+            .arg(format!("--br={bridge}"));
         c
     };
     let mut child = command.spawn().map_err(failed)?;
@@ -216,7 +224,13 @@ fn received(socket: &OwnedFd) -> Option<OwnedFd> {
     let mut byte = [0];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC).ok()?;
+    recvmsg(
+        socket,
+        &mut [IoSliceMut::new(&mut byte)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )
+    .ok()?;
     control.drain().find_map(|m| match m {
         RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
         _ => None,

@@ -98,7 +98,9 @@ fn target(rule: &GuestForward) -> Result<Option<GuestTarget>, NetError> {
 pub(crate) fn chardev_forwards(options: &Options) -> Vec<(GuestForward, String)> {
     let rules = options.all("guestfwd").filter_map(|r| GuestForward::parse(r).ok());
     let named = rules.filter_map(|rule| {
-        let GuestForwardTo::Chardev(device) = &rule.to else { return None };
+        let GuestForwardTo::Chardev(device) = &rule.to else {
+            return None;
+        };
         let elsewhere = device.starts_with("tcp:") || device.starts_with("unix:");
         let id = device.strip_prefix("chardev:").unwrap_or(device).to_owned();
         (!elsewhere).then_some((rule, id))
