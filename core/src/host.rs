@@ -692,7 +692,10 @@ impl HostCx<'_> {
 
     /// What was posted for one connection of a device and has not reached it yet.
     pub fn waiting(&self, device: DeviceId, port: u32) -> impl Iterator<Item = &Completion> {
-        let mine = self.completions.iter().filter(move |(d, c)| *d == device && c.port == port);
+        let mine = self
+            .completions
+            .iter()
+            .filter(move |(d, c)| *d == device && c.port == port);
         mine.map(|(_, c)| c)
     }
 

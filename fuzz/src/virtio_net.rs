@@ -23,7 +23,9 @@ struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
     fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        let Some((first, rest)) = self.0.split_first() else {
+            return 0;
+        };
         self.0 = rest;
         *first
     }
@@ -91,7 +93,9 @@ impl Rig {
             buffers.push(Buffer { addr: at, len, write });
         }
         self.guest.indirect = shape & 12 == 4;
-        let Some(added) = self.added.get_mut(usize::from(queue)) else { return };
+        let Some(added) = self.added.get_mut(usize::from(queue)) else {
+            return;
+        };
         if *added + buffers.len() <= ENTRIES {
             *added += buffers.len();
             self.guest.add_buffers(queue, &buffers);
@@ -101,7 +105,9 @@ impl Rig {
     /// Something that a driver must not do: rings are changed under the device's hands.
     fn scribble(&mut self, bytes: &mut Bytes<'_>) {
         let queue = usize::from(self.queue(bytes.byte()));
-        let Some(ring) = self.guest.rings.get(queue) else { return };
+        let Some(ring) = self.guest.rings.get(queue) else {
+            return;
+        };
         let at = [ring.desc, ring.driver, ring.device][usize::from(bytes.byte() % 3)];
         let offset = u64::from(bytes.byte());
         let data = bytes.take(4);
@@ -178,7 +184,8 @@ impl Rig {
         }
         self.guest.kick(0);
         self.host.feed(&[0xff; 60]);
-        self.guest.wait(|g| std::iter::from_fn(|| g.used(0)).any(|u| u.data.get(12..) == Some(&[0xff; 60])));
+        self.guest
+            .wait(|g| std::iter::from_fn(|| g.used(0)).any(|u| u.data.get(12..) == Some(&[0xff; 60])));
     }
 }
 

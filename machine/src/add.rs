@@ -140,7 +140,10 @@ pub enum AddError {
 /// When there is none.
 pub fn find_type(registry: &Registry, name: &str) -> Result<&'static DeviceType, AddError> {
     // `virtio-blk` is the PCI one, where there is no type of just that name.
-    let short = || name.starts_with("virtio-").then(|| registry.get(&format!("{name}-pci")))?;
+    let short = || {
+        name.starts_with("virtio-")
+            .then(|| registry.get(&format!("{name}-pci")))?
+    };
     registry
         .get(name)
         .or_else(short)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::{Deref, DerefMut};
 
+use southbridge_backend_net::show_mac;
 use southbridge_core::cpu::SemihostingHost;
 use southbridge_core::line::Sink;
 use southbridge_core::memory::{Mapping, Target};
@@ -13,14 +14,13 @@ use southbridge_core::{
     BackendId, CreateError, DeviceId, DeviceType, LineDirection, LineId, Machine, PropValue, Properties, RamBlock,
     Registry,
 };
-use southbridge_backend_net::show_mac;
 use southbridge_cpu_armv7m as armv7m;
 use thiserror::Error;
 
-use crate::nic::{self, Macs, NicWish};
 use crate::board::{
     Board, Choices, Description, End, Irq, Memory, MemoryKind, Part, Pin, Plug, Unassigned, Value, Wire,
 };
+use crate::nic::{self, Macs, NicWish};
 
 /// What the user may say about a board besides its name.
 #[derive(Default)]

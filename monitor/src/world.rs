@@ -169,7 +169,12 @@ impl World {
 
     /// Turns what network back ends have told into events.
     pub(crate) fn hear_netdevs(&mut self, machine: &Machine) {
-        let heard: Vec<_> = self.told.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
+        let heard: Vec<_> = self
+            .told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+            .collect();
         for message in heard {
             let event = crate::commands::net::event(&message, machine, self);
             self.events.extend(event);

@@ -223,8 +223,10 @@ fn a_guest_moves_while_it_sends() {
     let pieces = 40;
     a.listen(5001);
     // The other one goes on by itself while nobody looks.
-    b.guest
-        .shell(&format!("({} | nc 10.1.0.1 5001) >/dev/null 2>&1 & true", stream(pieces)));
+    b.guest.shell(&format!(
+        "({} | nc 10.1.0.1 5001) >/dev/null 2>&1 & true",
+        stream(pieces)
+    ));
     a.until("[ $(cat /sys/class/net/eth0/statistics/rx_bytes) -gt 3000000 ]");
     let state = folder.path().join("state");
     b.qmp.ok("migrate", json!({"uri": format!("file:{}", state.display())}));

@@ -132,7 +132,11 @@ fn redirector(id: &str, p: &Properties, sys: &mut System) -> Result<Running, Obj
         return Err(missing("filter-redirector", "outdev"));
     }
     if to == from {
-        return Err(bad("indev", "the same as 'outdev'", "another character device than 'outdev'".into()));
+        return Err(bad(
+            "indev",
+            "the same as 'outdev'",
+            "another character device than 'outdev'".into(),
+        ));
     }
     let work = Work::Redirect {
         to,
@@ -143,11 +147,19 @@ fn redirector(id: &str, p: &Properties, sys: &mut System) -> Result<Running, Obj
 }
 
 fn buffer(id: &str, p: &Properties, sys: &mut System) -> Result<Running, ObjectError> {
-    let interval = p.opt_uint("interval").ok_or_else(|| missing("filter-buffer", "interval"))?;
+    let interval = p
+        .opt_uint("interval")
+        .ok_or_else(|| missing("filter-buffer", "interval"))?;
     if interval == 0 {
         return Err(bad("interval", "0", "a number of microseconds from 1 on".into()));
     }
-    add("filter-buffer", id, p, sys, Work::Buffer(Duration::from_micros(interval)))
+    add(
+        "filter-buffer",
+        id,
+        p,
+        sys,
+        Work::Buffer(Duration::from_micros(interval)),
+    )
 }
 
 fn add(

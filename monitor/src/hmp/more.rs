@@ -112,7 +112,12 @@ pub(super) fn numa(call: &mut Call<'_, '_>) -> Done {
 }
 
 pub(super) fn iothreads(call: &mut Call<'_, '_>) -> Done {
-    for thread in call.qmp("query-iothreads", Value::Null)?.as_array().into_iter().flatten() {
+    for thread in call
+        .qmp("query-iothreads", Value::Null)?
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         let id = thread.get("id").and_then(Value::as_str).unwrap_or_default();
         call.say(format_args!("{id}:"));
         for (key, word) in [

@@ -187,7 +187,10 @@ pub(super) static COMMANDS: &[Command] = &[
     on_host(command(
         &["hostfwd_add"],
         &[
-            must("[netdev_id] [tcp|udp|unix]:[hostaddr]:hostport-[guestaddr]:guestport", Word(S::Nothing)),
+            must(
+                "[netdev_id] [tcp|udp|unix]:[hostaddr]:hostport-[guestaddr]:guestport",
+                Word(S::Nothing),
+            ),
             may("rule", Word(S::Nothing)),
         ],
         "have a port of the host lead to the guest",
@@ -566,12 +569,7 @@ pub(super) static INFOS: &[Command] = &[
         "trace events and whether they are on",
         log::trace_events,
     ),
-    command(
-        &["usernet"],
-        &[],
-        "connections of networks of our own",
-        net::usernet,
-    ),
+    command(&["usernet"], &[], "connections of networks of our own", net::usernet),
     command(&["uuid"], &[], "UUID of the machine", info::uuid),
     command(&["version"], &[], "version of the program", info::version),
 ];

@@ -119,7 +119,13 @@ impl Session {
             })
             .and_then(|request| self.answer_to(request, header.tag, room));
         // The target of a link may be longer than a message.
-        let answered = answered.and_then(|reply| if reply.len() <= room { Ok(reply) } else { Err(Errno::MSGSIZE) });
+        let answered = answered.and_then(|reply| {
+            if reply.len() <= room {
+                Ok(reply)
+            } else {
+                Err(Errno::MSGSIZE)
+            }
+        });
         answered.unwrap_or_else(|e| error(lock(&self.state).dialect, header.tag, e))
     }
 

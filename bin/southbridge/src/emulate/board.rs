@@ -16,8 +16,8 @@ use southbridge_machine::{Built, Objects, registry};
 
 use super::BuildError;
 use super::chardevs::Chardevs;
-use super::netdevs::Netdevs;
 use super::devices;
+use super::netdevs::Netdevs;
 
 /// Properties that every machine has.
 static COMMON: &[Property] = &[property(

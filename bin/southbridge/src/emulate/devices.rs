@@ -1,12 +1,12 @@
 //! `-device` and `-global`: words judged by the tables of device types, devices created and placed.
 
+use southbridge_backend_fs::Fsdevs;
 use southbridge_cli::config::{DeviceOpt, LoaderOpt};
 use southbridge_cli::error::ErrorKind;
 use southbridge_cli::keyval::Entry;
 use southbridge_cli::location::Source;
 use southbridge_cli::{Config, Location, OptError};
 use southbridge_core::device::DeviceType;
-use southbridge_backend_fs::Fsdevs;
 use southbridge_core::host::Host;
 use southbridge_core::property::parse_value;
 use southbridge_core::{CreateError, LineDirection, LogItems, PropKind, PropValue, Property, Registry};

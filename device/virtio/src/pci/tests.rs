@@ -269,14 +269,7 @@ fn a_function_on_the_root_bus_is_transitional() {
             "[40] 09 kind 1 bar 4 0x0+0x1000",
         ]
     );
-    assert_eq!(
-        r.bars(),
-        [
-            "0: 0x20 type 1",
-            "1: 0x1000 type 0",
-            "4: 0x4000 type c",
-                    ]
-    );
+    assert_eq!(r.bars(), ["0: 0x20 type 1", "1: 0x1000 type 0", "4: 0x4000 type c",]);
     assert_eq!(r.cfg(0x9a, 2), 1, "two vectors");
 }
 
