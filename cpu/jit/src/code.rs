@@ -1,7 +1,6 @@
 //! Memory for code: one stretch, mapped twice. One mapping is written, the other executed; none is ever both.
 
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, ProtFlags, mmap_anonymous, mprotect, mremap, munmap};
 use std::io;
 
 /// Functions begin at multiples of this.
@@ -22,14 +21,18 @@ impl CodeCache {
     /// Room for `len` bytes of code, which cost memory only as they are used.
     pub(crate) fn new(len: usize) -> io::Result<Self> {
         let len = len.next_multiple_of(4096);
-        let fd = memfd_create("guest-code", MemfdFlags::CLOEXEC)?;
-        ftruncate(&fd, len as u64)?;
-        let map = |prot| {
-            // SAFETY: a new mapping at an address of the kernel's choice; nothing else refers to it.
-            unsafe { mmap(std::ptr::null_mut(), len, prot, MapFlags::SHARED, &fd, 0) }
-        };
-        let write = map(ProtFlags::READ | ProtFlags::WRITE)?;
-        let execute = match map(ProtFlags::READ | ProtFlags::EXEC) {
+        let rw = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice; nothing else refers to it.
+        let write = unsafe { mmap_anonymous(std::ptr::null_mut(), len, rw, MapFlags::SHARED) }?;
+        // Asked to move none of a shared mapping, the kernel maps all of it once more. Without a file behind it `perf` looks for names of
+        // the code where `PerfMap` has put them.
+        // SAFETY: `write` is a shared mapping of `len` bytes, which stays as it is.
+        let execute = unsafe { mremap(write, 0, len, MremapFlags::MAYMOVE) }.and_then(|execute| {
+            // SAFETY: the second mapping was made just now, and nothing refers to it.
+            unsafe { mprotect(execute, len, MprotectFlags::READ | MprotectFlags::EXEC) }?;
+            Ok(execute)
+        });
+        let execute = match execute {
             Ok(p) => p,
             Err(e) => {
                 // SAFETY: what was mapped just now, and nothing refers to it.
