@@ -235,9 +235,12 @@ fn add_memory(built: &mut Built, description: &Description, options: &Options) -
     Ok(())
 }
 
-/// The board's NICs, in the order of its parts: address and back end of each.
+/// Address and back end of a NIC.
+type Nic = ([u8; 6], Option<(String, BackendId)>);
+
+/// The board's NICs, in the order of its parts.
 struct Nics {
-    all: Vec<([u8; 6], Option<(String, BackendId)>)>,
+    all: Vec<Nic>,
     next: usize,
 }
 

@@ -313,7 +313,7 @@ impl Blocks {
     /// # Errors
     /// An image is in use elsewhere. The machine is not here then.
     pub fn set_here(&mut self, here: bool) -> Result<(), BlockError> {
-        if self.elsewhere.swap(!here, Ordering::Relaxed) == !here {
+        if self.elsewhere.swap(!here, Ordering::Relaxed) != here {
             return Ok(());
         }
         let locked = self.nodes.values().try_for_each(|n| n.relock());

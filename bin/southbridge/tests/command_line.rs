@@ -78,8 +78,8 @@ fn errors_name_the_word_and_what_would_be_right() {
             &["/no/such/kernel"],
         ),
         (
-            &["-M", "mps2-an385", "-object", "rng-random,id=m,filename=/dev/urandom"],
-            &["rng-random", "not have it yet"],
+            &["-M", "mps2-an385", "-object", "throttle-group,id=m"],
+            &["throttle-group", "not have it yet"],
         ),
         (
             &["-M", "mps2-an385", "-object", "ivshmem-servr,id=m"],

@@ -295,7 +295,7 @@ fn sockets(run: &mut Run, port: u32) {
     let answer = hear(&mut stream);
     assert!(answer.starts_with("OK "), "{answer}");
     // A megabyte there and back: far more than the credit of either side.
-    let data: Vec<u8> = (0..1u32 << 20).map(|i| (i * 7 >> 3) as u8).collect();
+    let data: Vec<u8> = (0..1u32 << 20).map(|i| ((i * 7) >> 3) as u8).collect();
     let (mut writer, sent) = (stream.get_ref().try_clone().unwrap(), data.clone());
     let thread = std::thread::spawn(move || {
         writer.write_all(&sent).unwrap();

@@ -131,6 +131,21 @@ pub type CallFn<G, W> = extern "C" fn(&mut G, &mut W, u64);
 /// Compiled code for an engine with state `G` in a world `W`.
 pub struct Jit<G, W> {
     layout: Arc<Layout>,
+    call: CallFn<G, W>,
+    options: Options,
+    each_block: bool,
+    /// What takes time and memory to set up: there with the first region.
+    tools: Option<Box<Tools>>,
+    /// Keys for which code is being made.
+    waiting: HashMap<u64, u64>,
+    tickets: u64,
+    statistics: Statistics,
+    perf: Option<PerfMap>,
+    types: PhantomData<fn(&mut G, &mut W)>,
+}
+
+/// Compiler, threads, and what they make.
+struct Tools {
     cache: CodeCache,
     /// Code that is never dropped ends here.
     base: usize,
@@ -139,12 +154,50 @@ pub struct Jit<G, W> {
     shared: Shared,
     compiler: Compiler,
     workers: Option<Workers>,
-    /// Keys for which code is being made.
-    waiting: HashMap<u64, u64>,
-    tickets: u64,
-    statistics: Statistics,
-    perf: Option<PerfMap>,
-    types: PhantomData<fn(&mut G, &mut W)>,
+}
+
+impl Tools {
+    fn new(layout: &Arc<Layout>, call: u64, options: &Options, each_block: bool) -> Result<Self, String> {
+        let isa = isa(cfg!(debug_assertions), true)?;
+        let table = vec![Cell::new(NOTHING); TABLE].into_boxed_slice();
+        let mut cache =
+            CodeCache::new(options.cache_size.max(1 << 16)).map_err(|e| format!("no memory for code: {e}"))?;
+        let mut compiler = Compiler::new(isa.clone());
+        let full = || "no room for the entry code".to_owned();
+        let thunk = cache.put(&compiler.thunk(call)?).ok_or_else(full)?;
+        let enter = cache.put(&compiler.entry()?).ok_or_else(full)?;
+        let shared = Shared {
+            table: table.as_ptr() as u64,
+            entries: TABLE as u64,
+            thunk,
+            each_block,
+        };
+        let workers = match options.threads {
+            0 => None,
+            n => Some(Workers::new(n, &isa, layout, shared).map_err(|e| format!("no thread to compile on: {e}"))?),
+        };
+        Ok(Self {
+            base: cache.used(),
+            cache,
+            table,
+            enter,
+            shared,
+            compiler,
+            workers,
+        })
+    }
+
+    #[inline]
+    fn entry(&self, key: u64) -> &Cell<Entry> {
+        &self.table[self.shared.slot(key) as usize & (TABLE - 1)]
+    }
+
+    fn forget(&self, key: u64) {
+        let entry = self.entry(key);
+        if entry.get().key == key {
+            entry.set(NOTHING);
+        }
+    }
 }
 
 /// A region that has become code.
@@ -170,34 +223,13 @@ impl<G, W> Jit<G, W> {
     }
 
     fn with(layout: Layout, call: CallFn<G, W>, options: Options, each_block: bool) -> Result<Self, String> {
-        let isa = isa(cfg!(debug_assertions), true)?;
-        let layout = Arc::new(layout);
-        let table = vec![Cell::new(NOTHING); TABLE].into_boxed_slice();
-        let mut cache =
-            CodeCache::new(options.cache_size.max(1 << 16)).map_err(|e| format!("no memory for code: {e}"))?;
-        let mut compiler = Compiler::new(isa.clone());
-        let full = || "no room for the entry code".to_owned();
-        let thunk = cache.put(&compiler.thunk(call as usize as u64)?).ok_or_else(full)?;
-        let enter = cache.put(&compiler.entry()?).ok_or_else(full)?;
-        let shared = Shared {
-            table: table.as_ptr() as u64,
-            entries: TABLE as u64,
-            thunk,
-            each_block,
-        };
-        let workers = match options.threads {
-            0 => None,
-            n => Some(Workers::new(n, &isa, &layout, shared).map_err(|e| format!("no thread to compile on: {e}"))?),
-        };
+        is_available()?;
         Ok(Self {
-            layout,
-            base: cache.used(),
-            cache,
-            table,
-            enter,
-            shared,
-            compiler,
-            workers,
+            layout: Arc::new(layout),
+            call,
+            options,
+            each_block,
+            tools: None,
             waiting: HashMap::new(),
             tickets: 0,
             statistics: Statistics::default(),
@@ -206,26 +238,36 @@ impl<G, W> Jit<G, W> {
         })
     }
 
+    /// Compiler and threads. `None` if they cannot be set up now: then nothing is compiled.
+    fn tools(&mut self) -> Option<&mut Tools> {
+        if self.tools.is_none() {
+            let tools = Tools::new(&self.layout, self.call as usize as u64, &self.options, self.each_block);
+            self.tools = tools.ok().map(Box::new);
+        }
+        self.tools.as_deref_mut()
+    }
+
     /// Has a region compiled. It comes back at once or through [`Jit::take`].
     ///
     /// # Errors
     /// Too many wait: try again later.
     pub fn submit(&mut self, region: Region) -> Result<Option<Ready>, Busy> {
         let key = region.key;
-        if let Some(workers) = &self.workers {
-            let ticket = self.tickets;
+        let (ticket, layout) = (self.tickets, self.layout.clone());
+        let tools = self.tools().ok_or(Busy)?;
+        if let Some(workers) = &tools.workers {
             workers.submit(ticket, region).map_err(|_| Busy)?;
             self.tickets += 1;
             self.waiting.insert(key, ticket);
             return Ok(None);
         }
-        let code = self.compiler.region(&self.layout, &region, self.shared);
+        let code = tools.compiler.region(&layout, &region, tools.shared);
         Ok(self.install(key, &region, code))
     }
 
     /// Whether so many regions wait for a thread that there is no room for one more.
     pub fn is_busy(&self) -> bool {
-        self.workers.is_some() && self.waiting.len() >= QUEUE
+        self.waiting.len() >= QUEUE
     }
 
     /// Whether code is being made for a key.
@@ -236,7 +278,8 @@ impl<G, W> Jit<G, W> {
     /// Whether [`Jit::take`] is worth calling.
     #[inline]
     pub fn take(&mut self) -> Vec<Ready> {
-        match self.workers.as_ref().and_then(Workers::take) {
+        let workers = self.tools.as_ref().and_then(|t| t.workers.as_ref());
+        match workers.and_then(Workers::take) {
             Some(done) => self.install_all(done),
             None => Vec::new(),
         }
@@ -262,7 +305,7 @@ impl<G, W> Jit<G, W> {
             return None;
         };
         // Full: the engine sees it by `is_full` and clears.
-        let at = self.cache.put(&code)?;
+        let at = self.tools.as_mut()?.cache.put(&code)?;
         self.statistics.regions += 1;
         self.statistics.instructions += u64::from(region.instructions());
         self.statistics.bytes += code.len() as u64;
@@ -275,44 +318,40 @@ impl<G, W> Jit<G, W> {
 
     /// Whether so little room is left that [`Jit::clear`] is due.
     pub fn is_full(&self) -> bool {
-        self.cache.len() - self.cache.used() < (self.cache.len() / 16).min(1 << 20)
+        let nearly = |cache: &CodeCache| cache.len() - cache.used() < (cache.len() / 16).min(1 << 20);
+        self.tools.as_ref().is_some_and(|t| nearly(&t.cache))
     }
 
     /// Lets other regions find this one.
     #[inline]
     pub fn remember(&self, key: u64, code: Code) {
-        self.table[self.slot(key)].set(Entry { key, code: code.0 });
-    }
-
-    #[inline]
-    fn slot(&self, key: u64) -> usize {
-        self.shared.slot(key) as usize & (TABLE - 1)
+        if let Some(tools) = &self.tools {
+            tools.entry(key).set(Entry { key, code: code.0 });
+        }
     }
 
     /// The code of `key` must not be run any more, nor what is on its way for it.
     pub fn forget(&mut self, key: u64) {
         self.waiting.remove(&key);
-        let entry = &self.table[self.slot(key)];
-        if entry.get().key == key {
-            entry.set(NOTHING);
-        }
+        self.unname(key);
         self.statistics.dropped += 1;
     }
 
     /// Lets other regions no longer find one by this key.
     pub fn unname(&mut self, key: u64) {
-        let entry = &self.table[self.slot(key)];
-        if entry.get().key == key {
-            entry.set(NOTHING);
+        if let Some(tools) = &self.tools {
+            tools.forget(key);
         }
     }
 
     /// Drops all code. No [`Code`] may be run any more.
     pub fn clear(&mut self) {
         self.waiting.clear();
-        self.table.iter().for_each(|e| e.set(NOTHING));
-        self.cache.truncate(self.base);
-        self.statistics.emptied += 1;
+        if let Some(tools) = &mut self.tools {
+            tools.table.iter().for_each(|e| e.set(NOTHING));
+            tools.cache.truncate(tools.base);
+            self.statistics.emptied += 1;
+        }
     }
 
     /// Runs code until it ends. `attention` ends it soon, too.
@@ -321,16 +360,19 @@ impl<G, W> Jit<G, W> {
     #[inline]
     pub fn run(&self, code: Code, guest: &mut G, world: &mut W, attention: &AtomicBool) -> Exit {
         type Enter<G, W> = extern "C" fn(u64, &mut G, &mut W, *const AtomicBool) -> u64;
-        // SAFETY: `enter` is the address of a function of this type that `new` compiled and that stays in the cache.
-        let enter = unsafe { std::mem::transmute::<usize, Enter<G, W>>(self.enter as usize) };
+        let Some(tools) = &self.tools else {
+            return Exit::LOOK;
+        };
+        // SAFETY: `enter` is the address of a function of this type that `Tools::new` compiled and that stays in the cache.
+        let enter = unsafe { std::mem::transmute::<usize, Enter<G, W>>(tools.enter as usize) };
         Exit(enter(code.0, guest, world, attention) >> 1)
     }
 
     /// Numbers for people.
     pub fn statistics(&self) -> Statistics {
         Statistics {
-            cache_used: self.cache.used() as u64,
-            cache_size: self.cache.len() as u64,
+            cache_used: self.tools.as_ref().map_or(0, |t| t.cache.used()) as u64,
+            cache_size: self.options.cache_size as u64,
             ..self.statistics
         }
     }

@@ -13,8 +13,11 @@ pub struct ModelType {
     /// MSI-X vectors for a device with this many queues, where the user does not say.
     pub vectors: fn(queues: u16) -> u16,
     /// Makes the model.
-    pub create: fn(&Properties, &mut Build<'_>) -> Result<Box<dyn VirtioModel>, CreateError>,
+    pub create: CreateModel,
 }
+
+/// Makes a model from the properties that the user gave.
+pub type CreateModel = fn(&Properties, &mut Build<'_>) -> Result<Box<dyn VirtioModel>, CreateError>;
 
 /// How a PCI type is spelled: what it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -128,7 +128,7 @@ impl HubPort {
         self.behind = Some((id.to_owned(), handle));
     }
 
-    fn from_hub(&mut self, cx: &mut LinkCx<'_, '_>) {
+    fn take_from_hub(&mut self, cx: &mut LinkCx<'_, '_>) {
         let Some(port) = self.port else { return };
         match &self.behind {
             Some((_, handle)) => {
@@ -148,7 +148,7 @@ impl HubPort {
         }
     }
 
-    fn from_behind(&mut self) {
+    fn take_from_behind(&mut self) {
         let (Some(port), Some((_, handle))) = (self.port, &self.behind) else {
             return;
         };
@@ -176,8 +176,8 @@ impl Link for HubPort {
 
     fn on_host(&mut self, event: HostEvent, cx: &mut LinkCx<'_, '_>) {
         if event == HostEvent::Woken {
-            self.from_behind();
-            self.from_hub(cx);
+            self.take_from_behind();
+            self.take_from_hub(cx);
             if std::mem::take(&mut self.starved) {
                 cx.tell(LinkEvent::Writable);
             }
@@ -191,7 +191,7 @@ impl Link for HubPort {
     }
 
     fn room_grew(&mut self, _queue: usize, cx: &mut LinkCx<'_, '_>) {
-        self.from_hub(cx);
+        self.take_from_hub(cx);
     }
 
     fn describe(&self) -> String {

@@ -63,7 +63,7 @@ impl Netdev {
         };
         self.announcing.done += 1;
         if !self.link_down {
-            self.to_link(0, Packet::plain(&rarp(mac)), host);
+            self.pass_to_link(0, Packet::plain(&rarp(mac)), host);
             self.settle(host);
         }
         if let Some(Some(f)) = self.fronts.first() {

@@ -158,7 +158,7 @@ impl Netdev {
             }
         }
         match direction {
-            Direction::FromNic => self.to_link(queue, packet, host),
+            Direction::FromNic => self.pass_to_link(queue, packet, host),
             Direction::ToNic => self.hold(queue, (packet.vnet, packet.frame.to_vec())),
         }
     }

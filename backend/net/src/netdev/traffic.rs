@@ -33,7 +33,7 @@ impl Netdev {
         }
         self.counts.sent += 1;
         if self.filters.is_empty() {
-            self.to_link(id.queue, packet, host);
+            self.pass_to_link(id.queue, packet, host);
         } else {
             let whole = offload::fit(packet, Offloads::empty());
             whole.for_each(|p| self.through_filters(Direction::FromNic, id.queue, p, host));
@@ -43,7 +43,7 @@ impl Netdev {
     }
 
     /// Past all filters: to the host, or behind what waits for it.
-    pub(super) fn to_link(&mut self, queue: usize, packet: Packet<'_>, host: &mut HostCx<'_>) {
+    pub(super) fn pass_to_link(&mut self, queue: usize, packet: Packet<'_>, host: &mut HostCx<'_>) {
         let takes = self.link.takes();
         offload::fit(packet, takes).for_each(|p| {
             let goes = self.out[queue].is_empty() && self.with_link(host, |link, cx| link.send(queue, p, cx));

@@ -133,7 +133,7 @@ fn what_the_taker_can_do_is_left() {
     let frame = tcp4(3000, 0x10);
     assert_eq!(
         all(&frame, VnetHeader::GSO_TCPV4, 1460, Offloads::CSUM | Offloads::TSO4),
-        [frame.clone()]
+        std::slice::from_ref(&frame)
     );
     assert_eq!(all(&frame, VnetHeader::GSO_TCPV4, 1460, Offloads::TSO4).len(), 3);
 }

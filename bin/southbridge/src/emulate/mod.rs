@@ -75,16 +75,13 @@ pub(crate) fn run(config: &Config, personality: &Personality) -> Result<u8, OptE
     let Built { mut machine, layout } = built;
     apply_policy(config, &mut machine, &layout);
     let saved = migration::attach(config, board, &mut machine);
-    monitor::attach(
-        config,
-        personality,
-        &mut machine,
+    let around = monitor::Around {
         layout,
-        &mut chardevs,
-        &netdevs,
+        netdevs: &netdevs,
         objects,
-        &saved,
-    )?;
+        saved: &saved,
+    };
+    monitor::attach(config, personality, &mut machine, &mut chardevs, around)?;
     let run = saved.apply(config, board, &mut machine)?;
     daemon::ready(config);
     let status = if chardevs.wait(&mut machine, &signals) {

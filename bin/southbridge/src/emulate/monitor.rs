@@ -14,6 +14,14 @@ use super::migration::Saved;
 use super::netdevs::Netdevs;
 use super::{board, devices};
 
+/// What a monitor knows beside the machine.
+pub(crate) struct Around<'a> {
+    pub(crate) layout: Layout,
+    pub(crate) netdevs: &'a Netdevs,
+    pub(crate) objects: Objects,
+    pub(crate) saved: &'a Saved,
+}
+
 /// Puts a monitor beside the machine and lets it listen where the options say. It takes over what can be changed while the machine
 /// runs.
 ///
@@ -23,12 +31,15 @@ pub(crate) fn attach(
     config: &Config,
     personality: &Personality,
     machine: &mut Machine,
-    layout: Layout,
     chardevs: &mut Chardevs,
-    netdevs: &Netdevs,
-    objects: Objects,
-    saved: &Saved,
+    around: Around<'_>,
 ) -> Result<(), OptError> {
+    let Around {
+        layout,
+        netdevs,
+        objects,
+        saved,
+    } = around;
     let mut channels = Vec::new();
     for option in &config.monitors {
         if let Some(id) = chardevs.channel_id(&option.channel, machine)? {

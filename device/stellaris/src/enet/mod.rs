@@ -76,14 +76,14 @@ impl StellarisEnet {
 
     fn transmit(&mut self, cx: &mut Ctx<'_>) {
         let Some(frame) = self.state.outgoing() else { return };
-        if self.state.loops_back() {
-            self.state.transmitted_it();
-            self.state.receive(&frame);
-        } else if self.front.send(Packet::plain(&frame), cx) {
-            self.state.transmitted_it();
-        } else {
+        let looped = self.state.loops_back();
+        if !looped && !self.front.send(Packet::plain(&frame), cx) {
             // It stays where it is and goes when the back end says so.
             return;
+        }
+        self.state.transmitted_it();
+        if looped {
+            self.state.receive(&frame);
         }
         #[cfg(test)]
         self.sent.push(frame);

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::regs::{config, feature, request, status};
 
 const SECTOR: usize = 512;
-const ALL: u64 = u64::MAX & !ring_feature::IN_ORDER & !ring_feature::ACCESS_PLATFORM & !ring_feature::RING_PACKED;
+const ALL: u64 = !ring_feature::IN_ORDER & !ring_feature::ACCESS_PLATFORM & !ring_feature::RING_PACKED;
 
 fn device_type() -> &'static DeviceType {
     super::TYPES.iter().find(|t| t.name == "virtio-blk-device").unwrap()

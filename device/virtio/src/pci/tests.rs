@@ -472,13 +472,12 @@ fn registers_can_be_reached_through_configuration_space() {
     let mut r = Rig::new("virtio-rng-pci", "", false);
     r.enable();
     let window = 0x84;
-    let mut access = |r: &mut Rig, offset: u64, size: u64, write: Option<u64>| {
+    let access = |r: &mut Rig, offset: u64, size: u64, write: Option<u64>| {
         r.set_cfg(window + 4, 1, 4);
         r.set_cfg(window + 8, 4, offset);
         r.set_cfg(window + 12, 4, size);
-        match write {
-            Some(v) => r.set_cfg(window + 16, size as u8, v),
-            None => {}
+        if let Some(v) = write {
+            r.set_cfg(window + 16, size as u8, v);
         }
         r.cfg(window + 16, size as u8)
     };
