@@ -127,7 +127,6 @@ short! {
     cpu_code "cpu-code" 1500;
     cpu_registers "cpu-registers" 1500;
     gdb "gdb" 1500;
-    usernet "usernet" 1500;
     hmp "hmp" 300;
     qmp "qmp" 2000;
     qtest "qtest" 200;
@@ -143,6 +142,7 @@ short! {
     virtio_serial "virtio-serial" 300;
     virtio_balloon "virtio-balloon" 300;
     virtio_vsock "virtio-vsock" 300;
+    usernet "usernet" 1500;
     kernel "kernel" 4000;
     device_tree "device-tree" 4000;
     rv64_code "rv64-code" 300;

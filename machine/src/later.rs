@@ -12,18 +12,17 @@ static NAMES: &str = "160s33b 25csm04 320s33b 640s33b AC97 ES1370 VGA acpi-erst 
     i82558b i82559a i82559b i82559c i82559er i82562 i82801 i82801b11-bridge ich9-ahci ich9-intel-hda \
     ich9-usb-ehci1 ich9-usb-ehci2 ich9-usb-uhci1 ich9-usb-uhci2 ich9-usb-uhci3 ich9-usb-uhci4 ich9-usb-uhci5 \
     ich9-usb-uhci6 ide-cd ide-cf ide-hd igb intel-hda ioh3420 ipoctal232 is25lp016d is25lp032 is25lp064 is25lp080d \
-    is25lp128 is25lp256 is25lq040b is25wp032 is25wp064 is25wp128 is25wp256 isl69259 isl69260 \
-    kvaser_pci led lsi53c810 lsi53c895a lsm303dlhc_mag m25p05 m25p10 m25p128 m25p16 m25p20 m25p32 \
-    m25p40 m25p64 m25p80 m25pe16 m25pe20 m25pe80 m25px32 m25px32-s0 m25px32-s1 m25px64 m41t80 m45pe10 m45pe16 \
-    m45pe80 max31785 max34451 megasas megasas-gen2 mioe3680_pci mptsas1068 mt25ql01g mt25ql02g mt25ql512ab \
-    mt25qu01g mt25qu02g mt35xu01g mt35xu02gbba mx25l12805d mx25l12855e mx25l1606e mx25l2005a mx25l25635e \
-    mx25l25635f mx25l25655e mx25l3205d mx25l4005a mx25l6405d mx25l8005 mx66l1g45g mx66l51235f mx66u1g45g \
-    mx66u51235f n25q00 n25q00a n25q032 n25q032a11 n25q032a13 n25q064 n25q064a11 n25q064a13 n25q128 n25q128a11 \
-    n25q128a13 n25q256a n25q256a11 n25q256a13 n25q512a n25q512a11 n25q512a13 n25q512ax3 nand ne2k_pci nec-usb-xhci \
-    nvdimm nvme nvme-ns nvme-subsys pc-dimm pca9546 pca9548 pca9552 pci-bridge-seat pci-ohci pci-serial \
-    pci-serial-2x pci-serial-4x pcm3680_pci pcnet piix3-usb-uhci \
-    piix4-usb-uhci pvscsi pxb pxb-cxl qemu-xhci raa228000 raa229004 ramfb rocker rs5c372 \
-    rtl8139 s25fl016k s25fl064k s25fl129p0 s25fl129p1 s25fl256s0 s25fl256s1 s25fl512s s25fs512s s25sl004a \
+    is25lp128 is25lp256 is25lq040b is25wp032 is25wp064 is25wp128 is25wp256 isl69259 isl69260 kvaser_pci led \
+    lsi53c810 lsi53c895a lsm303dlhc_mag m25p05 m25p10 m25p128 m25p16 m25p20 m25p32 m25p40 m25p64 m25p80 m25pe16 \
+    m25pe20 m25pe80 m25px32 m25px32-s0 m25px32-s1 m25px64 m41t80 m45pe10 m45pe16 m45pe80 max31785 max34451 megasas \
+    megasas-gen2 mioe3680_pci mptsas1068 mt25ql01g mt25ql02g mt25ql512ab mt25qu01g mt25qu02g mt35xu01g \
+    mt35xu02gbba mx25l12805d mx25l12855e mx25l1606e mx25l2005a mx25l25635e mx25l25635f mx25l25655e mx25l3205d \
+    mx25l4005a mx25l6405d mx25l8005 mx66l1g45g mx66l51235f mx66u1g45g mx66u51235f n25q00 n25q00a n25q032 \
+    n25q032a11 n25q032a13 n25q064 n25q064a11 n25q064a13 n25q128 n25q128a11 n25q128a13 n25q256a n25q256a11 \
+    n25q256a13 n25q512a n25q512a11 n25q512a13 n25q512ax3 nand ne2k_pci nec-usb-xhci nvdimm nvme nvme-ns \
+    nvme-subsys pc-dimm pca9546 pca9548 pca9552 pci-bridge-seat pci-ohci pci-serial pci-serial-2x pci-serial-4x \
+    pcm3680_pci pcnet piix3-usb-uhci piix4-usb-uhci pvscsi pxb pxb-cxl qemu-xhci raa228000 raa229004 ramfb rocker \
+    rs5c372 rtl8139 s25fl016k s25fl064k s25fl129p0 s25fl129p1 s25fl256s0 s25fl256s1 s25fl512s s25fs512s s25sl004a \
     s25sl008a s25sl016a s25sl032a s25sl032p s25sl064a s25sl064p s25sl12800 s25sl12801 s70fl01gs s70fs01gs \
     scsi-block scsi-cd scsi-generic scsi-hd sdhci-pci secondary-vga sii9022 ssd0303 sst25vf016b sst25vf032b \
     sst25vf040b sst25vf080b sst25wf010 sst25wf020 sst25wf040 sst25wf080 sst25wf512 tmp105 tmp421 tmp422 tmp423 \
@@ -38,19 +37,11 @@ static NAMES: &str = "160s33b 25csm04 320s33b 640s33b AC97 ES1370 VGA acpi-erst 
     vhost-user-scsi-pci-non-transitional vhost-user-scsi-pci-transitional vhost-user-snd vhost-user-snd-pci \
     vhost-user-vsock-device vhost-user-vsock-pci vhost-user-vsock-pci-non-transitional vhost-vdpa-device \
     vhost-vdpa-device-pci vhost-vdpa-device-pci-non-transitional vhost-vdpa-device-pci-transitional \
-    vhost-vsock-device vhost-vsock-pci vhost-vsock-pci-non-transitional virtconsole virtio-9p-device virtio-9p-pci \
-    virtio-9p-pci-non-transitional virtio-9p-pci-transitional virtio-balloon-device virtio-balloon-pci \
-    virtio-balloon-pci-non-transitional virtio-balloon-pci-transitional \
-    virtio-crypto-device virtio-crypto-pci \
-    virtio-gpu-device virtio-gpu-gl-device virtio-gpu-gl-pci virtio-gpu-pci virtio-input-host-device \
-    virtio-input-host-pci virtio-iommu-device virtio-iommu-pci virtio-keyboard-device virtio-keyboard-pci \
-    virtio-mem virtio-mem-pci virtio-mouse-device virtio-mouse-pci virtio-multitouch-device virtio-multitouch-pci \
-    virtio-net-device virtio-net-pci virtio-net-pci-non-transitional virtio-net-pci-transitional \
-    virtio-scsi-device virtio-scsi-pci \
-    virtio-scsi-pci-non-transitional virtio-scsi-pci-transitional virtio-serial-device virtio-serial-pci \
-    virtio-serial-pci-non-transitional virtio-serial-pci-transitional virtio-sound-device virtio-sound-pci \
-    virtio-tablet-device virtio-tablet-pci virtserialport vmcoreinfo vmxnet3 w25q01jvq w25q256 w25q32 w25q32dw \
-    w25q512jv w25q64 w25q80 w25q80bl w25x10 w25x16 w25x20 w25x32 w25x40 w25x64 w25x80 wm8750";
+    virtio-crypto-device virtio-crypto-pci virtio-gpu-device virtio-gpu-gl-device virtio-gpu-gl-pci virtio-gpu-pci \
+    virtio-iommu-device virtio-iommu-pci virtio-mem virtio-mem-pci virtio-scsi-device virtio-scsi-pci \
+    virtio-scsi-pci-non-transitional virtio-scsi-pci-transitional virtio-sound-device virtio-sound-pci vmcoreinfo \
+    vmxnet3 w25q01jvq w25q256 w25q32 w25q32dw w25q512jv w25q64 w25q80 w25q80bl w25x10 w25x16 w25x20 w25x32 w25x40 \
+    w25x64 w25x80 wm8750";
 
 /// Whether QEMU has a device type of this name that is not here yet.
 pub fn is_qemus(name: &str) -> bool {
