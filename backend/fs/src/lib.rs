@@ -4,7 +4,7 @@
 //! made-up tree (`synth`), and replies come back as completions; so the machine never waits for a disk, and what a guest was
 //! answered can be recorded and played again. What it is not: a device. [`FsFront`] is all that one keeps.
 //!
-//! A guest cannot leave the folder: see [`local`]. It can make nothing grow without bound: see [`session`].
+//! A guest cannot leave the folder: see `local`. It can make nothing grow without bound: see `session`.
 
 mod error;
 mod front;

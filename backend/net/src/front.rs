@@ -14,7 +14,7 @@ use crate::rxfilter::RxFilter;
 /// Property of every NIC: the file of a capture of all that passes.
 const PCAP: &str = "pcap";
 
-/// [`PCAP`], for the table of a NIC's type.
+/// `PCAP`, for the table of a NIC's type.
 pub const PCAP_PROPERTY: Property = Property {
     name: PCAP,
     kind: PropKind::Str,

@@ -2,7 +2,7 @@
 //!
 //! # How to write a virtio device
 //! 1. A struct with the device's state that implements [`VirtioModel`]. Its way out is [`VirtioCx`]:
-//!    ```ignore
+//!    ```text
 //!    fn on_notify(&mut self, queue: u16, cx: &mut VirtioCx<'_, '_>) {
 //!        while let Some(chain) = cx.pop(queue) {
 //!            let mut header = [0; 16];

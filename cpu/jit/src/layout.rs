@@ -1,6 +1,6 @@
 //! Where compiled code finds things in an engine's state.
 //!
-//! The engine's struct is passed to the code as a plain address. Places in it are named by [`slot!`], which proves type and offset
+//! The engine's struct is passed to the code as a plain address. Places in it are named by [`crate::slot!`], which proves type and offset
 //! at compile time.
 
 use southbridge_core::memory::HostSpan;
@@ -31,7 +31,7 @@ impl SlotType for u64 {
 }
 
 impl Slot {
-    /// Use [`slot!`]. `_field` only says what type stands there.
+    /// Use [`crate::slot!`]. `_field` only says what type stands there.
     pub const fn new<G, T: SlotType>(offset: usize, _field: fn(&G) -> &T) -> Self {
         assert!(offset + T::BYTES as usize <= size_of::<G>() && offset <= i32::MAX as usize / 2);
         Self {

@@ -166,7 +166,7 @@ pub const fn bus_type(name: &'static str, category: Category, summary: &'static 
 pub const NO_BUSES: &[BusDecl] = &[];
 
 /// Declares the types of a model:
-/// ```ignore
+/// ```text
 /// virtio_types! {
 ///     /// What the user sees.
 ///     pub static TYPES = "virtio-rng", [pci, transitional, non_transitional, device] {

@@ -1,6 +1,6 @@
 //! A driver for tests: it plays the guest against one device, in the memory of a [`System`], without a CPU and without registers.
 //!
-//! ```ignore
+//! ```text
 //! let mut guest = Guest::new(DEVICE_TYPE, Properties::default());   // the `virtio-X-device` type
 //! guest.start(feature::EVENT_IDX);                                   // negotiate version 1 and these, set up all queues, DRIVER_OK
 //! let answer = guest.request(0, &[b"read", b"me"], &[512]);          // one chain, kicked; waits until it is used
