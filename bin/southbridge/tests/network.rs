@@ -180,13 +180,38 @@ fn two_boards_talk_over_every_socket() {
     }
 }
 
+/// Whoever connects must find a listener: waits for the TCP port or the socket in the file system that a back end was told to make.
+fn wait_for_listener(options: &str) {
+    let value = |key: &str| options.split(',').find_map(|o| o.strip_prefix(key));
+    let port = value("addr.port=").or_else(|| value("listen=").and_then(|l| l.rsplit(':').next()));
+    let path = value("addr.path=").or_else(|| value("local.path="));
+    let is_there = || match (port.and_then(|p| p.parse::<u16>().ok()), path) {
+        (Some(port), _) => {
+            let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+            // Local address, remote address, state 0A: listening.
+            table
+                .lines()
+                .any(|l| l.contains(&format!(":{port:04X} ")) && l.contains(" 0A "))
+        }
+        (None, Some(path)) => std::path::Path::new(path).exists(),
+        // Datagrams of UDP may be lost before the other side is there; the guests say things again.
+        (None, None) => true,
+    };
+    for _ in 0..6000 {
+        if is_there() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("nobody listens: {options}");
+}
+
 /// One machine listens on the network, the other connects.
 fn pair([server, client]: [Command; 2], [one, other]: [&str; 2]) {
     let [a, b] = [format!("{one},id=n"), format!("{other},id=n")];
     let network = ["-netdev", &a, "-net", "nic,netdev=n,macaddr=52:54:00:00:00:02"];
     let server = spawn(server, &words("mps2-an385", "listen=1 address=192.168.7.1", &network));
-    // Whoever connects must find a listener.
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    wait_for_listener(one);
     let options = "address=192.168.7.2 server=192.168.7.1 bytes=5000";
     let network = ["-netdev", &b, "-net", "nic,netdev=n,macaddr=52:54:00:00:00:04"];
     let client = spawn(client, &words("lm3s6965evb", options, &network));
