@@ -1,6 +1,6 @@
 //! `passt`: the program of that name as a process of ours, over a pair of sockets. It speaks the framing of `stream`.
 
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use southbridge_core::host::HostEvent;
 use std::os::fd::AsRawFd;
@@ -129,9 +129,10 @@ pub(crate) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, NetError> {
     }
     let program = options.str("path").unwrap_or("passt");
     let failed = |e: std::io::Error| NetError::host(Some("path"), format!("cannot run '{program}'"), e);
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+    let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
     let (ours, theirs) = pair.map_err(|e| failed(e.into()))?;
+    // Ours never waits. Theirs is as a program expects a descriptor to be: reading it waits.
+    ioctl_fionbio(&ours, true).map_err(|e| failed(e.into()))?;
     // The child gets this one; it is closed here as soon as the child has it.
     fcntl_setfd(&theirs, FdFlags::empty()).map_err(|e| failed(e.into()))?;
     let mut command = Command::new(program);
