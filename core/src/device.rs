@@ -72,8 +72,8 @@ pub trait Device: Any + Send {
     /// restores those itself.
     fn load(&mut self, state: &SavedState) -> Result<(), LoadError>;
 
-    /// The whole machine has been loaded: time to tell back ends what they cannot know, such as the room in a FIFO. Nothing that the
-    /// guest can see may change.
+    /// The whole machine has been loaded, memory included: time to go on with what was under way, and to tell back ends what they
+    /// cannot know, such as the room in a FIFO.
     fn after_load(&mut self, _cx: &mut Ctx<'_>) {}
 
     /// Why this device cannot be saved right now, if so (its state lives in another process, say).

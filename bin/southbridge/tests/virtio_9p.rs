@@ -216,7 +216,6 @@ fn open_files(guest: &mut Guest, folder: &Path, model: &str) {
 
 /// A guest with files open goes elsewhere, finds them there, and goes on writing.
 #[test]
-#[ignore = "known gap: the first request after the guest has moved is never answered"]
 fn a_guest_moves_with_its_folder_mounted() {
     if !have_guest("a_guest_moves_with_its_folder_mounted") || machine().get_program() == "qemu-system-riscv64" {
         return;

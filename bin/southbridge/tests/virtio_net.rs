@@ -213,7 +213,6 @@ fn cable_is_pulled(a: &mut Side) {
 }
 
 #[test]
-#[ignore = "known gap: the guest does not go on after it has moved with packets on their way"]
 fn a_guest_moves_while_it_sends() {
     if !have_guest("a_guest_moves_while_it_sends") {
         return;

@@ -171,13 +171,22 @@ impl Machine {
             // What was saved a moment ago loads again.
             let back = self.load_all_but_ram(&before);
             debug_assert_eq!(back, Ok(()));
+            self.tell_loaded(&before);
             return Err(e);
         }
         for (image, (_, block)) in whole.ram.iter().zip(&self.ram) {
             put_runs(image, block);
         }
+        self.tell_loaded(whole);
         self.after_whole();
         Ok(())
+    }
+
+    /// Devices go on with what they had in hand. They may look into memory then, so it is in place before.
+    fn tell_loaded(&mut self, whole: &Whole) {
+        for d in &whole.devices {
+            self.sys.with_device(d.id, |device, cx| device.after_load(cx));
+        }
     }
 
     fn after_whole(&mut self) {
@@ -227,11 +236,7 @@ impl Machine {
             firmware: whole.firmware.clone(),
             ram: Vec::new(),
         };
-        self.load_parts(&rest).map_err(part("board"))?;
-        for d in &whole.devices {
-            self.sys.with_device(d.id, |device, cx| device.after_load(cx));
-        }
-        Ok(())
+        self.load_parts(&rest).map_err(part("board"))
     }
 }
 
