@@ -218,7 +218,7 @@ impl<B: Bus> Cache<B> {
             core.calls = Calls::new();
         }
         let (pc, rights) = (self.get(id).place(0).pc, self.get(id).rights.get());
-        if let Some((region, members)) = crate::lift::region(self, id, &mut core.calls) {
+        if let Some((region, members)) = crate::lift::region(self, id, &mut core.calls, fast.check) {
             match fast.submit(id, pc, rights, region, members) {
                 Ok(Some(code)) => self.get(id).code.set(Some((code, rights))),
                 Ok(None) => {}
@@ -232,8 +232,8 @@ impl<B: Bus> Cache<B> {
     /// The region that begins at `pc` as text: IR, host code. `None` without compiler or code.
     pub(crate) fn show(&mut self, pc: u32) -> Option<[String; 2]> {
         let id = self.known(key(pc, 0))?;
-        let (region, _) = crate::lift::region(self, id, &mut Calls::new())?;
-        southbridge_cpu_jit::show(&crate::fast::layout::<B>(), &region).ok()
+        let (region, _) = crate::lift::region(self, id, &mut Calls::new(), false)?;
+        southbridge_cpu_jit::show(&crate::fast::layout::<B>(false), &region).ok()
     }
 
     /// Takes over what was compiled meanwhile.

@@ -106,6 +106,9 @@ pub(crate) struct Core<B: Bus> {
     pub(crate) exit: u64,
     pub(crate) limit: u64,
     pub(crate) target: u32,
+    /// Of compiled code that is checked: the address that is about to be stored to, and what stood there.
+    pub(crate) note: u64,
+    pub(crate) journal: Vec<crate::check::Stored>,
 }
 
 impl<B: Bus> Core<B> {
@@ -141,6 +144,8 @@ impl<B: Bus> Core<B> {
             exit: 0,
             limit: 0,
             target: 0,
+            note: 0,
+            journal: Vec::new(),
         }
     }
 

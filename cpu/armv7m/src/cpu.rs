@@ -306,6 +306,7 @@ impl Cpu for CortexM {
             Exit::Reset => CpuExit::Reset,
             Exit::Semihosting { op, arg } => CpuExit::Semihosting { op, arg: arg.into() },
             Exit::Lockup => CpuExit::Lockup(self.lockup()),
+            Exit::Differs => CpuExit::Lockup(self.engine.difference().to_owned()),
             Exit::Breakpoint => CpuExit::Debug,
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::block::{Cache, Place, Stops, executable, key};
 use crate::bus::Bus;
+use crate::check::{self, Checked};
 use crate::core::{Core, Fault, Flow};
 use crate::exception::fetch_vector;
 use crate::fast::Fast;
@@ -34,6 +35,8 @@ pub enum Exit {
     },
     /// A fault while a fault of the highest priority was handled (B1.5.15). Only a reset (or NMI) helps.
     Lockup,
+    /// Compiled code did not do what the interpreter did: see [`Engine::difference`].
+    Differs,
     /// A breakpoint is at the PC, or the last instruction touched watched data.
     Breakpoint,
 }
@@ -53,6 +56,7 @@ pub struct Engine<B: Bus> {
     stopped_at: Option<u32>,
     generation: u64,
     semihosting: bool,
+    difference: String,
 }
 
 impl<B: Bus> Engine<B> {
@@ -65,6 +69,7 @@ impl<B: Bus> Engine<B> {
             stopped_at: None,
             generation: 0,
             semihosting: false,
+            difference: String::new(),
         }
     }
 
@@ -83,6 +88,11 @@ impl<B: Bus> Engine<B> {
         self.cache.clear();
         self.cache.fast = options.map(Fast::new).transpose()?;
         Ok(())
+    }
+
+    /// After [`Exit::Differs`]: what differs, for people.
+    pub fn difference(&self) -> &str {
+        &self.difference
     }
 
     /// Numbers about compiled code, if there is any.
@@ -322,6 +332,19 @@ impl<B: Bus> Engine<B> {
                 {
                     let before = core.cycles;
                     core.limit = stop.min(before.saturating_add(STRETCH));
+                    if fast.check {
+                        match check::run(cache, fast, id, code, core, bus) {
+                            Checked::Same => return None,
+                            Checked::Nothing => {
+                                stuck = true;
+                                continue;
+                            }
+                            Checked::Differs(text) => {
+                                self.difference = text;
+                                return Some(Exit::Differs);
+                            }
+                        }
+                    }
                     let exit = fast.run(code, core, bus);
                     if let Some((flow, idx, id)) = exit.called() {
                         return self.finish(bus, id, Flow(flow), idx);
@@ -456,7 +479,12 @@ impl<B: Bus> Engine<B> {
 
 /// Runs operations until one does more than go on; which, and the number of its instruction.
 #[inline(always)]
-fn execute<B: Bus>(core: &mut Core<B>, bus: &mut B, end: Place, ops: &[crate::exec::Op<B>]) -> (Option<Flow>, u8) {
+pub(crate) fn execute<B: Bus>(
+    core: &mut Core<B>,
+    bus: &mut B,
+    end: Place,
+    ops: &[crate::exec::Op<B>],
+) -> (Option<Flow>, u8) {
     (core.s.pc, core.s.it) = (end.pc, end.it);
     let mut rest = ops.iter();
     while let Some(op) = rest.next() {

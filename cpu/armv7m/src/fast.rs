@@ -2,7 +2,9 @@
 
 use southbridge_core::host::AttentionFlag;
 use southbridge_cpu_jit::ir::Region;
-use southbridge_cpu_jit::{Busy, Chain, Code, Exit, Jit, Layout, Memory, Options, Slot, Statistics, WindowsAt, slot};
+use southbridge_cpu_jit::{
+    Busy, Chain, Code, Exit, Jit, Layout, Memory, NOTE, Options, Slot, Statistics, WindowsAt, slot,
+};
 use std::collections::HashMap;
 use std::mem::offset_of;
 use std::sync::atomic::AtomicBool;
@@ -66,6 +68,8 @@ pub(crate) struct Fast<B: Bus> {
     /// For a world that has no such flag.
     never: AtomicBool,
     pub(crate) hot: u32,
+    /// Whether the interpreter does it all again; see [`crate::check`].
+    pub(crate) check: bool,
 }
 
 struct Entry {
@@ -76,7 +80,7 @@ struct Entry {
     members: Vec<u32>,
 }
 
-pub(crate) fn layout<B: Bus>() -> Layout {
+pub(crate) fn layout<B: Bus>(check: bool) -> Layout {
     let r = Slot::new::<Core<B>, u32>(offset_of!(Core<B>, s.regs), |c| &c.s.regs[0]);
     let flags = [
         slot!(Core<B>, flags.nz),
@@ -95,7 +99,7 @@ pub(crate) fn layout<B: Bus>() -> Layout {
         retired: slot!(Core<B>, cycles),
         limit: slot!(Core<B>, limit),
         exit: slot!(Core<B>, exit),
-        note: None,
+        note: check.then_some(slot!(Core<B>, note)),
         memory: Memory::Windows(WindowsAt::new::<Core<B>, { windows::COUNT }>(
             offset_of!(Core<B>, windows.all),
             |c| &c.windows.all,
@@ -109,6 +113,9 @@ pub(crate) fn layout<B: Bus>() -> Layout {
 
 /// An instruction that compiled code leaves to its handler.
 extern "C" fn call<B: Bus>(core: &mut Core<B>, bus: &mut B, what: u64) {
+    if what & NOTE != 0 {
+        return core.note_store((what & !NOTE) as u8);
+    }
     let Some((first, n, block)) = core.calls.list.get(what as usize).copied() else {
         // Cannot be; to look at the PC again is always right.
         core.limit = 0;
@@ -173,13 +180,14 @@ fn key(pc: u32, rights: u32) -> u64 {
 impl<B: Bus> Fast<B> {
     pub(crate) fn new(options: Options) -> Result<Self, String> {
         Ok(Self {
-            jit: Jit::loose(layout::<B>(), call::<B>, options)?,
+            jit: Jit::loose(layout::<B>(options.check), call::<B>, options)?,
             regions: HashMap::new(),
             by_member: HashMap::new(),
             waiting: HashMap::new(),
             attention: None,
             never: AtomicBool::new(false),
             hot: options.hot.max(1),
+            check: options.check,
         })
     }
 

@@ -7,6 +7,7 @@
 
 mod block;
 mod bus;
+mod check;
 mod core;
 mod cpu;
 mod debug;

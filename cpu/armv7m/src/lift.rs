@@ -28,7 +28,12 @@ const MAX_GUESSES: usize = 6;
 const ORDINARY: u64 = 0xf000_0000;
 
 /// The region that begins with block `first`, and the blocks that it is made of. `None` if the block cannot be a part of one.
-pub(crate) fn region<B: Bus>(cache: &Cache<B>, first: u32, calls: &mut Calls<B>) -> Option<(Region, Vec<u32>)> {
+pub(crate) fn region<B: Bus>(
+    cache: &Cache<B>,
+    first: u32,
+    calls: &mut Calls<B>,
+    check: bool,
+) -> Option<(Region, Vec<u32>)> {
     let start = cache.get(first).plain()?;
     let mut lifter = Lifter {
         cache,
@@ -39,6 +44,7 @@ pub(crate) fn region<B: Bus>(cache: &Cache<B>, first: u32, calls: &mut Calls<B>)
         left: MAX_INSTRUCTIONS.saturating_sub(cache.get(first).count),
         returns: Vec::new(),
         calls,
+        check,
     };
     let mut pieces = Vec::new();
     while let Some(id) = lifter.blocks.get(pieces.len()).copied() {
@@ -77,6 +83,8 @@ struct Lifter<'a, B: Bus> {
     /// Blocks behind calls.
     returns: Vec<u32>,
     calls: &'a mut Calls<B>,
+    /// Whether the code will be checked: then no instruction may have begun when it turns out to be the engine's.
+    check: bool,
 }
 
 fn bytes(width: Width) -> Bytes {
@@ -390,6 +398,7 @@ impl<B: Bus> Lifter<'_, B> {
             }
             Kind::LoadPc { mode } => {
                 let (address, base) = w.address(mode, insn);
+                self.peek_target(w, i, insn, condition, address);
                 self.read_target(w, condition, |this| {
                     this.load(w, i, insn, address, WORD, register::TARGET);
                     if let Some(base) = base {
@@ -400,6 +409,8 @@ impl<B: Bus> Lifter<'_, B> {
             }
             Kind::LoadMulti { db, wb } => {
                 let (address, base) = span(w, insn, db);
+                let others = (insn.imm & 0x7fff).count_ones();
+                self.peek_target(w, i, insn, condition, address.plus((4 * others).into()));
                 self.read_target(w, condition, |this| {
                     let registers = u64::from(insn.imm & 0x7fff) | 1 << register::TARGET;
                     this.load_many(w, i, insn, address, registers);
@@ -411,6 +422,23 @@ impl<B: Bus> Lifter<'_, B> {
                 Some(self.branch_to(w, i, w.t.get(register::TARGET), None))
             }
             _ => self.left_to_engine(w, i, insn, condition),
+        }
+    }
+
+    /// Of code that is checked: looks whether the branch that stands at `address` is one for the engine, before anything is done.
+    fn peek_target(
+        &mut self,
+        w: &Work<'_, B>,
+        i: usize,
+        insn: &Insn,
+        condition: Option<Traced<'_>>,
+        address: Traced<'_>,
+    ) {
+        if self.check {
+            self.read_target(w, condition, |this| {
+                this.load(w, i, insn, address, WORD, register::TARGET)
+            });
+            self.strange(w, i, w.t.get(register::TARGET));
         }
     }
 
@@ -432,6 +460,13 @@ impl<B: Bus> Lifter<'_, B> {
             Some(c) => c.pick(to, to.constant((behind | 1).into())),
             None => to,
         };
+        self.strange(w, i, to);
+        let guesses = condition.and_then(|_| self.inside(behind));
+        End::Indirect((to & to.constant(!1u32 as u64)).value, guesses.into_iter().collect())
+    }
+
+    /// Leaves a branch to `to` to the engine if that is more than a branch.
+    fn strange(&mut self, w: &Work<'_, B>, i: usize, to: Traced<'_>) {
         // Odd and not too high: one comparison with the low bit on top.
         let top = to.constant(1 << 31);
         let turned = to.rotr(to.constant(1)) ^ top;
@@ -447,8 +482,6 @@ impl<B: Bus> Lifter<'_, B> {
                 at: self.distance(w.block.place(i).pc),
             }))
         });
-        let guesses = condition.and_then(|_| self.inside(behind));
-        End::Indirect((to & to.constant(!1u32 as u64)).value, guesses.into_iter().collect())
     }
 
     /// The engine does the last instruction of a block. Mostly that is also the end of the run.

@@ -25,6 +25,12 @@ impl<W: bus::Window> Windows<W> {
         }
     }
 
+    /// The memory that compiled code reaches at `addr`.
+    pub(crate) fn holder(&self, addr: u32) -> Option<&W> {
+        let slot = (addr >> SHIFT) as usize % COUNT;
+        self.holders.iter().find(|(s, _)| *s == slot).map(|(_, w)| w)
+    }
+
     pub(crate) fn clear(&mut self) {
         for (slot, _) in self.holders.drain(..) {
             self.all[slot % COUNT] = Window::NONE;

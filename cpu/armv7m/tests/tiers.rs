@@ -16,6 +16,15 @@ const HALVES: u32 = 160;
 const RESTART: u32 = 0x201;
 const COUNT: u32 = 0x281;
 
+/// Everything is compiled, and at once.
+const AT_ONCE: jit::Options = jit::Options {
+    cache_size: 1 << 20,
+    threads: 0,
+    hot: 1,
+    perf_map: false,
+    check: false,
+};
+
 struct Random(u64);
 
 impl Random {
@@ -41,7 +50,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(rom: &[u8], compiled: bool) -> Self {
+    fn new(rom: &[u8], compiled: Option<jit::Options>) -> Self {
         let mut sys = System::new(ClockRate::Hz(25_000_000)).expect("a system");
         sys.set_cpu_count(1);
         let mut add = |name: &str, start, readonly| {
@@ -62,13 +71,7 @@ impl Machine {
         assert!(add("rom", ROM, true).write(0, rom));
         let ram = add("ram", RAM, false);
         let mut cpu = CortexM::new(Config::new(&CORTEX_M3, 32));
-        if compiled {
-            let options = jit::Options {
-                threads: 0,
-                cache_size: 1 << 20,
-                hot: 1,
-                ..Default::default()
-            };
+        if let Some(options) = compiled {
             cpu.set_jit(Some(options)).expect("a compiler for this host");
         }
         cpu.reset(&mut sys);
@@ -201,7 +204,7 @@ fn program(r: &mut Random) -> Vec<u16> {
 struct Pair([Machine; 2]);
 
 impl Pair {
-    fn new(r: &mut Random) -> Self {
+    fn new(r: &mut Random, options: jit::Options) -> Self {
         let handlers = include_bytes!("guest/restart.bin");
         let mut rom = vec![0u8; 0x200];
         rom.extend(handlers);
@@ -214,7 +217,7 @@ impl Pair {
         for n in 1..64 {
             rom[4 * n..4 * n + 4].copy_from_slice(&vector(r, n).to_le_bytes());
         }
-        let mut pair = Pair([Machine::new(&rom, false), Machine::new(&rom, true)]);
+        let mut pair = Pair([Machine::new(&rom, None), Machine::new(&rom, Some(options))]);
         let code: Vec<u8> = program(r).iter().flat_map(|h| h.to_le_bytes()).collect();
         let data: Vec<u8> = (0..0x1000).map(|_| r.next() as u8).collect();
         pair.each(|m| {
@@ -394,7 +397,7 @@ fn what_instructions_compute() {
     const GROUPS: u16 = 5;
     let mut r = Random(7);
     for round in 0..60 {
-        let mut pair = Pair::new(&mut r);
+        let mut pair = Pair::new(&mut r, AT_ONCE);
         let mut code = Vec::new();
         let mut shown = String::new();
         for _ in 0..GROUPS {
@@ -431,9 +434,9 @@ fn what_instructions_compute() {
     }
 }
 
-fn lock_step(seed: u64) -> u64 {
+fn lock_step(seed: u64, options: jit::Options) -> u64 {
     let mut r = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let mut pair = Pair::new(&mut r);
+    let mut pair = Pair::new(&mut r, options);
     for turn in 0..60 {
         let on = pair.step(&mut r);
         pair.compare(&format!("seed {seed}, turn {turn}"));
@@ -457,6 +460,13 @@ fn lock_step(seed: u64) -> u64 {
 #[test]
 fn random_programs_in_lock_step() {
     let seeds = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(25);
-    let regions: u64 = (0..seeds).map(lock_step).sum();
+    let regions: u64 = (0..seeds).map(|seed| lock_step(seed, AT_ONCE)).sum();
     assert!(regions > 2 * seeds, "only {regions} regions were compiled");
+}
+
+#[test]
+fn checked_code_passes() {
+    let options = jit::Options { check: true, ..AT_ONCE };
+    let regions: u64 = (100..112).map(|seed| lock_step(seed, options)).sum();
+    assert!(regions > 24, "only {regions} regions were compiled");
 }

@@ -1,5 +1,5 @@
 //! Instructions per second on a CoreMark-class program, on a machine's real address space:
-//! `cargo run --release -p southbridge-cpu-armv7m --example mips [jit] [perf] [show=0x…]`: interpreted, or with
+//! `cargo run --release -p southbridge-cpu-armv7m --example armv7m-mips [jit] [perf] [show=0x…]`: interpreted, or with
 //! compiled code; names for `perf`; what became of the code at an address.
 
 use southbridge_core::cpu::{Cpu, Exit};
