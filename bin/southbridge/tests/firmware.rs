@@ -7,9 +7,13 @@ const BOARDS: [&str; 2] = ["lm3s6965evb", "mps2-an385"];
 
 /// Runs a self-checking firmware; status 0 means that all its checks passed.
 fn passes(name: &str, arguments: &str) {
+    passes_with(name, arguments, &[]);
+}
+
+fn passes_with(name: &str, arguments: &str, options: &[&str]) {
     for board in BOARDS {
         let kernel = firmware(&format!("{name}-{board}.elf"));
-        let result = run(program().args([
+        let result = run(program().args(options).args([
             "-M",
             board,
             "-nographic",
@@ -100,6 +104,28 @@ fn semihosting_with_a_file_and_a_status() {
 fn compiled_workloads_compute_the_right_thing() {
     passes("coremark-like", "iterations=4");
     passes("dhrystone-like", "iterations=32");
+}
+
+/// Compiled code is undone, done again by the interpreter, and compared: a difference ends the run.
+#[test]
+fn everything_passes_in_checking_mode() {
+    let options = ["-accel", "jit,check=on,hot=20,threads=0"];
+    for (name, arguments) in [
+        ("hello", ""),
+        ("t-exceptions", ""),
+        ("t-systick", ""),
+        ("t-timers", ""),
+        ("t-gpio", ""),
+        ("t-watchdog", ""),
+        ("t-bitband", ""),
+        ("t-uart", "echo=0"),
+        ("t-newlib", ""),
+        ("t-semihosting", ""),
+        ("coremark-like", "iterations=4"),
+        ("dhrystone-like", "iterations=32"),
+    ] {
+        passes_with(name, arguments, &options);
+    }
 }
 
 #[test]
