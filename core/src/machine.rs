@@ -615,7 +615,17 @@ impl Machine {
         if busy {
             self.sys.host.reactor.watch_while_busy();
         }
-        self.sys.deliver_completions();
+        self.deliver_completions();
+    }
+
+    /// Hands waiting completions to their devices. A machine whose state is yet to come keeps them: what is typed meanwhile is for the
+    /// guest that comes.
+    fn deliver_completions(&mut self) {
+        if self.state == RunState::Inmigrate {
+            self.sys.hold_completions();
+        } else {
+            self.sys.deliver_completions();
+        }
     }
 
     fn requests(&mut self) -> Option<Outcome> {

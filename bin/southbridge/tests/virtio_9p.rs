@@ -248,7 +248,7 @@ fn a_guest_moves_with_its_folder_mounted() {
     assert_eq!(guest.shell("read b <&5; echo $a $b"), "1 2");
     guest.shell("echo two >&6; rm d/f; echo three >d/new; sync");
     assert_eq!(fs::read_to_string(folders.path("shared/d/log")).unwrap(), "one\ntwo\n");
-    assert_eq!(guest.shell("ls d"), "log\nnew");
+    assert_eq!(guest.shell("ls -1 d"), "log\nnew");
     assert!(!folders.path("shared/d/f").exists());
     guest.type_line("poweroff -f");
     assert_eq!(guest.ended(), Some(0));

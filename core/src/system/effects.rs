@@ -164,14 +164,18 @@ impl System {
     /// Hands waiting completions to their devices. While the tape plays they wait for the present.
     pub fn deliver_completions(&mut self) {
         if self.tape.plays() {
-            while let Some((device, completion)) = self.host.next_completion() {
-                self.tape.hold(device, completion);
-            }
-            return;
+            return self.hold_completions();
         }
         while let Some((device, completion)) = self.tape.take_held().or_else(|| self.host.next_completion()) {
             self.tape.hear_completion(self.moment(), device, &completion);
             self.deliver_completion(device, completion);
+        }
+    }
+
+    /// Lets waiting completions wait further, for the next [`System::deliver_completions`].
+    pub(crate) fn hold_completions(&mut self) {
+        while let Some((device, completion)) = self.host.next_completion() {
+            self.tape.hold(device, completion);
         }
     }
 
