@@ -121,6 +121,11 @@ impl Role {
         }
     }
 
+    /// Whether it is the role `R`.
+    pub fn is<R: ?Sized + 'static>(&self) -> bool {
+        (self.id)() == TypeId::of::<R>()
+    }
+
     pub(crate) fn cast<R: ?Sized + 'static>(roles: &[Self]) -> Option<fn(&mut dyn Any) -> Option<&mut R>> {
         let role = roles.iter().find(|r| (r.id)() == TypeId::of::<R>())?;
         role.cast.downcast_ref::<Cast<R>>().map(|c| c.0)

@@ -239,6 +239,11 @@ impl Endpoint {
         self.virtio.broken
     }
 
+    /// Whether the driver is ready, or was: the device works since.
+    pub fn is_started(&self) -> bool {
+        self.virtio.started
+    }
+
     /// Interrupt status.
     pub fn isr(&self) -> u8 {
         self.virtio.isr

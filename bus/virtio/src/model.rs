@@ -84,6 +84,9 @@ pub trait VirtioDevice {
     /// The shared half, for those who look.
     fn endpoint(&self) -> &Endpoint;
 
+    /// The queue that the driver's registers are about; `None` where they are another device's ([`crate::wiring::VirtioSlot`]).
+    fn selected_queue(&self) -> Option<u16>;
+
     /// Runs `f` on the shared half and lets what it left behind take effect: how a transport that is a device of its own reaches it.
     fn drive(&mut self, f: &mut dyn FnMut(&mut Endpoint, &mut Ctx<'_>), cx: &mut Ctx<'_>);
 }

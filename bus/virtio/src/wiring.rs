@@ -9,6 +9,9 @@ use crate::spec::feature;
 pub trait VirtioSlot {
     /// Whether its registers are those of version 1.
     fn version_1(&self) -> bool;
+
+    /// The queue that its registers are about, and the alignment of used rings as the driver of before version 1 has set it.
+    fn selected_queue(&self) -> (u16, u32);
 }
 
 /// The transport's interrupt output, and the device's: each type's first.

@@ -55,6 +55,24 @@ fn physical(cx: &mut Cx<'_>, cpu: Option<CpuId>, address: u64) -> Option<u64> {
     }
 }
 
+/// The same, and whether all of it is memory.
+pub(crate) fn all_memory(cx: &mut Cx<'_>, start: u64, out: &mut [u8]) -> bool {
+    let Some(end) = start.checked_add(out.len() as u64) else {
+        return false;
+    };
+    let mut at = start;
+    let ranges = cx.machine.sys.memory.flat().iter();
+    for r in ranges.filter(|r| matches!(r.target, Target::Ram { .. })) {
+        if r.start <= at && at <= r.last {
+            at = r.last.saturating_add(1);
+        }
+    }
+    if at >= end {
+        peek(cx, start, out);
+    }
+    at >= end
+}
+
 /// Memory only: looking at a register might change it. What is no memory stays as it is in `out`.
 pub(crate) fn look(cx: &mut Cx<'_>, start: u64, out: &mut [u8]) {
     peek(cx, start, out);

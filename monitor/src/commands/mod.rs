@@ -16,6 +16,7 @@ pub(crate) mod pci;
 pub(crate) mod qom;
 pub(crate) mod run;
 mod trace;
+pub(crate) mod virtio;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

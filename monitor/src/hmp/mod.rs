@@ -27,6 +27,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod virtio;
 
 use southbridge_core::{CpuId, Machine};
 use southbridge_protocol_qmp as qmp;

@@ -1,6 +1,6 @@
 //! The commands: names, arguments, a line of help, and who does it. Help, usage, parsing and completion read this and nothing else.
 
-use super::{Call, Refusal, block, info, input, log, memory, more, net, pci, plug, riscv, run, snapshot, tree};
+use super::{Call, Refusal, block, info, input, log, memory, more, net, pci, plug, riscv, run, snapshot, tree, virtio};
 use Kind::{Flag, Format, Number, Rest, Switch, Word};
 use Source as S;
 
@@ -572,6 +572,35 @@ pub(super) static INFOS: &[Command] = &[
     command(&["usernet"], &[], "connections of networks of our own", net::usernet),
     command(&["uuid"], &[], "UUID of the machine", info::uuid),
     command(&["version"], &[], "version of the program", info::version),
+    command(&["virtio"], &[], "virtio devices", virtio::list),
+    command(
+        &["virtio-queue-element"],
+        &[
+            must("path", Word(S::Paths)),
+            must("queue", Number),
+            may("index", Number),
+        ],
+        "a chain of buffers in a queue of a virtio device",
+        virtio::queue_element,
+    ),
+    command(
+        &["virtio-queue-status"],
+        &[must("path", Word(S::Paths)), must("queue", Number)],
+        "a queue of a virtio device, and how far the device is in it",
+        virtio::queue_status,
+    ),
+    command(
+        &["virtio-status"],
+        &[must("path", Word(S::Paths))],
+        "a virtio device from inside",
+        virtio::status,
+    ),
+    command(
+        &["virtio-vhost-queue-status"],
+        &[must("path", Word(S::Paths)), must("queue", Number)],
+        "a queue that another process serves; no device has such queues here",
+        virtio::vhost_queue_status,
+    ),
 ];
 
 /// A command by one of its names.

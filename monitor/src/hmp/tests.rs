@@ -4,6 +4,7 @@ use southbridge_backend_chardev::Chardevs;
 use southbridge_backend_chardev::testing::Loop;
 use southbridge_core::machine::Outcome;
 use southbridge_core::{Attendant, BackendId, ClockRate, Machine, VirtualTime};
+use southbridge_machine::add::{Spec, Surroundings, add_device};
 use southbridge_machine::build::{Options, build};
 use southbridge_machine::{BOARDS, Objects, registry};
 use std::time::Duration;
@@ -569,4 +570,41 @@ fn any_keys_do_no_harm() {
         })
         .collect();
     fuzz(&mut machine, &mut world, &noise);
+}
+
+#[test]
+fn virtio_devices_from_inside() {
+    let mut b = bench("virt", false);
+    assert_eq!(b.run("info virtio"), "No VirtIO devices\n");
+    // As `-device` does: the root bus takes nothing while the machine runs.
+    let registry = registry();
+    for (driver, id) in [("virtio-rng-pci", "r0"), ("virtio-rng-device", "r1")] {
+        let spec = Spec {
+            driver,
+            id: Some(id),
+            bus: None,
+            properties: Vec::new(),
+        };
+        let around = Surroundings {
+            registry: &registry,
+            globals: &[],
+            chardev: &|_| None,
+            memdev: &|_| None,
+            netdev: &|_| None,
+        };
+        let layout = &mut b.monitor.world().layout;
+        add_device(&mut b.machine, layout, &around, &spec).unwrap();
+    }
+    insta::assert_snapshot!(b.transcript(&[
+        "info virtio",
+        "info virtio-status /machine/peripheral/r0/virtio-backend",
+        "info virtio-status /machine/peripheral/r1",
+        "info virtio-queue-status /machine/peripheral/r0/virtio-backend 0",
+        "info virtio-queue-status /machine/peripheral/r0/virtio-backend 1",
+        "info virtio-queue-status /machine/peripheral/r0/virtio-backend 70000",
+        "info virtio-queue-element /machine/peripheral/r0/virtio-backend 0",
+        "info virtio-vhost-queue-status /machine/peripheral/r0/virtio-backend 0",
+        "info virtio-status /machine",
+        "info virtio-status nix",
+    ]));
 }

@@ -13,8 +13,9 @@ mod types;
 
 use serde_json::{Value, json};
 use southbridge_backend_chardev::Chardev;
+use southbridge_bus_virtio::VirtioDevice;
 use southbridge_core::system::{Bus, ClockNode};
-use southbridge_core::{BusId, CpuId, DeviceId, Machine, PropValue};
+use southbridge_core::{BusId, BusKind, CpuId, DeviceId, Machine, PropValue};
 use southbridge_machine::qom::{self, Thing};
 use southbridge_protocol_qmp::Error;
 
@@ -47,6 +48,8 @@ pub(crate) enum Node {
     SystemBus,
     /// A device.
     Device(DeviceId),
+    /// The half of a PCI device that is virtio: QEMU has it as a device of its own.
+    VirtioHalf(DeviceId),
     /// A bus of a device.
     Bus(BusId),
     /// A region of a device or a memory of the board.
@@ -94,6 +97,16 @@ fn listed(name: &str, of: impl Into<String>, value: impl Into<Option<Value>>) ->
 fn anonymous(world: &World, device: DeviceId) -> String {
     let parts = world.layout.parts.values().map(|p| p.index() + 1).max().unwrap_or(0);
     format!("device[{}]", device.index().saturating_sub(parts))
+}
+
+/// What the virtio half of a device is called.
+pub(crate) const VIRTIO_HALF: &str = "virtio-backend";
+
+/// Whether a device has a virtio half, rather than being virtio as a whole or not at all.
+pub(crate) fn has_virtio_half(machine: &Machine, device: DeviceId) -> bool {
+    let slot = machine.sys.slot(device);
+    let of = slot.map(|s| s.device_type).filter(|t| t.bus == BusKind::Pci);
+    of.is_some_and(|t| t.roles.iter().any(|r| r.is::<dyn VirtioDevice>()))
 }
 
 /// Where a device is.
@@ -166,6 +179,9 @@ pub(crate) fn children(machine: &Machine, world: &World, node: &Node) -> Vec<(St
             let clocks = clocks.map(|(name, node)| ((*name).to_owned(), Node::Clock(*node)));
             let mut all: Vec<_> = regions.chain(buses).chain(clocks).collect();
             all.extend(board::inputs(machine, *id));
+            if has_virtio_half(machine, *id) {
+                all.push((VIRTIO_HALF.into(), Node::VirtioHalf(*id)));
+            }
             if let Some((path, _)) = world.places(machine).iter().find(|(_, t)| *t == Thing::Device(*id)) {
                 all.extend(board::below(machine, world, path));
             }
@@ -255,6 +271,11 @@ pub(crate) fn type_name(cx: &Cx<'_>, node: &Node) -> String {
             .sys
             .slot(*id)
             .map_or_else(String::new, |s| s.device_type.name.into()),
+        Node::VirtioHalf(id) => {
+            let whole = cx.machine.sys.slot(*id).map_or("", |s| s.device_type.name);
+            let kind = whole.split_once("-pci").map_or(whole, |(kind, _)| kind);
+            format!("{kind}-device")
+        }
         Node::Bus(id) => {
             let bus = cx.machine.sys.buses().find(|(b, _)| b == id);
             bus.map_or_else(String::new, |(_, b)| b.kind.name().into())

@@ -252,6 +252,11 @@ impl Queue {
         &self.config
     }
 
+    /// The available index as it was last read (split).
+    pub(crate) fn seen(&self) -> u16 {
+        self.seen
+    }
+
     /// Largest size.
     pub fn max_size(&self) -> u16 {
         self.max

@@ -173,6 +173,10 @@ impl VirtioDevice for Bare {
         &self.endpoint
     }
 
+    fn selected_queue(&self) -> Option<u16> {
+        None
+    }
+
     fn drive(&mut self, f: &mut dyn FnMut(&mut Endpoint, &mut Ctx<'_>), cx: &mut Ctx<'_>) {
         f(&mut self.endpoint, cx);
         self.sync(cx);

@@ -63,6 +63,10 @@ impl VirtioDevice for OnBus {
         &self.endpoint
     }
 
+    fn selected_queue(&self) -> Option<u16> {
+        None
+    }
+
     fn drive(&mut self, f: &mut dyn FnMut(&mut Endpoint, &mut Ctx<'_>), cx: &mut Ctx<'_>) {
         self.with(cx, |e, cx| f(e, cx));
     }

@@ -97,6 +97,10 @@ impl VirtioSlot for VirtioMmio {
     fn version_1(&self) -> bool {
         !self.legacy
     }
+
+    fn selected_queue(&self) -> (u16, u32) {
+        (self.state.queue, self.state.align)
+    }
 }
 
 impl Device for VirtioMmio {

@@ -268,6 +268,10 @@ impl VirtioDevice for VirtioPci {
         &self.endpoint
     }
 
+    fn selected_queue(&self) -> Option<u16> {
+        Some(self.selectors.queue)
+    }
+
     fn drive(&mut self, f: &mut dyn FnMut(&mut Endpoint, &mut Ctx<'_>), cx: &mut Ctx<'_>) {
         self.with(cx, |e, cx| f(e, cx));
     }
