@@ -13,6 +13,7 @@ use crate::decode::{decode, is_wide};
 use crate::exec::{Op, align_sp, guard, lower};
 use crate::fast::{Calls, Fast};
 use crate::insn::{Insn, Kind};
+use crate::lift::Seen;
 use crate::observe::{Line, Observation, Observe};
 use crate::scs::mpu::Access;
 
@@ -186,9 +187,11 @@ impl<B: Bus> Cache<B> {
             self.index.remove(&b.key);
             *b = Block::dead();
             self.free.push(id);
-            for first in self.fast.as_mut().map(|fast| fast.dropped(id)).unwrap_or_default() {
-                if let Some(b) = self.blocks.get(first as usize) {
+            let Some(fast) = &mut self.fast else { return };
+            for entry in fast.dropped(id) {
+                if let Some(b) = self.blocks.get(entry as usize) {
                     b.code.set(None);
+                    b.heat.set(fast.hot);
                 }
             }
         }
@@ -210,17 +213,27 @@ impl<B: Bus> Cache<B> {
             self.fast = Some(fast);
             return;
         }
-        if fast.is_full(&core.calls) {
-            fast.clear();
-            self.blocks.iter().for_each(|b| b.code.set(None));
+        let rights = self.get(id).rights.get();
+        if fast.is_full(&core.calls) || (rights != 0 && fast.fixed) {
+            fast.fixed &= rights == 0;
+            self.drop_code(&mut fast);
         }
         if fast.is_empty() {
             core.calls = Calls::new();
         }
-        let (pc, rights) = (self.get(id).place(0).pc, self.get(id).rights.get());
-        if let Some((region, members)) = crate::lift::region(self, id, &mut core.calls, fast.check) {
-            match fast.submit(id, pc, rights, region, members) {
-                Ok(Some(code)) => self.get(id).code.set(Some((code, rights))),
+        let seen = Seen {
+            windows: &core.windows,
+            regs: core.s.regs,
+            fixed: fast.fixed,
+            check: fast.check,
+        };
+        if let Some(lifted) = crate::lift::region(self, id, &mut core.calls, seen) {
+            if fast.fixed {
+                fast.hold(core.windows.holders());
+            }
+            let entries = lifted.entries.iter().map(|e| (*e, self.get(*e).place(0).pc)).collect();
+            match fast.submit(lifted.region, lifted.members, entries, rights) {
+                Ok(Some(code)) => self.install(&fast, id, code, rights),
                 Ok(None) => {}
                 // Later, when fewer wait.
                 Err(Busy) => self.get(id).heat.set(fast.hot),
@@ -229,21 +242,53 @@ impl<B: Bus> Cache<B> {
         self.fast = Some(fast);
     }
 
+    /// Drops all compiled code.
+    fn drop_code(&self, fast: &mut Fast<B>) {
+        fast.clear();
+        for b in &self.blocks {
+            b.code.set(None);
+            b.heat.set(fast.hot);
+        }
+    }
+
+    /// Lets the code of the region that begins with block `id` be run.
+    fn install(&self, fast: &Fast<B>, id: u32, code: Code, rights: u32) {
+        for (entry, _) in fast.entries(id) {
+            if let Some(b) = self.blocks.get(*entry as usize) {
+                b.code.set(Some((code, rights)));
+            }
+        }
+    }
+
+    /// Where control went from a block that ends with a branch to a register.
+    pub(crate) fn went(&self, block: &Block<B>) -> Vec<u32> {
+        let next = block.next.iter().map(|n| self.get(n.get()));
+        next.filter_map(Block::plain).collect()
+    }
+
     /// The region that begins at `pc` as text: IR, host code. `None` without compiler or code.
-    pub(crate) fn show(&mut self, pc: u32) -> Option<[String; 2]> {
+    pub(crate) fn show(&self, core: &Core<B>, pc: u32) -> Option<[String; 2]> {
         let id = self.known(key(pc, 0))?;
-        let (region, _) = crate::lift::region(self, id, &mut Calls::new(), false)?;
-        southbridge_cpu_jit::show(&crate::fast::layout::<B>(false), &region).ok()
+        let seen = Seen {
+            windows: &core.windows,
+            regs: core.s.regs,
+            fixed: self.fast.as_ref()?.fixed,
+            check: false,
+        };
+        let lifted = crate::lift::region(self, id, &mut Calls::new(), seen)?;
+        southbridge_cpu_jit::show(&crate::fast::layout::<B>(false), &lifted.region).ok()
     }
 
     /// Takes over what was compiled meanwhile.
     #[inline]
     pub(crate) fn take_compiled(&mut self) {
-        if let Some(fast) = &mut self.fast {
-            for (id, code, rights) in fast.take() {
-                if let Some(b) = self.blocks.get(id as usize) {
-                    b.code.set(Some((code, rights)));
-                }
+        let Some(fast) = &mut self.fast else { return };
+        let done = fast.take();
+        if !done.is_empty()
+            && let Some(fast) = &self.fast
+        {
+            for (id, code, rights) in done {
+                self.install(fast, id, code, rights);
             }
         }
     }
@@ -258,14 +303,21 @@ impl<B: Bus> Cache<B> {
     #[cold]
     fn allow(&mut self, core: &Core<B>, id: u32, code: Code) -> bool {
         let Some(mut fast) = self.fast.take() else { return false };
+        if fast.fixed {
+            // From now on the MPU does play a part.
+            fast.fixed = false;
+            self.drop_code(&mut fast);
+            self.fast = Some(fast);
+            return false;
+        }
         // The number stands for all that decides: what was allowed under it is so for ever.
-        let known = fast.allows(id, core.s.pc, core.rights);
+        let known = fast.allows(id, core.rights);
         let all = known || {
             let mut members = fast.members(id).iter().map(|m| self.get(*m));
             members.all(|b| b.rights.get() == core.rights || executable(core, b))
         };
         if all {
-            fast.allow(id, core.s.pc, core.rights);
+            fast.allow(id, core.rights);
             self.get(id).code.set(Some((code, core.rights)));
         }
         self.fast = Some(fast);

@@ -102,8 +102,8 @@ impl<B: Bus> Engine<B> {
 
     /// What is made of the code at `pc`, as text: the fast tier's IR and host code. `None` if nothing is
     /// compiled, or that code was not executed yet.
-    pub fn show_compiled(&mut self, pc: u32) -> Option<[String; 2]> {
-        self.cache.show(pc)
+    pub fn show_compiled(&self, pc: u32) -> Option<[String; 2]> {
+        self.cache.show(&self.core, pc)
     }
 
     /// Takes reset (B1.5.5): registers to their reset values, SP and PC from the vector table. Input lines keep their levels.

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::mem::offset_of;
 use std::sync::atomic::AtomicBool;
 
-use crate::bus::Bus;
+use crate::bus::{Bus, Window as _};
 use crate::core::{Core, Flow};
 use crate::exec::Op;
 use crate::meaning::{Flags, kind};
@@ -17,8 +17,8 @@ use crate::windows;
 
 /// Instructions noted for [`call`] before all is dropped.
 const MAX_CALLS: usize = 1 << 20;
-/// Names under which one region may be known at a time: one for each set of rights that it was found executable under.
-const MAX_KEYS: usize = 8;
+/// Sets of rights that one region may be known to be executable under.
+const MAX_RIGHTS: usize = 8;
 
 /// Guest registers of the layout: R0 to R14, then these.
 pub(crate) mod register {
@@ -48,6 +48,17 @@ impl<B: Bus> Calls<B> {
         }
     }
 
+    /// Where to [`Calls::forget`] to.
+    pub(crate) fn mark(&self) -> (usize, usize) {
+        (self.ops.len(), self.list.len())
+    }
+
+    /// Forgets what was noted since.
+    pub(crate) fn forget(&mut self, (ops, list): (usize, usize)) {
+        self.ops.truncate(ops);
+        self.list.truncate(list);
+    }
+
     /// Notes an instruction; its number.
     pub(crate) fn add(&mut self, ops: &[Op<B>], block: u32) -> u32 {
         self.list.push((self.ops.len() as u32, ops.len() as u32, block));
@@ -60,6 +71,8 @@ impl<B: Bus> Calls<B> {
 pub(crate) struct Fast<B: Bus> {
     jit: Jit<Core<B>, B>,
     regions: HashMap<u32, Entry>,
+    /// Regions by the blocks where they are entered.
+    by_entry: HashMap<u32, u32>,
     /// Regions by the blocks that they are made of.
     by_member: HashMap<u32, Vec<u32>>,
     /// Block of each region on its way.
@@ -70,14 +83,28 @@ pub(crate) struct Fast<B: Bus> {
     pub(crate) hot: u32,
     /// Whether the interpreter does it all again; see [`crate::check`].
     pub(crate) check: bool,
+    /// Whether code relies on windows to stay as they are: as long as the MPU plays no part, they do.
+    pub(crate) fixed: bool,
+    /// Memory that such code goes to.
+    pub(crate) holders: Vec<B::Window>,
 }
 
 struct Entry {
     /// The name that it was compiled under.
     key: u64,
-    /// Others that it was given.
-    keys: Vec<u64>,
+    /// Sets of rights under which all of it was found executable.
+    rights: Vec<u32>,
+    /// Blocks where it is entered, and their addresses.
+    entries: Vec<(u32, u32)>,
     members: Vec<u32>,
+}
+
+impl Entry {
+    /// All names that it may have.
+    fn keys(&self) -> impl Iterator<Item = u64> {
+        let all = self.rights.iter();
+        all.flat_map(|r| self.entries.iter().map(|(_, pc)| key(*pc, *r)))
+    }
 }
 
 pub(crate) fn layout<B: Bus>(check: bool) -> Layout {
@@ -166,7 +193,7 @@ impl<B: Bus> Core<B> {
 
     /// Brings them home.
     fn put_flags(&mut self) {
-        self.s.nz = self.flags.nz(None).into();
+        self.s.nz = self.flags.nz(None, None).into();
         self.s.c = self.flags.c(None) != 0;
         self.s.v = self.flags.v(None).into();
     }
@@ -182,12 +209,15 @@ impl<B: Bus> Fast<B> {
         Ok(Self {
             jit: Jit::loose(layout::<B>(options.check), call::<B>, options)?,
             regions: HashMap::new(),
+            by_entry: HashMap::new(),
             by_member: HashMap::new(),
             waiting: HashMap::new(),
             attention: None,
             never: AtomicBool::new(false),
             hot: options.hot.max(1),
             check: options.check,
+            fixed: true,
+            holders: Vec::new(),
         })
     }
 
@@ -219,28 +249,34 @@ impl<B: Bus> Fast<B> {
         !self.waiting.is_empty() && entries.any(|e| self.waiting.contains_key(&e.key))
     }
 
-    /// Blocks of the region that begins with block `id`.
+    fn entered(&self, id: u32) -> Option<&Entry> {
+        self.regions.get(self.by_entry.get(&id)?)
+    }
+
+    /// Blocks of the region that is entered at block `id`.
     pub(crate) fn members(&self, id: u32) -> &[u32] {
-        self.regions.get(&id).map_or(&[], |e| &e.members)
+        self.entered(id).map_or(&[], |e| &e.members)
     }
 
-    /// Whether that was found before of the region that begins with block `id` at `pc`; see [`Fast::allow`].
-    pub(crate) fn allows(&self, id: u32, pc: u32, rights: u32) -> bool {
-        let entry = self.regions.get(&id);
-        entry.is_some_and(|e| e.keys.contains(&key(pc, rights)))
+    /// Whether that was found before of the region that is entered at block `id`; see [`Fast::allow`].
+    pub(crate) fn allows(&self, id: u32, rights: u32) -> bool {
+        self.entered(id).is_some_and(|e| e.rights.contains(&rights))
     }
 
-    /// All of the region that begins with block `id` at `pc` may be executed under `rights`: notes that it will be found so.
-    pub(crate) fn allow(&mut self, id: u32, pc: u32, rights: u32) {
-        let Some(entry) = self.regions.get_mut(&id) else { return };
-        let key = key(pc, rights);
-        if entry.keys.contains(&key) {
+    /// All of the region that is entered at block `id` may be executed under `rights`: notes that it will be found so.
+    pub(crate) fn allow(&mut self, id: u32, rights: u32) {
+        let first = self.by_entry.get(&id);
+        let Some(entry) = first.and_then(|first| self.regions.get_mut(first)) else {
+            return;
+        };
+        if entry.rights.contains(&rights) {
             return;
         }
-        if entry.keys.len() >= MAX_KEYS {
-            self.jit.unname(entry.keys.remove(0));
+        if entry.rights.len() >= MAX_RIGHTS {
+            let gone = entry.rights.remove(0);
+            entry.entries.iter().for_each(|(_, pc)| self.jit.unname(key(*pc, gone)));
         }
-        entry.keys.push(key);
+        entry.rights.push(rights);
     }
 
     /// Whether it is time to begin anew.
@@ -257,30 +293,63 @@ impl<B: Bus> Fast<B> {
     pub(crate) fn clear(&mut self) {
         self.jit.clear();
         self.regions.clear();
+        self.by_entry.clear();
+        self.holders.clear();
         self.by_member.clear();
         self.waiting.clear();
     }
 
-    /// Has a region compiled that begins with block `id`; its code, if that is there at once.
+    /// Keeps memory in its place for as long as there is code that goes to it.
+    pub(crate) fn hold<'a>(&mut self, all: impl Iterator<Item = &'a B::Window>)
+    where
+        B::Window: 'a,
+    {
+        for w in all {
+            let Some((first, _)) = w.host() else { continue };
+            let same =
+                |held: &B::Window| held.host().is_some_and(|h| h.0 == first) && held.place(first) == w.place(first);
+            if !self.holders.iter().any(same) {
+                self.holders.push(w.clone());
+            }
+        }
+    }
+
+    /// Has a region compiled that begins with the first of `entries`; its code, if that is there at once.
     pub(crate) fn submit(
         &mut self,
-        id: u32,
-        pc: u32,
-        rights: u32,
         region: Region,
         members: Vec<u32>,
+        entries: Vec<(u32, u32)>,
+        rights: u32,
     ) -> Result<Option<Code>, Busy> {
+        let Some((id, pc)) = entries.first().copied() else {
+            return Ok(None);
+        };
         let key = key(pc, rights);
         let ready = self.jit.submit(Region { key, ..region })?;
         for member in &members {
             self.by_member.entry(*member).or_default().push(id);
         }
-        let keys = vec![key];
-        self.regions.insert(id, Entry { key, keys, members });
+        // Who was entered elsewhere stays there.
+        let is_new = |(e, _): &(u32, u32)| *e == id || !self.by_entry.contains_key(e);
+        let entries: Vec<_> = entries.into_iter().filter(is_new).collect();
+        self.by_entry.extend(entries.iter().map(|(e, _)| (*e, id)));
+        let entry = Entry {
+            key,
+            rights: vec![rights],
+            entries,
+            members,
+        };
+        self.regions.insert(id, entry);
         if ready.is_none() {
             self.waiting.insert(key, id);
         }
         Ok(ready.map(|r| r.code))
+    }
+
+    /// Blocks where the region is entered that begins with block `id`.
+    pub(crate) fn entries(&self, id: u32) -> &[(u32, u32)] {
+        self.regions.get(&id).map_or(&[], |e| &e.entries)
     }
 
     /// What was compiled since: blocks, the code that begins with them, and the rights that it was lifted under.
@@ -292,23 +361,28 @@ impl<B: Bus> Fast<B> {
             .collect()
     }
 
-    /// A block is gone: no region that it is a part of may run again. The blocks with which those begin.
+    /// A block is gone: no region that it is a part of may run again. The blocks where those were entered.
     pub(crate) fn dropped(&mut self, id: u32) -> Vec<u32> {
         let gone = self.by_member.remove(&id).unwrap_or_default();
+        let mut entries = Vec::new();
         for first in &gone {
             let Some(entry) = self.regions.remove(first) else {
                 continue;
             };
             self.waiting.remove(&entry.key);
             self.jit.forget(entry.key);
-            entry.keys.iter().for_each(|k| self.jit.unname(*k));
+            entry.keys().for_each(|k| self.jit.unname(k));
+            for (at, _) in &entry.entries {
+                self.by_entry.remove(at);
+                entries.push(*at);
+            }
             for member in entry.members {
                 if let Some(all) = self.by_member.get_mut(&member) {
                     all.retain(|e| e != first);
                 }
             }
         }
-        gone
+        entries
     }
 
     /// Numbers for people.

@@ -6,35 +6,53 @@
 mod work;
 
 use southbridge_cpu_jit::ir::{Block as Piece, Call, End, Op as Step, Region, Target, Width as Bytes};
-use southbridge_cpu_jit::{Traced, Tracer, Word};
+use southbridge_cpu_jit::{Traced, Tracer, Window as There, Word};
 use std::cell::Cell;
 use std::collections::HashMap;
 
 use crate::block::{Block, Cache, Place, key};
-use crate::bus::Bus;
+use crate::bus::{Bus, Window as _};
 use crate::exec::{Op, align_sp, lower, to_target};
 use crate::fast::{Calls, register};
 use crate::insn::{Insn, Kind, Mode, Width};
 use crate::meaning;
-use work::{Work, is_pure, is_without_flags, span};
+use crate::windows::Windows;
+use work::{Known, Work, is_pure, is_without_flags, span};
 
 /// Guest instructions in a region at most.
 const MAX_INSTRUCTIONS: u32 = 300;
 /// Blocks in a region at most.
 const MAX_BLOCKS: usize = 64;
 /// Return addresses that a branch to a register is compared with at most.
-const MAX_GUESSES: usize = 6;
+const MAX_GUESSES: usize = 12;
+/// Entries of a table of branches that are looked at at most.
+const MAX_TABLE: u32 = 64;
 /// What a branch to a register above it means is for the engine to say (EXC_RETURN).
 const ORDINARY: u64 = 0xf000_0000;
 
-/// The region that begins with block `first`, and the blocks that it is made of. `None` if the block cannot be a part of one.
-pub(crate) fn region<B: Bus>(
-    cache: &Cache<B>,
-    first: u32,
-    calls: &mut Calls<B>,
-    check: bool,
-) -> Option<(Region, Vec<u32>)> {
+/// What is seen of the running core while its code is lifted.
+pub(crate) struct Seen<'a, B: Bus> {
+    pub(crate) windows: &'a Windows<B::Window>,
+    pub(crate) regs: [u32; 16],
+    /// Whether windows stay as they are for as long as the code is kept.
+    pub(crate) fixed: bool,
+    /// Whether the code will be checked: then no instruction may have begun when it turns out to be the engine's.
+    pub(crate) check: bool,
+}
+
+/// A region and what it is made of.
+pub(crate) struct Lifted {
+    pub(crate) region: Region,
+    /// Blocks, in order.
+    pub(crate) members: Vec<u32>,
+    /// Those where it may be entered, the first one first.
+    pub(crate) entries: Vec<u32>,
+}
+
+/// The region that begins with block `first`. `None` if the block cannot be a part of one.
+pub(crate) fn region<B: Bus>(cache: &Cache<B>, first: u32, calls: &mut Calls<B>, seen: Seen<'_, B>) -> Option<Lifted> {
     let start = cache.get(first).plain()?;
+    let mark = calls.mark();
     let mut lifter = Lifter {
         cache,
         start,
@@ -44,30 +62,64 @@ pub(crate) fn region<B: Bus>(
         left: MAX_INSTRUCTIONS.saturating_sub(cache.get(first).count),
         returns: Vec::new(),
         calls,
-        check,
+        seen,
     };
-    let mut pieces = Vec::new();
-    while let Some(id) = lifter.blocks.get(pieces.len()).copied() {
-        pieces.push(lifter.piece(id, pieces.is_empty()));
-    }
-    let returns = std::mem::take(&mut lifter.returns);
-    for piece in &mut pieces {
-        if let End::Indirect(_, guesses) = &mut piece.end {
-            guesses.extend(returns.iter().take(MAX_GUESSES));
-        }
-    }
+    // Once to see what there is and what each block leaves known, and once with what is known before each.
+    let drafts = lifter.pieces(&[], &[]);
+    let inner = lifter.entries(&drafts);
+    let known = facts(&drafts, &inner);
+    lifter.calls.forget(mark);
+    let pieces = lifter.pieces(&known, &inner);
     let name = format!("{start:#010x}");
+    let entries = inner.iter().map(|n| lifter.blocks[*n as usize]);
+    let entries = std::iter::once(first).chain(entries).collect();
     let mut members = lifter.blocks;
     members.sort_unstable();
     members.dedup();
-    Some((
-        Region {
+    Some(Lifted {
+        region: Region {
             name,
             key: 0,
-            blocks: pieces,
+            blocks: pieces.into_iter().map(|(piece, _)| piece).collect(),
         },
         members,
-    ))
+        entries,
+    })
+}
+
+/// Blocks of the region that may come next.
+fn successors(end: &End) -> Vec<u32> {
+    let (targets, guesses): (&[Target], &[u32]) = match end {
+        End::Jump(t) => (&[*t], &[]),
+        End::Branch(_, t, e) => (&[*t, *e], &[]),
+        End::Indirect(_, guesses) => (&[], guesses),
+    };
+    let inside = targets.iter().filter_map(|t| match t {
+        Target::Block(n) => Some(*n),
+        Target::Outside(_) => None,
+    });
+    inside.chain(guesses.iter().copied()).collect()
+}
+
+/// What is known of the flags at the start of each block, by what each leaves known.
+fn facts(pieces: &[(Piece, Known)], entries: &[u32]) -> Vec<Known> {
+    let mut at: Vec<Option<Known>> = vec![None; pieces.len()];
+    at[0] = Some(Known::NOTHING);
+    entries.iter().for_each(|n| at[*n as usize] = Some(Known::NOTHING));
+    let mut changed = true;
+    while std::mem::take(&mut changed) {
+        for (i, (piece, left)) in pieces.iter().enumerate() {
+            let Some(before) = at[i] else { continue };
+            let after = left.after(before);
+            for s in successors(&piece.end) {
+                let there = &mut at[s as usize];
+                let new = Some(there.map_or(after, |known| known.meet(after)));
+                changed |= *there != new;
+                *there = new;
+            }
+        }
+    }
+    at.into_iter().map(|known| known.unwrap_or(Known::NOTHING)).collect()
 }
 
 struct Lifter<'a, B: Bus> {
@@ -83,8 +135,7 @@ struct Lifter<'a, B: Bus> {
     /// Blocks behind calls.
     returns: Vec<u32>,
     calls: &'a mut Calls<B>,
-    /// Whether the code will be checked: then no instruction may have begun when it turns out to be the engine's.
-    check: bool,
+    seen: Seen<'a, B>,
 }
 
 fn bytes(width: Width) -> Bytes {
@@ -145,7 +196,44 @@ impl<B: Bus> Lifter<'_, B> {
         }
     }
 
-    fn piece(&mut self, id: u32, first: bool) -> Piece {
+    /// All blocks, with what they leave known of the flags. The second time `known` is before them, and `entries` may be entered.
+    fn pieces(&mut self, known: &[Known], entries: &[u32]) -> Vec<(Piece, Known)> {
+        self.returns.clear();
+        let mut pieces = Vec::new();
+        while let Some(id) = self.blocks.get(pieces.len()).copied() {
+            let n = pieces.len();
+            let before = known.get(n).copied().unwrap_or(Known::AS_BEFORE);
+            pieces.push(self.piece(id, n == 0, entries.contains(&(n as u32)), before));
+        }
+        for (piece, _) in &mut pieces {
+            if let End::Indirect(_, guesses) = &mut piece.end {
+                let more = self.returns.iter().filter(|r| !guesses.contains(r));
+                let more: Vec<u32> = more.take(MAX_GUESSES.saturating_sub(guesses.len())).copied().collect();
+                guesses.extend(more);
+            }
+        }
+        pieces
+    }
+
+    /// Blocks other than the first where others come in: heads of loops, for a run may end there, and what is not reached by direct
+    /// branches alone.
+    fn entries(&self, pieces: &[(Piece, Known)]) -> Vec<u32> {
+        let mut all = self.returns.clone();
+        for (i, (piece, _)) in pieces.iter().enumerate() {
+            let indirect = matches!(piece.end, End::Indirect(..));
+            all.extend(
+                successors(&piece.end)
+                    .into_iter()
+                    .filter(|s| indirect || *s as usize <= i),
+            );
+        }
+        all.sort_unstable();
+        all.dedup();
+        all.retain(|n| *n != 0 && self.cache.get(self.blocks[*n as usize]).plain() != Some(self.start));
+        all
+    }
+
+    fn piece(&mut self, id: u32, first: bool, entry: bool, known: Known) -> (Piece, Known) {
         let tracer = Tracer::default();
         let cache = self.cache;
         let block = cache.get(id);
@@ -153,34 +241,38 @@ impl<B: Bus> Lifter<'_, B> {
         if first {
             tracer.push(Step::Origin(self.start.into()));
         }
+        if entry {
+            tracer.push(Step::Entry);
+        }
         tracer.push(Step::CallsAt(self.distance(block.end.pc)));
-        let end = self.contents(&tracer, id, block);
-        Piece {
+        let w = Work {
+            t: &tracer,
+            id,
+            block,
+            known: Cell::new(known),
+            only_if: Cell::new(None),
+        };
+        let end = self.contents(&w, block);
+        let known = w.known.get();
+        let piece = Piece {
             id,
             at,
             count: block.count,
             end: end.unwrap_or_else(|| End::Jump(self.target(block.end.pc))),
             ops: tracer.finish(),
-        }
+        };
+        (piece, known)
     }
 
-    fn contents(&mut self, t: &Tracer, id: u32, block: &Block<B>) -> Option<End> {
-        let w = Work {
-            t,
-            id,
-            block,
-            kind: Cell::new(None),
-            compared: Cell::new(None),
-            only_if: Cell::new(None),
-        };
+    fn contents(&mut self, w: &Work<'_, B>, block: &Block<B>) -> Option<End> {
         let all: Vec<Insn> = (0..block.count as usize).map(|i| block.insn(i)).collect();
         let mut i = 0;
         while let Some(insn) = all.get(i) {
             if insn.ends_block() {
-                return self.ending(&w, i, insn);
+                return self.ending(w, i, insn);
             }
             let Some(code) = guarded(block.place(i)) else {
-                self.instruction(&w, i, insn);
+                self.instruction(w, i, insn);
                 i += 1;
                 continue;
             };
@@ -202,15 +294,13 @@ impl<B: Bus> Lifter<'_, B> {
                 });
                 w.only_if.set(None);
             } else {
-                let (flags, kind) = (w.compared.get(), w.kind.get());
-                t.when(condition, || {
+                let before = w.known.get();
+                w.t.when(condition, || {
                     for (j, insn) in (i..).zip(run) {
-                        self.instruction(&w, j, insn);
+                        self.instruction(w, j, insn);
                     }
                 });
-                let same = run.iter().all(is_without_flags);
-                w.compared.set(flags.filter(|_| same));
-                w.kind.set(kind.filter(|_| same));
+                w.known.set(w.known.get().meet(before));
             }
             i += n;
         }
@@ -235,6 +325,7 @@ impl<B: Bus> Lifter<'_, B> {
                 let (address, base) = w.address(mode, insn);
                 let value = w.r(insn.d).value;
                 let slow = self.by_engine(w, i, insn);
+                self.hint(w, insn);
                 w.t.push(Step::Store {
                     address: address.value,
                     width: bytes(width),
@@ -257,6 +348,7 @@ impl<B: Bus> Lifter<'_, B> {
             Kind::StoreMulti { db, wb } if insn.imm & 0x8000 == 0 => {
                 let (address, base) = span(w, insn, db);
                 let slow = self.by_engine(w, i, insn);
+                self.hint(w, insn);
                 w.t.push(Step::StoreMany {
                     address: address.value,
                     registers: u64::from(insn.imm & 0x7fff),
@@ -270,6 +362,7 @@ impl<B: Bus> Lifter<'_, B> {
             Kind::LoadDual { mode } if insn.d != insn.m && insn.d.max(insn.m) < 15 => {
                 let (address, base) = w.address(mode, insn);
                 let slow = self.by_engine(w, i, insn);
+                self.hint(w, insn);
                 w.t.push(Step::LoadMany {
                     address: address.value,
                     registers: 1 << insn.d | 1 << insn.m,
@@ -284,6 +377,7 @@ impl<B: Bus> Lifter<'_, B> {
             Kind::StoreDual { mode } if insn.d != insn.m && insn.d.max(insn.m) < 15 => {
                 let (address, base) = w.address(mode, insn);
                 let slow = self.by_engine(w, i, insn);
+                self.hint(w, insn);
                 w.t.push(Step::StoreMany {
                     address: address.value,
                     registers: 1 << insn.d | 1 << insn.m,
@@ -300,8 +394,27 @@ impl<B: Bus> Lifter<'_, B> {
         }
     }
 
+    /// Says where the access of an instruction will mostly go, by what its base register holds now: all but the speed of it is as well
+    /// without.
+    fn hint(&self, w: &Work<'_, B>, insn: &Insn) {
+        if !self.seen.fixed {
+            return;
+        }
+        let r = |n: u8| self.seen.regs.get(usize::from(n)).copied().unwrap_or(0);
+        let places = match insn.kind {
+            _ if insn.n == 15 => [insn.imm; 3],
+            Kind::Load { mode: Mode::Reg, .. } | Kind::Store { mode: Mode::Reg, .. } => [r(insn.n), r(insn.m), r(13)],
+            _ => [r(insn.n), r(insn.n).wrapping_add(insn.imm), r(13)],
+        };
+        let known: Option<&There> = places.iter().find_map(|at| self.seen.windows.at(*at));
+        if let Some(there) = known {
+            w.t.push(Step::Hint(*there));
+        }
+    }
+
     fn load(&mut self, w: &Work<'_, B>, i: usize, insn: &Insn, address: Traced<'_>, width: Bytes, register: u8) {
         let slow = self.by_engine(w, i, insn);
+        self.hint(w, insn);
         w.t.push(Step::Load {
             address: address.value,
             width,
@@ -312,6 +425,7 @@ impl<B: Bus> Lifter<'_, B> {
 
     fn load_many(&mut self, w: &Work<'_, B>, i: usize, insn: &Insn, address: Traced<'_>, registers: u64) {
         let slow = self.by_engine(w, i, insn);
+        self.hint(w, insn);
         w.t.push(Step::LoadMany {
             address: address.value,
             registers,
@@ -376,14 +490,16 @@ impl<B: Bus> Lifter<'_, B> {
                 link(behind);
                 let back = self.inside(behind);
                 self.returns.extend(back);
-                Some(End::Indirect((to & w.k(!1)).value, Vec::new()))
+                let guesses = self.went(w);
+                Some(End::Indirect((to & w.k(!1)).value, guesses))
             }
             Kind::MovPc | Kind::AddPc if condition.is_none() => {
                 let to = match insn.kind {
                     Kind::MovPc => w.r(insn.m),
                     _ => w.r(insn.m).plus(insn.imm.into()),
                 };
-                Some(End::Indirect((to & w.k(!1)).value, Vec::new()))
+                let guesses = self.went(w);
+                Some(End::Indirect((to & w.k(!1)).value, guesses))
             }
             Kind::Tbx(half) if condition.is_none() => {
                 let base = if insn.n == 15 { w.k(insn.imm) } else { w.r(insn.n) };
@@ -394,7 +510,11 @@ impl<B: Bus> Lifter<'_, B> {
                 };
                 self.load(w, i, insn, base.wrapping_add(index), width, register::TARGET);
                 let to = w.t.get(register::TARGET).shl(w.k(1)).plus(insn.imm.into());
-                Some(End::Indirect(to.value, Vec::new()))
+                let guesses = match insn.n {
+                    15 => self.table(insn.imm, half),
+                    _ => self.went(w),
+                };
+                Some(End::Indirect(to.value, guesses))
             }
             Kind::LoadPc { mode } => {
                 let (address, base) = w.address(mode, insn);
@@ -434,7 +554,7 @@ impl<B: Bus> Lifter<'_, B> {
         condition: Option<Traced<'_>>,
         address: Traced<'_>,
     ) {
-        if self.check {
+        if self.seen.check {
             self.read_target(w, condition, |this| {
                 this.load(w, i, insn, address, WORD, register::TARGET)
             });
@@ -461,8 +581,43 @@ impl<B: Bus> Lifter<'_, B> {
             None => to,
         };
         self.strange(w, i, to);
-        let guesses = condition.and_then(|_| self.inside(behind));
-        End::Indirect((to & to.constant(!1u32 as u64)).value, guesses.into_iter().collect())
+        let mut guesses: Vec<u32> = condition.and_then(|_| self.inside(behind)).into_iter().collect();
+        let went = self.went(w);
+        let known = guesses.clone();
+        guesses.extend(went.into_iter().filter(|n| !known.contains(n)));
+        End::Indirect((to & to.constant(!1u32 as u64)).value, guesses)
+    }
+
+    /// Where control went from this block before.
+    fn went(&mut self, w: &Work<'_, B>) -> Vec<u32> {
+        let places = self.cache.went(w.block);
+        places.into_iter().filter_map(|pc| self.inside(pc)).collect()
+    }
+
+    /// Where a table of branches goes that stands at `at`, as far as that is known. It ends where the first of its branches goes.
+    fn table(&mut self, at: u32, half: bool) -> Vec<u32> {
+        let mut all = Vec::new();
+        let mut end = u32::MAX;
+        let size = 1 + u32::from(half);
+        for place in (0..MAX_TABLE).map(|i| at.wrapping_add(i * size)) {
+            let Some(w) = self.seen.windows.holder(place).filter(|_| place < end) else {
+                break;
+            };
+            let v = match half {
+                true => w.read_u16(place).map(u32::from),
+                false => w.read_u8(place).map(u32::from),
+            };
+            let Some(v) = v else { break };
+            let to = at.wrapping_add(2 * v);
+            end = end.min(to);
+            if all.len() < MAX_GUESSES
+                && let Some(n) = self.inside(to)
+                && !all.contains(&n)
+            {
+                all.push(n);
+            }
+        }
+        all
     }
 
     /// Leaves a branch to `to` to the engine if that is more than a branch.
@@ -497,8 +652,7 @@ impl<B: Bus> Lifter<'_, B> {
         let call = self.by_engine(w, i, insn);
         w.t.push(Step::Call(call));
         if !is_without_flags(insn) {
-            w.compared.set(None);
-            w.kind.set(None);
+            w.known.set(Known::NOTHING);
         }
     }
 

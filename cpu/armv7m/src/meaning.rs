@@ -225,15 +225,15 @@ impl<W: Word> Flags<W> {
         }
     }
 
-    /// What both N and Z are those of.
-    pub(crate) fn nz(self, known: Option<u32>) -> W {
+    /// What both N and Z are those of, if it may be known whether that is [`kind::WHOLE`].
+    pub(crate) fn nz(self, whole: Option<bool>, known: Option<u32>) -> W {
         let Self { kind, nz, a, b } = self;
         let (sum, difference) = (|| a.wrapping_add(b), || a.wrapping_sub(b));
-        match known {
-            Some(k) if k & kind::WHOLE == 0 => nz,
-            Some(_) => self.by_kind(known, difference, sum, nz),
+        match whole {
+            Some(false) => nz,
+            Some(true) => self.by_kind(known, difference, sum, nz),
             None => {
-                let r = self.by_kind(None, difference, sum, nz);
+                let r = self.by_kind(known, difference, sum, nz);
                 (kind & kind.constant(kind::WHOLE.into())).pick(r, nz)
             }
         }

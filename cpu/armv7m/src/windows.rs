@@ -25,6 +25,17 @@ impl<W: bus::Window> Windows<W> {
         }
     }
 
+    /// The window that has an address.
+    pub(crate) fn at(&self, addr: u32) -> Option<&Window> {
+        let there = &self.all[(addr >> SHIFT) as usize % COUNT];
+        there.has(addr).then_some(there)
+    }
+
+    /// All memory that any of them has.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = &W> {
+        self.holders.iter().map(|(_, w)| w)
+    }
+
     /// The memory that compiled code reaches at `addr`.
     pub(crate) fn holder(&self, addr: u32) -> Option<&W> {
         let slot = (addr >> SHIFT) as usize % COUNT;

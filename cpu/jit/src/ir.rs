@@ -4,6 +4,7 @@
 //! another goes through guest registers, which the code generator keeps in host registers across the whole region. All values have the
 //! guest's word width (32 or 64 bits); truth is 0 or 1.
 
+use crate::layout::Window;
 use std::fmt;
 
 /// A value: the number of the operation that made it, in its block.
@@ -138,6 +139,10 @@ pub enum Op {
     CallsAt(i64),
     /// The guest address at which the region always begins, for guests whose code is known by its address. Only in the first block.
     Origin(u64),
+    /// This block may be entered from outside, too. Only first in a block, of a region with an [`Op::Origin`].
+    Entry,
+    /// The next access mostly goes to this window, which stays as it is for as long as the code may be run.
+    Hint(Window),
     /// Keeps loads and stores before it from those behind it.
     Fence,
 }
@@ -311,6 +316,8 @@ impl fmt::Display for Op {
             Op::Call(call) => write!(f, "call {} writes {:#x}", call.what, call.writes),
             Op::CallsAt(at) => write!(f, "calls at {at:+}"),
             Op::Origin(at) => write!(f, "origin {at:#x}"),
+            Op::Entry => write!(f, "entry"),
+            Op::Hint(window) => write!(f, "mostly {window}"),
             Op::Fence => write!(f, "fence"),
         }
     }

@@ -192,16 +192,35 @@ impl WindowsAt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Window {
-    first: u32,
+    pub(crate) first: u32,
     /// Bytes that may be read, written.
     read: u32,
     write: u32,
     unused: u32,
-    host: u64,
-    marks: u64,
+    pub(crate) host: u64,
+    pub(crate) marks: u64,
+}
+
+/// By its place in the guest: where it is in the host differs from run to run.
+impl std::fmt::Display for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#010x} +{:#x}", self.first, self.read)?;
+        f.write_str(if self.write == 0 { " read-only" } else { "" })
+    }
 }
 
 impl Window {
+    /// Whether an address is in it.
+    pub fn has(&self, addr: u32) -> bool {
+        addr.wrapping_sub(self.first) < self.read
+    }
+
+    /// The number of the last place where `n` units of `bytes` fit, counted in units, for reads or writes; `None` if they fit nowhere.
+    pub(crate) fn last(&self, bytes: u8, n: u32, write: bool) -> Option<u32> {
+        let len = if write { self.write } else { self.read };
+        (len >> bytes.trailing_zeros()).checked_sub(n)
+    }
+
     pub(crate) const FIRST: i32 = std::mem::offset_of!(Window, first) as i32;
     pub(crate) const READ: i32 = std::mem::offset_of!(Window, read) as i32;
     pub(crate) const WRITE: i32 = std::mem::offset_of!(Window, write) as i32;
@@ -266,4 +285,17 @@ pub struct Layout {
     pub memory: Memory,
     /// From one region to the next.
     pub chain: Chain,
+}
+
+impl Layout {
+    /// Whether registers that a block or a small loop changes go home when it is left, rather than each time: more code for each way out, but
+    /// less of it is executed. It pays where guests are small and run long.
+    pub(crate) fn is_late(&self) -> bool {
+        matches!(self.memory, Memory::Windows(_))
+    }
+
+    /// Registers that may be changed without going home at once.
+    pub(crate) fn late(&self) -> u64 {
+        if self.is_late() { u64::MAX } else { self.lazy }
+    }
 }

@@ -7,6 +7,7 @@ use southbridge_cpu_jit::{Options, is_available};
 
 use crate::block::key;
 use crate::engine::{Engine, Exit};
+use crate::lift::Seen;
 use crate::variant::{CORTEX_M3, Config};
 
 const RAM: u32 = 0x2000_0000;
@@ -54,10 +55,18 @@ fn checked(change: impl Fn(&mut Region)) -> (Exit, String) {
     assert_eq!(engine.run(&mut sys, 100), Exit::Budget);
     let Engine { core, cache, .. } = &mut engine;
     let id = cache.known(key(CODE, 0)).expect("it was executed");
-    let (mut region, members) = crate::lift::region(cache, id, &mut core.calls, true).expect("a region");
-    change(&mut region);
+    let seen = Seen {
+        windows: &core.windows,
+        regs: core.s.regs,
+        fixed: true,
+        check: true,
+    };
+    let mut lifted = crate::lift::region(cache, id, &mut core.calls, seen).expect("a region");
+    change(&mut lifted.region);
     let mut fast = cache.fast.take().expect("a compiler");
-    let code = fast.submit(id, CODE, 0, region, members).expect("there is room");
+    let code = fast
+        .submit(lifted.region, lifted.members, vec![(id, CODE)], 0)
+        .expect("there is room");
     cache.get(id).code.set(Some((code.expect("compiled at once"), 0)));
     cache.fast = Some(fast);
     let before = sys.clock.executed();

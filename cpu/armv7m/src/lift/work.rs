@@ -9,15 +9,86 @@ use crate::fast::register;
 use crate::insn::{Alu, Insn, Kind, Mode, Src};
 use crate::meaning::{self, Flags, kind};
 
+/// Something about the flags: as it was at the start of the block, no longer known, or known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fact<T> {
+    AsBefore,
+    Lost,
+    Is(T),
+}
+
+impl<T: Copy + PartialEq> Fact<T> {
+    fn get(self) -> Option<T> {
+        match self {
+            Fact::Is(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    /// What is known where both ways meet.
+    fn meet(self, other: Self) -> Self {
+        if self == other { self } else { Fact::Lost }
+    }
+
+    /// What it comes to if this much is known before.
+    fn after(self, before: Self) -> Self {
+        match self {
+            Fact::AsBefore => before,
+            other => other,
+        }
+    }
+}
+
+/// What is known of the flags beforehand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// Whether N and Z are of the sum or difference, too.
+    pub(super) whole: Fact<bool>,
+    /// What C and V are those of.
+    pub(super) rest: Fact<u32>,
+}
+
+impl Known {
+    pub(super) const AS_BEFORE: Self = Self {
+        whole: Fact::AsBefore,
+        rest: Fact::AsBefore,
+    };
+    pub(super) const NOTHING: Self = Self {
+        whole: Fact::Lost,
+        rest: Fact::Lost,
+    };
+
+    fn is(kind: u32) -> Self {
+        Self {
+            whole: Fact::Is(kind & kind::WHOLE != 0),
+            rest: Fact::Is(kind & REST),
+        }
+    }
+
+    pub(super) fn meet(self, other: Self) -> Self {
+        Self {
+            whole: self.whole.meet(other.whole),
+            rest: self.rest.meet(other.rest),
+        }
+    }
+
+    pub(super) fn after(self, before: Self) -> Self {
+        Self {
+            whole: self.whole.after(before.whole),
+            rest: self.rest.after(before.rest),
+        }
+    }
+}
+
+const REST: u32 = kind::DIFFERENCE | kind::SUM;
+
 /// A block that is being lifted.
 pub(super) struct Work<'a, B: Bus> {
     pub(super) t: &'a Tracer,
     pub(super) id: u32,
     pub(super) block: &'a Block<B>,
-    /// What kind the flags are, if that is known.
-    pub(super) kind: Cell<Option<u32>>,
-    /// What was subtracted from what, if that set the flags as they are now.
-    pub(super) compared: Cell<Option<(Traced<'a>, Traced<'a>)>>,
+    /// What is known of the flags.
+    pub(super) known: Cell<Known>,
     /// The condition under which results count.
     pub(super) only_if: Cell<Option<Traced<'a>>>,
 }
@@ -51,10 +122,7 @@ impl<'a, B: Bus> Work<'a, B> {
 
     pub(super) fn flags(&self) -> Flags<Traced<'a>> {
         Flags {
-            kind: self
-                .kind
-                .get()
-                .map_or_else(|| self.t.get(register::KIND), |k| self.k(k)),
+            kind: self.t.get(register::KIND),
             nz: self.t.get(register::NZ),
             a: self.t.get(register::A),
             b: self.t.get(register::B),
@@ -62,34 +130,36 @@ impl<'a, B: Bus> Work<'a, B> {
     }
 
     pub(super) fn carry(&self) -> Traced<'a> {
-        self.flags().c(self.kind.get())
+        self.flags().c(self.known.get().rest.get())
     }
 
-    pub(super) fn set_kind(&self, kind: u32) {
+    fn set_kind(&self, kind: u32) {
         self.set(register::KIND, self.k(kind));
-        self.kind.set(Some(kind));
+        self.known.set(Known::is(kind));
     }
 
     /// N and Z are those of `r`; C and V stay.
     pub(super) fn set_nz(&self, r: Traced<'a>) {
-        const REST: u32 = kind::DIFFERENCE | kind::SUM;
-        match self.kind.get() {
-            Some(k) if k & kind::WHOLE == 0 => {}
-            Some(k) => self.set_kind(k & REST),
-            None => self.set(register::KIND, self.t.get(register::KIND) & self.k(REST)),
+        let known = self.known.get();
+        match (known.whole, known.rest) {
+            (Fact::Is(false), _) => {}
+            (_, Fact::Is(rest)) => self.set_kind(rest),
+            _ => {
+                self.set(register::KIND, self.t.get(register::KIND) & self.k(REST));
+                let whole = Fact::Is(false);
+                self.known.set(Known { whole, ..known });
+            }
         }
         self.set(register::NZ, r);
-        self.compared.set(None);
     }
 
     /// All of them, V as it was if it is not given.
     pub(super) fn set_nzcv(&self, r: Traced<'a>, c: Traced<'a>, v: Option<Traced<'a>>) {
-        let v = v.unwrap_or_else(|| self.flags().v(self.kind.get()));
+        let v = v.unwrap_or_else(|| self.flags().v(self.known.get().rest.get()));
         self.set_kind(kind::EXPLICIT);
         self.set(register::NZ, r);
         self.set(register::A, c);
         self.set(register::B, v);
-        self.compared.set(None);
     }
 
     /// All of them, those of a sum or difference.
@@ -97,17 +167,17 @@ impl<'a, B: Bus> Work<'a, B> {
         self.set_kind(kind | kind::WHOLE);
         self.set(register::A, a);
         self.set(register::B, b);
-        self.compared.set((kind == kind::DIFFERENCE).then_some((a, b)));
     }
 
     pub(super) fn condition(&self, code: u8) -> Traced<'a> {
-        if let Some((a, b)) = self.compared.get()
-            && let Some(c) = meaning::compared(code, a, b)
+        let (f, known) = (self.flags(), self.known.get());
+        if known == Known::is(kind::DIFFERENCE | kind::WHOLE)
+            && let Some(c) = meaning::compared(code, f.a, f.b)
         {
             return c;
         }
-        let (f, kind) = (self.flags(), self.kind.get());
-        let nz = f.nz(kind);
+        let (whole, kind) = (known.whole.get(), known.rest.get());
+        let nz = f.nz(whole, kind);
         // Of C and V only what the condition asks for.
         let c = if matches!(code, 2 | 3 | 8 | 9) { f.c(kind) } else { nz };
         let v = if matches!(code, 6 | 7 | 10..=13) { f.v(kind) } else { nz };
@@ -211,6 +281,7 @@ impl<'a, B: Bus> Work<'a, B> {
     pub(super) fn address(&self, mode: Mode, insn: &Insn) -> (Traced<'a>, Option<Traced<'a>>) {
         let base = self.r(insn.n);
         match mode {
+            Mode::Offset if insn.n & 15 == 15 => (self.k(insn.imm), None),
             Mode::Reg => (base.wrapping_add(self.r(insn.m).shl(self.k(insn.imm & 3))), None),
             Mode::Post => (base, Some(base.plus(insn.imm.into()))),
             Mode::Pre => {

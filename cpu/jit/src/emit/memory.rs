@@ -44,6 +44,7 @@ impl Emitter<'_> {
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
         let way = self.way(address, width.bytes, false, cold);
+        let before = self.stale;
         let have = kind(width.bytes);
         let v = self.b.ins().load(have, PLAIN, way.host, 0);
         let v = match (have == self.word, width.signed) {
@@ -54,8 +55,10 @@ impl Emitter<'_> {
         self.set(register, v);
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(cold);
+        let after = std::mem::replace(&mut self.stale, before);
         self.call(slow, true);
         self.reload(register);
+        self.stale = after;
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(on);
     }
@@ -95,7 +98,7 @@ impl Emitter<'_> {
             Memory::Paged {
                 read, write: written, ..
             } => self.way_by_page(address, bytes, write, if write { written } else { read }, other),
-            Memory::Windows(at) => self.way_by_window(address, bytes, 1, write, at, other),
+            Memory::Windows(at) => self.way_mostly(address, bytes, 1, write, at, other),
         }
     }
 
@@ -128,6 +131,54 @@ impl Emitter<'_> {
         let host = self.b.ins().iadd(host, address);
         let mark = write.then(|| self.mark(entry, at + Page::MARKS, address));
         Way { host, mark }
+    }
+
+    /// [`Self::way_by_window`], after a look at the window that it mostly is.
+    fn way_mostly(&mut self, address: V, bytes: u8, n: u32, write: bool, at: WindowsAt, cold: Label) -> Way {
+        let Some(window) = self.hint.take() else {
+            return self.way_by_window(address, bytes, n, write, at, cold);
+        };
+        let Some(last) = window.last(bytes, n, write) else {
+            return self.way_by_window(address, bytes, n, write, at, cold);
+        };
+        let (general, on) = (self.b.create_block(), self.b.create_block());
+        self.b.set_cold_block(general);
+        let host = self.b.append_block_param(on, types::I64);
+        let low = self.b.ins().ireduce(types::I32, address);
+        let distance = self.b.ins().iadd_imm_s(low, -i64::from(window.first as i32));
+        // What is not aligned is very far away.
+        let unit = match bytes.trailing_zeros() {
+            0 => distance,
+            shift => self.b.ins().rotr_imm_u(distance, i64::from(shift)),
+        };
+        let other = self
+            .b
+            .ins()
+            .icmp_imm_u(IntCC::UnsignedGreaterThan, unit, i64::from(last));
+        self.unless(other, general);
+        if write {
+            let more = i64::from(bytes) * i64::from(n.saturating_sub(1));
+            for place in [0, more].into_iter().take(1 + usize::from(more > 0)) {
+                let end = self.b.ins().iadd_imm_s(address, place);
+                let granule = self.b.ins().ushr_imm_u(end, i64::from(GRANULE_SHIFT));
+                let marks = self.constant(window.marks);
+                let mark = self.b.ins().iadd(marks, granule);
+                let code = self.b.ins().load(types::I8, PLAIN, mark, 0);
+                self.unless(code, cold);
+            }
+        }
+        let base = self.constant(window.host);
+        let there = self.b.ins().iadd(base, address);
+        self.b.ins().jump(on, &[there.into()]);
+        self.b.switch_to_block(general);
+        let way = self.way_by_window(address, bytes, n, write, at, cold);
+        if let Some(mark) = way.mark {
+            let code = self.b.ins().load(types::I8, PLAIN, mark, 0);
+            self.unless(code, cold);
+        }
+        self.b.ins().jump(on, &[way.host.into()]);
+        self.b.switch_to_block(on);
+        Way { host, mark: None }
     }
 
     /// `n` accesses of `bytes` each, the first of them aligned.
@@ -180,7 +231,7 @@ impl Emitter<'_> {
                 mark: None,
             };
         };
-        self.way_by_window(address, 4, n, write, at, cold)
+        self.way_mostly(address, 4, n, write, at, cold)
     }
 
     pub(super) fn load_many(&mut self, address: V, all: &[Register], slow: Call) {
@@ -192,14 +243,17 @@ impl Emitter<'_> {
         let values: Vec<V> = (0..all.len() as i32)
             .map(|i| self.b.ins().load(types::I32, PLAIN, way.host, 4 * i))
             .collect();
+        let before = self.stale;
         for (r, v) in all.iter().zip(values) {
             let v = self.resize(v, types::I32, self.word);
             self.set(*r, v);
         }
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(cold);
+        let after = std::mem::replace(&mut self.stale, before);
         self.call(slow, true);
         all.iter().for_each(|r| self.reload(*r));
+        self.stale = after;
         self.b.ins().jump(on, &[]);
         self.b.switch_to_block(on);
     }

@@ -13,10 +13,10 @@ use cranelift_codegen::ir::{
     AbiParam, Block as Label, Function, InstBuilder, MemFlagsData, SigRef, Signature, Type, Value as V, types,
 };
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
-use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
 
 use crate::ir::{Binary, Block, Call, End, Op, Region, Target, Unary, Value};
-use crate::layout::{Chain, Layout, NOTE, Slot};
+use crate::layout::{Chain, Layout, NOTE, Slot, Window};
 
 /// What compiled code has in common.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +112,10 @@ struct Emitter<'a> {
     out: Label,
     /// Registers whose home is stale, here.
     stale: u64,
+    /// Those that may be when each block is entered.
+    keep: Vec<u64>,
+    /// Where the next access mostly goes.
+    hint: Option<Window>,
     /// The block in hand: its number, where calls find the PC if that is told, and its values so far.
     at: usize,
     calls_at: Option<i64>,
@@ -157,6 +161,8 @@ impl<'a> Emitter<'a> {
             fail,
             out,
             stale: 0,
+            keep: Vec::new(),
+            hint: None,
             at: 0,
             calls_at: None,
             values: Vec::new(),
@@ -183,9 +189,9 @@ impl<'a> Emitter<'a> {
         for r in 0..self.variables.len() {
             self.reload(r as u8);
         }
-        let first = self.labels[0];
-        self.b.ins().jump(first, &[]);
-        let stale = shape::stale(self.region, self.layout.lazy);
+        self.enter();
+        self.keep = shape::keep(self.region, self.layout.lazy, self.layout.is_late());
+        let stale = shape::stale(self.region, self.layout.late(), &self.keep);
         let loops = shape::loops(self.region);
         let needs: Vec<u32> = match self.shared.each_block {
             true => self.region.blocks.iter().map(|b| b.count).collect(),
@@ -199,6 +205,35 @@ impl<'a> Emitter<'a> {
         self.dispatch();
         self.b.seal_all_blocks();
         self.b.finalize(config);
+    }
+
+    /// To the block that the PC says.
+    fn enter(&mut self) {
+        let mut entries = Switch::new();
+        for i in shape::entries(self.region) {
+            entries.set_entry(self.address(self.region.blocks[i].at).into(), self.labels[i]);
+        }
+        let first = self.labels[0];
+        if entries.entries().is_empty() {
+            self.b.ins().jump(first, &[]);
+        } else {
+            let pc = self.home(self.layout.pc, types::I64);
+            entries.emit(&mut self.b, pc, first);
+        }
+    }
+
+    /// The guest address at a distance from the start of a region that begins at a known place.
+    fn address(&self, at: i64) -> u64 {
+        let start = self.region.blocks[0].ops.iter().find_map(|op| match op {
+            Op::Origin(at) => Some(*at),
+            _ => None,
+        });
+        let address = start.unwrap_or(0).wrapping_add(at as u64);
+        if self.word == types::I32 {
+            address & 0xffff_ffff
+        } else {
+            address
+        }
     }
 
     fn constant(&mut self, v: u64) -> V {
@@ -367,7 +402,7 @@ impl<'a> Emitter<'a> {
     pub(super) fn set(&mut self, r: u8, v: V) {
         if let Some(variable) = self.variables.get(usize::from(r)).copied().flatten() {
             self.b.def_var(variable, v);
-            match self.layout.lazy >> r & 1 {
+            match self.layout.late() >> r & 1 {
                 0 => self.put_home(self.layout.registers[usize::from(r)], v),
                 _ => self.stale |= 1 << r,
             }
@@ -376,7 +411,10 @@ impl<'a> Emitter<'a> {
 
     /// Brings home what is stale there.
     fn flush(&mut self) {
-        let stale = self.stale;
+        self.flush_some(self.stale);
+    }
+
+    fn flush_some(&mut self, stale: u64) {
         for r in (0..self.variables.len()).filter(|r| stale >> r & 1 != 0) {
             if let Some(variable) = self.variables[r] {
                 let v = self.b.use_var(variable);
@@ -456,8 +494,12 @@ impl<'a> Emitter<'a> {
                 self.calls_at = Some(at);
                 return None;
             }
-            // Both are for others to look at.
-            Op::If(..) | Op::Origin(_) => return None,
+            // They are for others to look at.
+            Op::If(..) | Op::Origin(_) | Op::Entry => return None,
+            Op::Hint(window) => {
+                self.hint = Some(window);
+                return None;
+            }
             Op::Call(call) => {
                 self.call(call, false);
                 self.stale = 0;
@@ -585,21 +627,39 @@ impl<'a> Emitter<'a> {
     fn end(&mut self, end: &End) {
         match end {
             End::Jump(target) => {
+                self.flush_before(&[*target]);
                 let (label, at) = self.target(*target);
                 self.b.ins().jump(label, &[]);
                 self.outside(label, at);
             }
             End::Branch(condition, then, other) => {
                 let condition = self.value(*condition);
-                let (then, then_at) = self.target(*then);
-                let (other, other_at) = self.target(*other);
-                self.b.ins().brif(condition, then, &[], other, &[]);
-                self.outside(then, then_at);
-                self.outside(other, other_at);
+                let targets = [*then, *other];
+                self.flush_before(&targets);
+                let labels = targets.map(|t| self.target(t));
+                let mut ways = labels.map(|(label, _)| label);
+                for (way, target) in ways.iter_mut().zip(targets) {
+                    if matches!(target, Target::Block(_)) && self.stale & !self.kept(target) != 0 {
+                        *way = self.b.create_block();
+                    }
+                }
+                self.b.ins().brif(condition, ways[0], &[], ways[1], &[]);
+                for ((target, (label, at)), way) in targets.iter().zip(labels).zip(ways) {
+                    self.outside(label, at);
+                    if way != label {
+                        self.b.switch_to_block(way);
+                        self.flush_some(self.stale & !self.kept(*target));
+                        self.b.ins().jump(label, &[]);
+                    }
+                }
             }
             End::Indirect(to, guesses) => {
                 let to = self.value(*to);
                 let to = self.resize(to, self.word, types::I64);
+                let targets: Vec<Target> = guesses.iter().map(|g| Target::Block(*g)).collect();
+                let kept = targets.iter().fold(self.layout.lazy, |kept, t| kept & self.kept(*t));
+                self.flush_some(self.stale & !kept);
+                self.stale &= kept;
                 for guess in guesses {
                     let Some(block) = self.region.blocks.get(*guess as usize) else {
                         continue;
@@ -612,6 +672,22 @@ impl<'a> Emitter<'a> {
                 self.go_to(to);
             }
         }
+    }
+
+    /// Registers that may be stale where control goes.
+    fn kept(&self, target: Target) -> u64 {
+        match target {
+            Target::Block(n) => self.keep.get(n as usize).copied().unwrap_or(0),
+            // Leaving brings all of them home by itself.
+            Target::Outside(_) => 0,
+        }
+    }
+
+    /// Brings home what must not be stale wherever control goes.
+    fn flush_before(&mut self, targets: &[Target]) {
+        let kept = targets.iter().fold(0, |kept, t| kept | self.kept(*t));
+        self.flush_some(self.stale & !kept);
+        self.stale &= kept;
     }
 
     /// Where to jump, and, if that leaves the region, the distance of the guest address.

@@ -55,14 +55,15 @@ fn after(ops: &[Op], before: u64, lazy: u64) -> u64 {
     stale
 }
 
-/// Registers of `lazy` that may be stale at home at the start of each block.
-pub(super) fn stale(region: &Region, lazy: u64) -> Vec<u64> {
+/// Registers of `late` that may be stale at home at the start of each block, if those of `keep` may stay so from block to block.
+pub(super) fn stale(region: &Region, late: u64, keep: &[u64]) -> Vec<u64> {
     let mut at = vec![0; region.blocks.len()];
-    let mut changed = lazy != 0;
+    let mut changed = late != 0;
     while std::mem::take(&mut changed) {
         for (i, block) in region.blocks.iter().enumerate() {
-            let out = after(&block.ops, at[i], lazy);
+            let out = after(&block.ops, at[i], late);
             for s in successors(&block.end) {
+                let out = out & keep.get(s).copied().unwrap_or(0);
                 if let Some(there) = at.get_mut(s)
                     && *there | out != *there
                 {
@@ -75,11 +76,59 @@ pub(super) fn stale(region: &Region, lazy: u64) -> Vec<u64> {
     at
 }
 
+/// Guest instructions of a loop at most that registers stay away from home in.
+const SMALL: u32 = 64;
+
+/// Registers that may still be stale at home when a block is entered from another: those of `lazy`, and, if `late`, in small loops all.
+pub(super) fn keep(region: &Region, lazy: u64, late: bool) -> Vec<u64> {
+    let mut all = vec![lazy; region.blocks.len()];
+    if !late {
+        return all;
+    }
+    let next: Vec<Vec<usize>> = region.blocks.iter().map(|b| successors(&b.end).collect()).collect();
+    for (last, head) in next
+        .iter()
+        .enumerate()
+        .flat_map(|(i, s)| s.iter().map(move |s| (i, *s)))
+    {
+        if head > last {
+            continue;
+        }
+        // What leads from the head around to it.
+        let mut body = vec![head];
+        let mut todo = vec![last];
+        let mut size = region.blocks.get(head).map_or(0, |b| b.count);
+        while let Some(n) = todo.pop() {
+            if body.contains(&n) {
+                continue;
+            }
+            size += region.blocks[n].count;
+            if size > SMALL {
+                break;
+            }
+            body.push(n);
+            todo.extend((0..next.len()).filter(|p| next[*p].contains(&n)));
+        }
+        if size <= SMALL {
+            body.into_iter().for_each(|n| all[n] = u64::MAX);
+        }
+    }
+    all
+}
+
+/// Blocks that may be entered from outside, other than the first.
+pub(super) fn entries(region: &Region) -> Vec<usize> {
+    let blocks = region.blocks.iter().enumerate().skip(1);
+    let entries = blocks.filter(|(_, b)| b.ops.first() == Some(&Op::Entry));
+    entries.map(|(i, _)| i).collect()
+}
+
 /// Blocks that every loop passes at least one of: where it is looked whether somebody waits. The first is one, so that going from region
 /// to region is not endless either.
 pub(super) fn loops(region: &Region) -> Vec<bool> {
     let mut all = vec![false; region.blocks.len()];
     all[0] = true;
+    entries(region).into_iter().for_each(|i| all[i] = true);
     for (i, block) in region.blocks.iter().enumerate() {
         for s in successors(&block.end).filter(|s| *s <= i) {
             if let Some(back) = all.get_mut(s) {
