@@ -241,6 +241,8 @@ struct MailState {
     /// Bytes taken since the back end was last told of the room that they left.
     taken: usize,
     out: Vec<u8>,
+    /// Descriptors that go with a byte of `out`, by its place.
+    out_fds: VecDeque<(usize, Vec<OwnedFd>)>,
     break_out: bool,
     /// The front end's writes were cut short.
     starved: bool,
@@ -284,10 +286,18 @@ impl Mailbox {
         }
     }
 
-    /// What the handle wants sent.
-    pub(crate) fn take_out(&self, most: usize) -> (Vec<u8>, bool) {
+    /// What the handle wants sent together: bytes, and descriptors that go with the first of them. And whether it wants a break.
+    pub(crate) fn take_out(&self, most: usize) -> (Vec<u8>, Vec<OwnedFd>, bool) {
         let mut s = self.lock();
-        let n = s.out.len().min(most);
+        let mut fds = Vec::new();
+        if most > 0
+            && let Some((_, first)) = s.out_fds.pop_front_if(|(at, _)| *at == 0)
+        {
+            fds = first;
+        }
+        let next = s.out_fds.front().map_or(usize::MAX, |(at, _)| *at);
+        let n = s.out.len().min(most).min(next);
+        s.out_fds.iter_mut().for_each(|(at, _)| *at = at.saturating_sub(n));
         let rest = s.out.split_off(n);
         s.backend_full = !rest.is_empty();
         let out = std::mem::replace(&mut s.out, rest);
@@ -299,7 +309,7 @@ impl Mailbox {
         if freed {
             self.post(CharEvent::Writable);
         }
-        (out, break_out)
+        (out, fds, break_out)
     }
 
     /// The back end has room again: whether the handle has something for it.
@@ -375,6 +385,24 @@ impl CharHandle {
             self.backend.wake();
         }
         n
+    }
+
+    /// Sends all of it with descriptors beside the first byte, or nothing: `false` if there is no room now. Only a unix socket carries
+    /// descriptors; elsewhere they are closed.
+    pub fn write_with_fds(&self, data: &[u8], fds: Vec<OwnedFd>) -> bool {
+        let mut s = self.mailbox.lock();
+        if data.len() > LIMIT.saturating_sub(s.out.len()) {
+            s.starved = true;
+            return false;
+        }
+        let at = s.out.len();
+        if !fds.is_empty() && !data.is_empty() {
+            s.out_fds.push_back((at, fds));
+        }
+        s.out.extend_from_slice(data);
+        drop(s);
+        self.backend.wake();
+        true
     }
 
     /// How many bytes [`CharHandle::write`] would take now.

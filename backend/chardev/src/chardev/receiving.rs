@@ -141,9 +141,14 @@ impl Chardev {
             .collect();
         let mut grew = false;
         for (serial, mailbox) in boxes {
-            let (out, break_out) = mailbox.take_out(self.out.room());
-            if !out.is_empty() {
-                let n = self.send(&out, Vec::new(), host);
+            let mut break_out = false;
+            loop {
+                let (out, fds, wants_break) = mailbox.take_out(self.out.room());
+                break_out |= wants_break;
+                if out.is_empty() {
+                    break;
+                }
+                let n = self.send(&out, fds, host);
                 // `take_out` asked for the room first, so nothing is left over.
                 debug_assert_eq!(n, out.len());
             }
