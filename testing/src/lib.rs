@@ -13,6 +13,7 @@ use southbridge_core::{
 use std::io::Write;
 
 mod damage;
+pub mod private;
 
 pub use damage::damage;
 

@@ -1,6 +1,8 @@
 //! A tiny NIC behind a netdev, and the machine around it.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod cable;
+
 use southbridge_backend_net::{NetError, NetEvent, NetFront, Netdev, Netdevs, Packet, VnetHeader};
 use southbridge_core::clock::ClockRate;
 use southbridge_core::host::BackendId;
@@ -207,4 +209,23 @@ pub fn frame(n: u32, len: usize) -> Vec<u8> {
     f.extend(n.to_be_bytes());
     f.resize(len.max(18), n as u8);
     f
+}
+
+/// Who has that address? A neighbour asks, whose last byte is 77.
+pub fn arp_for(address: [u8; 4]) -> Vec<u8> {
+    let mac = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
+    let mut f = vec![0xff; 6];
+    f.extend(mac);
+    f.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
+    f.extend(mac);
+    f.extend([address[0], address[1], address[2], 77]);
+    f.extend([0; 6]);
+    f.extend(address);
+    f.resize(60, 0);
+    f
+}
+
+/// Whether a frame says who has that address.
+pub fn is_arp_answer(frame: &[u8], address: [u8; 4]) -> bool {
+    frame.get(12..14) == Some(&[8, 6]) && frame.get(20..22) == Some(&[0, 2]) && frame.get(28..32) == Some(&address)
 }
