@@ -1,6 +1,8 @@
-//! Memory for code: one stretch, mapped twice. One mapping is written, the other executed; none is ever both.
+//! Memory for code: one stretch, mapped twice. One mapping is written, the other executed; none is ever both. Behind the code that is
+//! executed are words that it reads and writes, within reach of addresses relative to it.
 
 use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, ProtFlags, mmap_anonymous, mprotect, mremap, munmap};
+use std::cell::Cell;
 use std::io;
 
 /// Functions begin at multiples of this.
@@ -11,6 +13,8 @@ pub(crate) struct CodeCache {
     write: *mut u8,
     execute: *mut u8,
     len: usize,
+    /// Bytes of words behind the code.
+    data: usize,
     used: usize,
 }
 
@@ -18,9 +22,10 @@ pub(crate) struct CodeCache {
 unsafe impl Send for CodeCache {}
 
 impl CodeCache {
-    /// Room for `len` bytes of code, which cost memory only as they are used.
-    pub(crate) fn new(len: usize) -> io::Result<Self> {
-        let len = len.next_multiple_of(4096);
+    /// Room for `code` bytes of code and `data` bytes of words, which cost memory only as they are used.
+    pub(crate) fn new(code: usize, data: usize) -> io::Result<Self> {
+        let (code, data) = (code.next_multiple_of(4096), data.next_multiple_of(4096));
+        let len = code.saturating_add(data);
         let rw = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice; nothing else refers to it.
         let write = unsafe { mmap_anonymous(std::ptr::null_mut(), len, rw, MapFlags::SHARED) }?;
@@ -29,7 +34,7 @@ impl CodeCache {
         // SAFETY: `write` is a shared mapping of `len` bytes, which stays as it is.
         let execute = unsafe { mremap(write, 0, len, MremapFlags::MAYMOVE) }.and_then(|execute| {
             // SAFETY: the second mapping was made just now, and nothing refers to it.
-            unsafe { mprotect(execute, len, MprotectFlags::READ | MprotectFlags::EXEC) }?;
+            unsafe { mprotect(execute, code, MprotectFlags::READ | MprotectFlags::EXEC) }?;
             Ok(execute)
         });
         let execute = match execute {
@@ -43,7 +48,8 @@ impl CodeCache {
         Ok(Self {
             write: write.cast(),
             execute: execute.cast(),
-            len,
+            len: code,
+            data,
             used: 0,
         })
     }
@@ -68,6 +74,21 @@ impl CodeCache {
         self.used = self.used.min(used);
     }
 
+    /// Where the next function will be executed.
+    pub(crate) fn next(&self) -> u64 {
+        self.execute as u64 + self.used as u64
+    }
+
+    /// Word `n` behind the code, which code that runs may change, too.
+    pub(crate) fn word(&self, n: usize) -> Option<&Cell<u64>> {
+        if n >= self.data / 8 {
+            return None;
+        }
+        // SAFETY: inside the mapping, aligned, and never executable; whoever runs code lets it change the word only while it runs, in this
+        // thread, and a `Cell` allows that.
+        Some(unsafe { &*self.execute.add(self.len + n * 8).cast::<Cell<u64>>() })
+    }
+
     /// Bytes in use.
     pub(crate) fn used(&self) -> usize {
         self.used
@@ -82,9 +103,9 @@ impl CodeCache {
 impl Drop for CodeCache {
     fn drop(&mut self) {
         // SAFETY: what `new` mapped; whoever owned the cache calls none of its functions any more.
-        let _ = unsafe { munmap(self.write.cast(), self.len) };
+        let _ = unsafe { munmap(self.write.cast(), self.len + self.data) };
         // SAFETY: as above.
-        let _ = unsafe { munmap(self.execute.cast(), self.len) };
+        let _ = unsafe { munmap(self.execute.cast(), self.len + self.data) };
     }
 }
 

@@ -6,6 +6,7 @@ use cranelift_codegen::ir::{InstBuilder, types};
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable, SetError};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::emit::{self, Shared};
 use crate::ir::Region;
 use crate::layout::Layout;
+
+/// Why a region was not compiled when the compiler has a mistake.
+pub(crate) const PANICKED: &str = "the compiler panicked";
 
 /// Regions that may wait for a thread: more would be stale by the time they are done.
 pub(crate) const QUEUE: usize = 128;
@@ -63,7 +67,13 @@ impl Compiler {
     }
 
     /// The function of a region.
-    pub(crate) fn region(&mut self, layout: &Layout, region: &Region, shared: Shared) -> Result<Vec<u8>, String> {
+    pub(crate) fn region(
+        &mut self,
+        layout: &Layout,
+        region: &Region,
+        shared: Shared,
+        links: &[(u64, u64)],
+    ) -> Result<Vec<u8>, String> {
         self.context.clear();
         self.context.set_disasm(self.disassemble);
         emit::region(
@@ -73,6 +83,7 @@ impl Compiler {
             layout,
             region,
             shared,
+            links,
         );
         self.finish()
     }
@@ -80,7 +91,7 @@ impl Compiler {
     /// The same as text.
     pub(crate) fn shown(mut self, layout: &Layout, region: &Region, shared: Shared) -> Result<String, String> {
         self.disassemble = true;
-        self.region(layout, region, shared)?;
+        self.region(layout, region, shared, &[])?;
         let text = self.context.compiled_code().and_then(|c| c.vcode.clone());
         Ok(text.unwrap_or_default())
     }
@@ -104,6 +115,21 @@ impl Compiler {
         b.ins().brif(is_exit, out, &[], turn, &[next.into()]);
         b.switch_to_block(out);
         b.ins().return_(&[next]);
+        b.seal_all_blocks();
+        b.finalize(self.isa.frontend_config());
+        self.finish()
+    }
+
+    /// A function like a region's that has the engine look.
+    pub(crate) fn fail(&mut self) -> Result<Vec<u8>, String> {
+        self.context.clear();
+        self.context.func.signature = emit::region_signature();
+        let mut b = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
+        let first = b.create_block();
+        b.append_block_params_for_function_params(first);
+        b.switch_to_block(first);
+        let look = b.ins().iconst(types::I64, emit::LOOK);
+        b.ins().return_(&[look]);
         b.seal_all_blocks();
         b.finalize(self.isa.frontend_config());
         self.finish()
@@ -138,6 +164,7 @@ impl Compiler {
 struct Job {
     ticket: u64,
     region: Region,
+    links: Vec<(u64, u64)>,
 }
 
 /// A region that is done.
@@ -189,9 +216,10 @@ impl Workers {
     }
 
     /// Gives a region to a thread; gives it back if too many wait.
-    pub(crate) fn submit(&self, ticket: u64, region: Region) -> Result<(), Region> {
+    pub(crate) fn submit(&self, ticket: u64, region: Region, links: Vec<(u64, u64)>) -> Result<(), Region> {
         let Some(jobs) = &self.jobs else { return Err(region) };
-        jobs.try_send(Job { ticket, region }).map_err(|e| match e {
+        let job = Job { ticket, region, links };
+        jobs.try_send(job).map_err(|e| match e {
             TrySendError::Full(job) | TrySendError::Disconnected(job) => job.region,
         })
     }
@@ -230,12 +258,25 @@ impl Worker {
     fn work(mut self) {
         loop {
             let next = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(Job { ticket, region }) = next else { return };
-            let code = self.compiler.region(&self.layout, &region, self.shared);
+            let Ok(Job { ticket, region, links }) = next else {
+                return;
+            };
+            let code = self.attempt(&region, &links);
             if self.outbox.send(Done { ticket, region, code }).is_err() {
                 return;
             }
             self.ready.store(true, Ordering::Release);
         }
+    }
+
+    /// Whatever is wrong with the compiler must not stop the guest: the interpreter can do all of it.
+    fn attempt(&mut self, region: &Region, links: &[(u64, u64)]) -> Result<Vec<u8>, String> {
+        let compile = || self.compiler.region(&self.layout, region, self.shared, links);
+        catch_unwind(AssertUnwindSafe(compile)).unwrap_or_else(|_| {
+            // What it left may be in any state.
+            let isa = self.compiler.isa.clone();
+            self.compiler = Compiler::new(isa);
+            Err(PANICKED.into())
+        })
     }
 }

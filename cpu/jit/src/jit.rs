@@ -2,19 +2,23 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::code::CodeCache;
-use crate::compile::{Compiler, Done, QUEUE, Workers, isa};
-use crate::emit::{ENTRY, Shared};
+use crate::compile::{Compiler, Done, PANICKED, QUEUE, Workers, isa};
+use crate::emit::{self, ENTRY, Shared};
 use crate::ir::Region;
 use crate::layout::Layout;
 use crate::perf::PerfMap;
+use crate::quick;
 
 /// Entries of the table in which regions find each other; a power of two.
-const TABLE: usize = 1 << 14;
+const TABLE: usize = 1 << 15;
+/// For each so many bytes of code there is one of words beside it.
+const DATA: usize = 8;
 
 /// Code that can be run: valid until the [`Jit`] is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +37,19 @@ impl Exit {
         (how as u64 | (index as u64) << 8 | (block as u64) << 16) << 1 | 1
     }
 
+    /// What [`Exit::hot`] says.
+    const HOT: u8 = 0xff;
+
+    /// The number of a block whose quick code has run so often that better code is worth while. It was about to run: nothing of it is
+    /// done.
+    pub fn hot(self) -> Option<u32> {
+        (self.0 as u8 == Self::HOT).then_some((self.0 >> 16) as u32)
+    }
+
     /// `how`, instruction and block, if a called instruction ended the run. The PC and the count are those of the start of the block,
     /// unless the instruction set the PC.
     pub fn called(self) -> Option<(u8, u8, u32)> {
-        (self.0 != 0).then_some((self.0 as u8, (self.0 >> 8) as u8, (self.0 >> 16) as u32))
+        (self.0 != 0 && self.0 as u8 != Self::HOT).then_some((self.0 as u8, (self.0 >> 8) as u8, (self.0 >> 16) as u32))
     }
 }
 
@@ -76,6 +89,12 @@ pub struct Statistics {
     pub instructions: u64,
     /// Bytes of host code made for them.
     pub bytes: u64,
+    /// Blocks for which code was made quickly, guest instructions in them, and bytes of host code.
+    pub quick_blocks: u64,
+    /// The same.
+    pub quick_instructions: u64,
+    /// The same.
+    pub quick_bytes: u64,
     /// Regions dropped because their code was written to.
     pub dropped: u64,
     /// Times that the cache was full and emptied.
@@ -99,6 +118,13 @@ impl Statistics {
             format!(
                 "Host code              {} KiB, {expansion} bytes an instruction",
                 kib(self.bytes)
+            ),
+            format!("Quick blocks           {}", self.quick_blocks),
+            format!("Guest instructions     {}", self.quick_instructions),
+            format!(
+                "Host code              {} KiB, {} bytes an instruction",
+                kib(self.quick_bytes),
+                self.quick_bytes.checked_div(self.quick_instructions).unwrap_or(0)
             ),
             format!(
                 "Code cache             {} KiB of {} KiB",
@@ -141,6 +167,8 @@ pub struct Jit<G, W> {
     tickets: u64,
     statistics: Statistics,
     perf: Option<PerfMap>,
+    /// Whether it was said that the compiler has a mistake.
+    warned: bool,
     types: PhantomData<fn(&mut G, &mut W)>,
 }
 
@@ -151,21 +179,42 @@ struct Tools {
     base: usize,
     table: Box<[Cell<Entry>]>,
     enter: u64,
+    fail: u64,
     shared: Shared,
     compiler: Compiler,
     workers: Option<Workers>,
+    /// Numbers of the records by key: two words each behind the code, the address of the code of the key and the counter of its quick code.
+    records: HashMap<u64, u32, BuildHasherDefault<KeyHasher>>,
+}
+
+/// Keys are addresses: a multiplication spreads them well enough.
+#[derive(Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.write_u64(u64::from(*b)));
+    }
+    fn write_u64(&mut self, v: u64) {
+        let v = (self.0 ^ v).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = v ^ v >> 32;
+    }
 }
 
 impl Tools {
     fn new(layout: &Arc<Layout>, call: u64, options: &Options, each_block: bool) -> Result<Self, String> {
         let isa = isa(cfg!(debug_assertions), true)?;
         let table = vec![Cell::new(NOTHING); TABLE].into_boxed_slice();
-        let mut cache =
-            CodeCache::new(options.cache_size.max(1 << 16)).map_err(|e| format!("no memory for code: {e}"))?;
+        let size = options.cache_size.max(1 << 16);
+        let mut cache = CodeCache::new(size, (size / DATA).max(1 << 16)).map_err(|e| format!("no memory for code: {e}"))?;
         let mut compiler = Compiler::new(isa.clone());
         let full = || "no room for the entry code".to_owned();
         let thunk = cache.put(&compiler.thunk(call)?).ok_or_else(full)?;
         let enter = cache.put(&compiler.entry()?).ok_or_else(full)?;
+        let fail = cache.put(&compiler.fail()?).ok_or_else(full)?;
         let shared = Shared {
             table: table.as_ptr() as u64,
             entries: TABLE as u64,
@@ -181,10 +230,44 @@ impl Tools {
             cache,
             table,
             enter,
+            fail,
             shared,
             compiler,
             workers,
+            records: HashMap::default(),
         })
+    }
+
+    /// The words of a key: where the address of its code stands, and its counter. `None` if there is no room.
+    fn record(&mut self, key: u64) -> Option<[&Cell<u64>; 2]> {
+        let next = self.records.len() as u32;
+        let (n, is_new) = match self.records.entry(key) {
+            std::collections::hash_map::Entry::Occupied(e) => (*e.get(), false),
+            std::collections::hash_map::Entry::Vacant(e) => {
+                // The last one must be there, too.
+                self.cache.word(next as usize * 2 + 1)?;
+                (*e.insert(next), true)
+            }
+        };
+        let words = [self.cache.word(n as usize * 2)?, self.cache.word(n as usize * 2 + 1)?];
+        if is_new {
+            words[0].set(self.fail);
+            words[1].set(0);
+        }
+        Some(words)
+    }
+
+    /// The words of a key that has been referred to.
+    #[inline]
+    fn known(&self, key: u64) -> Option<[&Cell<u64>; 2]> {
+        let n = *self.records.get(&key)? as usize;
+        Some([self.cache.word(n * 2)?, self.cache.word(n * 2 + 1)?])
+    }
+
+    /// Makes the words for keys that code will go to.
+    fn links(&mut self, keys: Vec<u64>) -> Option<Vec<(u64, u64)>> {
+        let address = |words: [&Cell<u64>; 2]| words[0].as_ptr() as u64;
+        keys.into_iter().map(|k| Some((k, address(self.record(k)?)))).collect()
     }
 
     #[inline]
@@ -196,6 +279,21 @@ impl Tools {
         let entry = self.entry(key);
         if entry.get().key == key {
             entry.set(NOTHING);
+        }
+        if let Some([link, _]) = self.known(key) {
+            link.set(self.fail);
+        }
+    }
+
+    #[inline]
+    fn remember(&self, key: u64, code: u64) {
+        let entry = self.entry(key);
+        if (entry.get().key, entry.get().code) == (key, code) {
+            return;
+        }
+        entry.set(Entry { key, code });
+        if let Some([link, _]) = self.known(key) {
+            link.set(code);
         }
     }
 }
@@ -234,6 +332,7 @@ impl<G, W> Jit<G, W> {
             tickets: 0,
             statistics: Statistics::default(),
             perf: options.perf_map.then(PerfMap::new).flatten(),
+            warned: false,
             types: PhantomData,
         })
     }
@@ -255,13 +354,14 @@ impl<G, W> Jit<G, W> {
         let key = region.key;
         let (ticket, layout) = (self.tickets, self.layout.clone());
         let tools = self.tools().ok_or(Busy)?;
+        let links = tools.links(emit::exits(&layout, &region)).ok_or(Busy)?;
         if let Some(workers) = &tools.workers {
-            workers.submit(ticket, region).map_err(|_| Busy)?;
+            workers.submit(ticket, region, links).map_err(|_| Busy)?;
             self.tickets += 1;
             self.waiting.insert(key, ticket);
             return Ok(None);
         }
-        let code = tools.compiler.region(&layout, &region, tools.shared);
+        let code = tools.compiler.region(&layout, &region, tools.shared, &links);
         Ok(self.install(key, &region, code))
     }
 
@@ -300,9 +400,15 @@ impl<G, W> Jit<G, W> {
     }
 
     fn install(&mut self, key: u64, region: &Region, code: Result<Vec<u8>, String>) -> Option<Ready> {
-        let Ok(code) = code else {
-            self.statistics.failed += 1;
-            return None;
+        let code = match code {
+            Ok(code) => code,
+            Err(why) => {
+                self.statistics.failed += 1;
+                if why == PANICKED && !std::mem::replace(&mut self.warned, true) {
+                    eprintln!("southbridge: warning: {why}; the interpreter does what cannot be compiled");
+                }
+                return None;
+            }
         };
         // Full: the engine sees it by `is_full` and clears.
         let at = self.tools.as_mut()?.cache.put(&code)?;
@@ -319,14 +425,71 @@ impl<G, W> Jit<G, W> {
     /// Whether so little room is left that [`Jit::clear`] is due.
     pub fn is_full(&self) -> bool {
         let nearly = |cache: &CodeCache| cache.len() - cache.used() < (cache.len() / 16).min(1 << 20);
-        self.tools.as_ref().is_some_and(|t| nearly(&t.cache))
+        self.tools
+            .as_ref()
+            .is_some_and(|t| nearly(&t.cache) || t.cache.word(t.records.len() * 2 + 1024).is_none())
     }
 
     /// Lets other regions find this one.
     #[inline]
     pub fn remember(&self, key: u64, code: Code) {
         if let Some(tools) = &self.tools {
-            tools.entry(key).set(Entry { key, code: code.0 });
+            tools.remember(key, code.0);
+        }
+    }
+
+    /// Whether there is a quick compiler for this host and engine.
+    pub fn is_quick(&self) -> bool {
+        quick::is_available(&self.layout)
+    }
+
+    /// Makes code at once for a region of one block, which is counted down each time that it runs: when that was `runs` times, it ends with
+    /// [`Exit::hot`]. `None` if this cannot be done.
+    pub fn quick(&mut self, region: &Region, runs: u32) -> Option<Code> {
+        let layout = self.layout.clone();
+        let block = region.blocks.first()?;
+        let hot = Exit::word(Exit::HOT, 0, block.id);
+        let tools = self.tools()?;
+        let mut links = [0; 2];
+        let mut n = 0;
+        for key in quick::exits(region) {
+            *links.get_mut(n)? = tools.record(key)?[0].as_ptr() as u64;
+            n += 1;
+        }
+        let [_, counter] = tools.record(region.key)?;
+        counter.set(runs.into());
+        let counter = counter.as_ptr() as u64;
+        let fixed = quick::Fixed {
+            at: tools.cache.next(),
+            thunk: tools.shared.thunk,
+            fail: tools.fail,
+            counter,
+            hot,
+            table: tools.shared.table,
+            entries: tools.shared.entries,
+        };
+        let code = quick::block(&layout, region, links.get(..n)?, fixed).ok()?;
+        let at = tools.cache.put(&code)?;
+        tools.remember(region.key, at);
+        self.statistics.quick_blocks += 1;
+        self.statistics.quick_instructions += u64::from(block.count);
+        self.statistics.quick_bytes += code.len() as u64;
+        if let Some(perf) = &mut self.perf {
+            perf.add(at, code.len(), &format!("{} quick", region.name));
+        }
+        Some(Code(at))
+    }
+
+    /// How often the quick code of a key may run until it is hot.
+    pub fn runs_left(&self, key: u64) -> Option<u32> {
+        let [_, counter] = self.tools.as_ref()?.known(key)?;
+        Some(counter.get() as u32)
+    }
+
+    /// Changes that.
+    pub fn set_runs(&self, key: u64, runs: u32) {
+        if let Some([_, counter]) = self.tools.as_ref().and_then(|t| t.known(key)) {
+            counter.set(runs.into());
         }
     }
 
@@ -350,6 +513,7 @@ impl<G, W> Jit<G, W> {
         if let Some(tools) = &mut self.tools {
             tools.table.iter().for_each(|e| e.set(NOTHING));
             tools.cache.truncate(tools.base);
+            tools.records.clear();
             self.statistics.emptied += 1;
         }
     }

@@ -87,6 +87,22 @@ impl Pages {
     }
 }
 
+impl Pages {
+    /// Distances of the parts of the first entry from the start of the engine's struct.
+    pub(crate) const fn tag(self) -> i32 {
+        self.offset as i32 + std::mem::offset_of!(Page, tag) as i32
+    }
+    pub(crate) const fn rest(self) -> i32 {
+        self.offset as i32 + std::mem::offset_of!(Page, rest) as i32
+    }
+    pub(crate) const fn host(self) -> i32 {
+        self.offset as i32 + Page::HOST
+    }
+    pub(crate) const fn marks(self) -> i32 {
+        self.offset as i32 + Page::MARKS
+    }
+}
+
 /// A translation of one guest page of 4 KiB, as compiled code reads it. Slot `n` of an array is for pages whose number is `n` modulo
 /// its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ pub mod ir;
 mod jit;
 mod layout;
 mod perf;
+mod quick;
 mod word;
 
 pub use jit::{Busy, CallFn, Code, Exit, Jit, Options, Ready, Statistics, is_available, show};

@@ -35,6 +35,17 @@ const ACROSS: u64 = 1;
 /// Where the block is kept that must not be found again: code that is in no RAM.
 const ONCE: u32 = 1;
 
+/// What was done to make a block fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tier {
+    /// Nothing.
+    None,
+    /// Quick code was made, or it was seen that it cannot be.
+    Quick,
+    /// A region that begins with it was compiled, or is being.
+    Best,
+}
+
 /// Where an instruction stands in its block, and what it is.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
@@ -58,6 +69,7 @@ pub(crate) struct Block {
     pub(crate) code: Cell<Option<Code>>,
     /// Runs until it is worth compiling.
     pub(crate) heat: Cell<u32>,
+    pub(crate) tier: Cell<Tier>,
 }
 
 impl Block {
@@ -72,6 +84,7 @@ impl Block {
             next: [Cell::new(0), Cell::new(0)],
             code: Cell::new(None),
             heat: Cell::new(0),
+            tier: Cell::new(Tier::None),
         }
     }
 
@@ -99,9 +112,11 @@ impl Block {
         left == 0
     }
 
-    /// Whether it ran a good part of what makes it hot.
-    pub(crate) fn is_warm(&self, hot: u32) -> bool {
-        hot.wrapping_sub(self.heat.get()) >= hot / 4
+    /// Begins anew, as if it never ran.
+    fn cool(&self, fast: &Fast) {
+        self.code.set(None);
+        self.tier.set(Tier::None);
+        self.heat.set(fast.first);
     }
 
     /// The key, of a block on one page that can be found by it.
@@ -243,40 +258,62 @@ impl Cache {
         let Some(b) = self.blocks.get_mut(id as usize).filter(|b| b.key != DEAD) else {
             return;
         };
-        self.index.remove(&b.key);
+        let key = b.key;
+        self.index.remove(&key);
         *b = Block::dead();
         self.free.push(id);
-        for entry in self.fast.as_mut().map(|fast| fast.dropped(id)).unwrap_or_default() {
+        let Some(fast) = &mut self.fast else { return };
+        fast.unname(key);
+        for entry in fast.dropped(id) {
             if let Some(b) = self.blocks.get(entry as usize) {
-                b.code.set(None);
-                b.heat.set(self.fast.as_ref().map_or(0, |f| f.hot));
+                b.cool(fast);
             }
         }
     }
 
-    /// Has the region that begins with a block compiled.
+    /// A block has run often enough for something to be done about it: quick code, or the region that begins with it is compiled.
     #[cold]
     pub(crate) fn compile(&mut self, h: &mut Hart, id: u32) {
         let Some(mut fast) = self.fast.take() else { return };
         if fast.is_full(h.calls.len()) {
             fast.clear();
-            self.blocks.iter().for_each(|b| b.code.set(None));
+            self.blocks.iter().for_each(|b| b.cool(&fast));
         }
         if fast.is_empty() {
             h.calls.clear();
         }
-        if fast.is_busy() {
-            // Later, when fewer wait.
-            self.get(id).heat.set(fast.hot);
-            self.fast = Some(fast);
-            return;
-        }
-        if let Some((region, members)) = crate::lift::region(self, fast.hot, id, &mut h.calls)
-            && let Ok(Some(code)) = fast.submit(id, region, members)
-        {
-            self.get(id).code.set(Some(code));
+        match self.get(id).tier.get() {
+            Tier::None if fast.first < fast.hot => self.compile_quickly(&mut fast, h, id),
+            _ => self.compile_well(&mut fast, h, id),
         }
         self.fast = Some(fast);
+    }
+
+    fn compile_quickly(&self, fast: &mut Fast, h: &mut Hart, id: u32) {
+        let region = crate::lift::single(self, id, &mut h.calls);
+        let code = region.and_then(|region| fast.quick(&region));
+        let block = self.get(id);
+        block.code.set(code);
+        block.tier.set(Tier::Quick);
+        // Without quick code it goes on being counted here.
+        block.heat.set(fast.hot);
+    }
+
+    fn compile_well(&self, fast: &mut Fast, h: &mut Hart, id: u32) {
+        let block = self.get(id);
+        if fast.is_busy() {
+            // Later, when fewer wait.
+            block.heat.set(fast.hot);
+            fast.count_anew(block);
+            return;
+        }
+        let Some((region, members)) = crate::lift::region(self, &|b| fast.is_warm(b), id, &mut h.calls) else {
+            return;
+        };
+        block.tier.set(Tier::Best);
+        if let Ok(Some(code)) = fast.submit(id, region, members) {
+            block.code.set(Some(code));
+        }
     }
 
     /// Takes over what was compiled meanwhile.
@@ -357,7 +394,7 @@ impl Cache {
             self.granules.entry(place).or_default().push(id);
         }
         self.index.insert(block.key, id);
-        block.heat.set(self.fast.as_ref().map_or(0, |f| f.hot));
+        block.heat.set(self.fast.as_ref().map_or(0, |f| f.first));
         self.blocks[id as usize] = block;
         Ok(id)
     }
@@ -427,6 +464,7 @@ impl Reader {
             next: [Cell::new(0), Cell::new(0)],
             code: Cell::new(None),
             heat: Cell::new(0),
+            tier: Cell::new(Tier::None),
         })
     }
 

@@ -23,8 +23,8 @@ pub(crate) struct Stored {
 
 /// How checking a run ended.
 pub(crate) enum Checked {
-    /// It did something, and the interpreter did the same.
-    Same,
+    /// It did something, and the interpreter did the same. A block that is hot now, if there is one.
+    Same(Option<u32>),
     /// It did nothing: its first instruction is for the engine.
     Nothing,
     /// The two differ, for people to read.
@@ -78,6 +78,7 @@ pub(crate) fn run(cache: &Cache, fast: &Fast, id: u32, code: Code, h: &mut Hart,
     let n = h.s.retired.wrapping_sub(before.retired);
     if n == 0 {
         return match h.s == before {
+            true if exit.hot().is_some() => Checked::Same(exit.hot()),
             true => Checked::Nothing,
             false => Checked::Differs(text(&before, h, &h.s, &[])),
         };
@@ -97,7 +98,7 @@ pub(crate) fn run(cache: &Cache, fast: &Fast, id: u32, code: Code, h: &mut Hart,
         .filter(|(_, fast, slow)| fast != slow)
         .collect();
     match h.s == fast_state && changed.is_empty() {
-        true => Checked::Same,
+        true => Checked::Same(exit.hot()),
         false => Checked::Differs(text(&before, h, &fast_state, &changed)),
     }
 }

@@ -32,7 +32,7 @@ pub(crate) enum Stop {
 }
 
 /// Instructions that compiled code executes without a look at whether somebody waits: some microseconds.
-const STRETCH: u64 = 1 << 13;
+const STRETCH: u64 = 1 << 16;
 
 /// A hart with its decoded blocks.
 pub(crate) struct Engine {
@@ -264,7 +264,11 @@ impl Engine {
                     h.limit = free.min(before.saturating_add(STRETCH));
                     if fast.check {
                         match check::run(cache, fast, id, code, h, sys) {
-                            Checked::Same => return None,
+                            Checked::Same(None) => return None,
+                            Checked::Same(Some(id)) => {
+                                hot = Some(id);
+                                break None;
+                            }
                             Checked::Nothing => {
                                 stuck = true;
                                 continue;
@@ -276,11 +280,12 @@ impl Engine {
                     if let Some((flow, idx, id)) = exit.called() {
                         return self.finish(sys, id, Flow(flow), idx);
                     }
-                    if h.s.retired >= free || h.look_up || sys.attention() {
+                    hot = exit.hot();
+                    if hot.is_none() && (h.s.retired >= free || h.look_up || sys.attention()) {
                         return None;
                     }
                     // Too near to the limit: this block is the interpreter's.
-                    stuck = h.s.retired == before;
+                    stuck = hot.is_none() && h.s.retired == before;
                     id = 0;
                     break None;
                 }
@@ -327,6 +332,9 @@ impl Engine {
             }
             if let Some(id) = hot {
                 self.cache.compile(&mut self.hart, id);
+                if self.hart.look_up || sys.attention() {
+                    return None;
+                }
             }
         }
         None

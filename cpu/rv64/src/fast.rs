@@ -7,13 +7,15 @@ use southbridge_cpu_jit::{Busy, Chain, Code, Exit, Jit, Layout, Memory, NOTE, Op
 use std::collections::HashMap;
 use std::mem::offset_of;
 
-use crate::block::Block;
+use crate::block::{Block, Tier};
 use crate::hart::{Flow, Hart};
 use crate::state::Regs;
 use crate::tlb::SIZE;
 
 /// Instructions noted for [`call`] before all is dropped.
-const MAX_CALLS: usize = 1 << 20;
+const MAX_CALLS: usize = 1 << 18;
+/// Runs of a block after which quick code is made for it, at most.
+const QUICK: u32 = 12;
 
 /// Compiled code of a hart. Each region is known by the block that it begins with.
 pub(crate) struct Fast {
@@ -24,11 +26,15 @@ pub(crate) struct Fast {
     members: HashMap<u32, (u64, Vec<u32>)>,
     /// Block of each key on its way.
     waiting: HashMap<u64, u32>,
+    /// Blocks with quick code, since everything was dropped last.
+    quick: usize,
     attention: Option<AttentionFlag>,
     /// What compiled code does is done again by the interpreter.
     pub(crate) check: bool,
-    /// Runs of a block after which it is compiled.
+    /// Runs of a block after which it is compiled well.
     pub(crate) hot: u32,
+    /// Runs of a block after which something is done about it: quick code, if there is such a thing here.
+    pub(crate) first: u32,
 }
 
 pub(crate) fn layout(check: bool) -> Layout {
@@ -61,8 +67,9 @@ extern "C" fn call(h: &mut Hart, sys: &mut System, what: u64) {
         return h.note_store(what as u8);
     }
     let Some(crate::lift::Called { op, block, at }) = h.calls.get(what as usize).copied() else {
-        // Cannot be; to look at the PC again is always right.
-        h.limit = 0;
+        // Cannot be. The run ends where the region began.
+        h.s.pc = h.base;
+        h.exit = Exit::word(Flow::BRANCH.0, 0, 0);
         return;
     };
     h.s.pc = h.base.wrapping_add(at as u64);
@@ -79,8 +86,15 @@ extern "C" fn call(h: &mut Hart, sys: &mut System, what: u64) {
 
 impl Fast {
     pub(crate) fn new(options: Options) -> Result<Self, String> {
+        let jit = Jit::loose(layout(options.check), call, options)?;
+        let first = match jit.is_quick() {
+            true => (options.hot / 2).clamp(1, QUICK),
+            false => options.hot,
+        };
         Ok(Self {
-            jit: Jit::loose(layout(options.check), call, options)?,
+            jit,
+            first,
+            quick: 0,
             regions: HashMap::new(),
             members: HashMap::new(),
             waiting: HashMap::new(),
@@ -118,7 +132,42 @@ impl Fast {
 
     /// Whether there is nothing that could refer to a noted instruction.
     pub(crate) fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.members.is_empty() && self.quick == 0
+    }
+
+    /// Makes quick code for the block of a region of one block, if that can be done.
+    pub(crate) fn quick(&mut self, region: &Region) -> Option<Code> {
+        if self.first == self.hot {
+            return None;
+        }
+        let code = self.jit.quick(region, self.hot)?;
+        self.quick += 1;
+        Some(code)
+    }
+
+    /// Whether a block ran a good part of what makes it hot.
+    pub(crate) fn is_warm(&self, block: &Block) -> bool {
+        let hot = self.hot;
+        let left = block.even_key().and_then(|key| self.jit.runs_left(key)).unwrap_or(0);
+        let ran = match block.tier.get() {
+            Tier::None => self.first.wrapping_sub(block.heat.get()),
+            Tier::Quick => hot.wrapping_sub(left),
+            // Whoever has better code was hot. It may count on.
+            Tier::Best => return true,
+        };
+        ran >= hot / 4
+    }
+
+    /// The quick code of a block is to say again when it is hot.
+    pub(crate) fn count_anew(&self, block: &Block) {
+        if let Some(key) = block.even_key() {
+            self.jit.set_runs(key, self.hot);
+        }
+    }
+
+    /// No code may go on at a key any more.
+    pub(crate) fn unname(&mut self, key: u64) {
+        self.jit.unname(key);
     }
 
     /// Drops everything.
@@ -127,6 +176,7 @@ impl Fast {
         self.regions.clear();
         self.members.clear();
         self.waiting.clear();
+        self.quick = 0;
     }
 
     /// Has a region compiled that begins with block `id`; its code, if that is there at once.

@@ -37,7 +37,7 @@ fn region(program: &[u32], instructions: u64) -> String {
     cpu.run(&mut sys, instructions);
     let cache = &cpu.engine.cache;
     let first = cache.known(RAM).expect("the program was decoded");
-    let (region, members) = crate::lift::region(cache, 0, first, &mut Vec::new()).expect("a region");
+    let (region, members) = crate::lift::region(cache, &|_| true, first, &mut Vec::new()).expect("a region");
     let mut out = String::new();
     for id in members {
         let block = cache.get(id);

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::block::{Block, Cache};
-use crate::exec::MEANINGS;
-use crate::insn::{Insn, Kind, Op};
+use crate::exec::{MEANINGS, TABLES};
+use crate::insn::{Entry, Insn, Kind, Op};
 
 /// What an instruction does, in terms that become IR.
 #[derive(Clone, Copy)]
@@ -31,15 +31,24 @@ pub(crate) enum Meaning {
     Fence,
 }
 
-static BY_HANDLER: LazyLock<HashMap<&'static str, Meaning>> =
-    LazyLock::new(|| MEANINGS.iter().flat_map(|list| list.iter().copied()).collect());
+/// The meaning of each row that has one, by where the row stands in the tables.
+static BY_ROW: LazyLock<HashMap<usize, Meaning>> = LazyLock::new(|| {
+    let by_name: HashMap<&str, Meaning> = MEANINGS.iter().flat_map(|list| list.iter().copied()).collect();
+    let rows = TABLES.iter().flat_map(|table| table.iter());
+    let known = rows.filter_map(|row| {
+        let name = row.name.replace('.', "_");
+        Some((place(row), *by_name.get(name.as_str())?))
+    });
+    known.collect()
+});
 
-/// The meaning of a row, by its mnemonic.
-fn meaning(name: &str) -> Option<Meaning> {
-    match name.contains('.') {
-        true => BY_HANDLER.get(name.replace('.', "_").as_str()).copied(),
-        false => BY_HANDLER.get(name).copied(),
-    }
+fn place(row: &'static Entry) -> usize {
+    std::ptr::from_ref(row).addr()
+}
+
+/// The meaning of a row.
+fn meaning(row: &'static Entry) -> Option<Meaning> {
+    BY_ROW.get(&place(row)).copied()
 }
 
 /// Guest instructions in a region at most.
@@ -64,7 +73,21 @@ pub(crate) struct Called {
 pub(crate) type Calls = Vec<Called>;
 
 /// The region that begins with block `first`, and the blocks that it is made of. `None` if the block cannot begin one.
-pub(crate) fn region(cache: &Cache, hot: u32, first: u32, calls: &mut Calls) -> Option<(Region, Vec<u32>)> {
+pub(crate) fn region(
+    cache: &Cache,
+    warm: &dyn Fn(&Block) -> bool,
+    first: u32,
+    calls: &mut Calls,
+) -> Option<(Region, Vec<u32>)> {
+    lift(cache, Some(warm), first, calls)
+}
+
+/// The same of that block alone.
+pub(crate) fn single(cache: &Cache, first: u32, calls: &mut Calls) -> Option<Region> {
+    lift(cache, None, first, calls).map(|(region, _)| region)
+}
+
+fn lift(cache: &Cache, warm: Option<Warm>, first: u32, calls: &mut Calls) -> Option<(Region, Vec<u32>)> {
     let start = cache.get(first);
     let start_key = start.even_key()?;
     let mut lifter = Lifter {
@@ -72,7 +95,7 @@ pub(crate) fn region(cache: &Cache, hot: u32, first: u32, calls: &mut Calls) -> 
         start: start_key,
         blocks: vec![first],
         at: HashMap::from([(start_key, 0)]),
-        hot,
+        warm,
         left: MAX_INSTRUCTIONS.saturating_sub(start.count),
         returns: Vec::new(),
         calls,
@@ -99,6 +122,8 @@ pub(crate) fn region(cache: &Cache, hot: u32, first: u32, calls: &mut Calls) -> 
     ))
 }
 
+type Warm<'a> = &'a dyn Fn(&Block) -> bool;
+
 struct Lifter<'a> {
     cache: &'a Cache,
     /// Key of the region's start.
@@ -107,8 +132,8 @@ struct Lifter<'a> {
     blocks: Vec<u32>,
     /// Their places, by key.
     at: HashMap<u64, u32>,
-    /// Runs that make a block hot.
-    hot: u32,
+    /// Which blocks ran often enough to be taken in. Without it none is.
+    warm: Option<Warm<'a>>,
     /// Instructions that may still be taken in.
     left: u32,
     /// Blocks behind calls.
@@ -150,6 +175,7 @@ impl Piecework<'_> {
 impl Lifter<'_> {
     /// The block `distance` behind the region's start, taken in if it can be.
     fn inside(&mut self, distance: i64) -> Option<u32> {
+        let warm = self.warm?;
         let key = self.start.wrapping_add(distance as u64);
         if (key ^ self.start) >> 12 != 0 {
             return None;
@@ -161,7 +187,7 @@ impl Lifter<'_> {
         let block = self.cache.get(id);
         block.even_key()?;
         // What ran but now and then so far is left to the interpreter until it proves otherwise.
-        if !block.is_warm(self.hot) {
+        if !warm(block) {
             return None;
         }
         self.left = self
@@ -209,7 +235,7 @@ impl Lifter<'_> {
             self.call(work, i, None);
             return None;
         };
-        let what = meaning(insn.entry.name);
+        let what = meaning(insn.entry);
         if insn.entry.kind == Kind::Pure && insn.rd == 0 {
             return None;
         }

@@ -73,10 +73,39 @@ pub(crate) fn region(
     layout: &Layout,
     region: &Region,
     shared: Shared,
+    links: &[(u64, u64)],
 ) {
     f.signature = region_signature();
     let b = FunctionBuilder::new(f, context);
-    Emitter::new(b, layout, region, shared).all(config);
+    Emitter::new(b, layout, region, shared, links).all(config);
+}
+
+/// The key of the code at a distance from a region's start, where that can be told now.
+fn known_key(layout: &Layout, region: &Region, at: i64) -> Option<u64> {
+    let key = region.key.wrapping_add(at as u64);
+    match layout.chain {
+        // On the same page the translation is the same.
+        Chain::Paged { .. } => ((key ^ region.key) >> 12 == 0).then_some(key),
+        // An address of 32 bits, and what stands beside it.
+        Chain::Plain { .. } => Some(key & 0xffff_ffff | region.key & !0xffff_ffff),
+    }
+}
+
+/// The keys of all places outside that a region goes to directly.
+pub(crate) fn exits(layout: &Layout, region: &Region) -> Vec<u64> {
+    let targets = region.blocks.iter().flat_map(|b| match &b.end {
+        End::Jump(t) => [Some(*t), None],
+        End::Branch(_, t, e) => [Some(*t), Some(*e)],
+        End::Indirect(..) => [None, None],
+    });
+    let outside = targets.flatten().filter_map(|t| match t {
+        Target::Outside(at) => known_key(layout, region, at),
+        Target::Block(_) => None,
+    });
+    let mut keys: Vec<u64> = outside.collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
 }
 
 /// The values that live as long as the function.
@@ -94,6 +123,8 @@ struct Emitter<'a> {
     layout: &'a Layout,
     region: &'a Region,
     shared: Shared,
+    /// By key of what is outside: the address of the word that has the address of its code.
+    links: &'a [(u64, u64)],
     word: Type,
     fixed: Fixed,
     thunk: SigRef,
@@ -123,7 +154,13 @@ struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    fn new(mut b: FunctionBuilder<'a>, layout: &'a Layout, region: &'a Region, shared: Shared) -> Self {
+    fn new(
+        mut b: FunctionBuilder<'a>,
+        layout: &'a Layout,
+        region: &'a Region,
+        shared: Shared,
+        links: &'a [(u64, u64)],
+    ) -> Self {
         let word = if layout.word == 64 { types::I64 } else { types::I32 };
         let entry = b.create_block();
         b.append_block_params_for_function_params(entry);
@@ -145,6 +182,7 @@ impl<'a> Emitter<'a> {
             layout,
             region,
             shared,
+            links,
             word,
             fixed: Fixed {
                 guest,
@@ -705,27 +743,22 @@ impl<'a> Emitter<'a> {
         if let Some(at) = at {
             self.b.switch_to_block(label);
             let pc = self.pc_at(at);
-            match self.known_key(at) {
+            match known_key(self.layout, self.region, at) {
                 Some(key) => self.go_to_known(pc, key),
                 None => self.go_to(pc),
             }
         }
     }
 
-    /// The key of the code at a distance from the region's start, where that can be told now.
-    fn known_key(&self, at: i64) -> Option<u64> {
-        let key = self.region.key.wrapping_add(at as u64);
-        match self.layout.chain {
-            // On the same page the translation is the same.
-            Chain::Paged { .. } => ((key ^ self.region.key) >> 12 == 0).then_some(key),
-            // An address of 32 bits, and what stands beside it.
-            Chain::Plain { .. } => Some(key & 0xffff_ffff | self.region.key & !0xffff_ffff),
-        }
-    }
-
     /// Leaves the region for a guest address whose code has that key.
     fn go_to_known(&mut self, pc: V, key: u64) {
         self.flush_all(pc);
+        if let Some((_, link)) = self.links.iter().find(|(k, _)| *k == key) {
+            let link = self.constant(*link);
+            let code = self.b.ins().load(types::I64, PLAIN, link, 0);
+            self.b.ins().return_(&[code]);
+            return;
+        }
         let entry = self.constant(self.shared.table + self.shared.slot(key) * ENTRY as u64);
         self.follow(entry, Key::Known(key));
     }
