@@ -253,7 +253,7 @@ fn compare(seed: u64, translated: bool, options: Options, rounds: u32) -> (u64, 
     }
     assert!(memory(&mut slow) == memory(&mut fast), "memory differs: seed {seed:#x}");
     let compiled = hart(&mut fast).jit_statistics().expect("compiled code");
-    (slow.sys.clock.executed(), compiled.regions)
+    (slow.sys.clock.executed(), compiled.regions + compiled.quick_blocks)
 }
 
 /// Programs for each test; more by `TIERS=N`.
@@ -298,6 +298,26 @@ fn compiled_code_does_what_the_interpreter_does() {
 #[test]
 fn compiled_code_does_the_same_behind_a_page_table() {
     all(true, AT_ONCE);
+}
+
+/// Never hot: quick code alone, where this host has it.
+const QUICKLY: Options = Options {
+    hot: 1 << 30,
+    ..AT_ONCE
+};
+
+#[test]
+fn quick_code_does_what_the_interpreter_does() {
+    if cfg!(target_arch = "x86_64") {
+        all(false, QUICKLY);
+        all(true, QUICKLY);
+        all(true, Options { check: true, ..QUICKLY });
+    }
+}
+
+#[test]
+fn quick_code_becomes_better_code() {
+    all(true, Options { hot: 40, ..AT_ONCE });
 }
 
 #[test]

@@ -75,9 +75,14 @@ impl Quick<'_> {
             } => self.store(address, width, value, slow)?,
             Op::Call(call) => self.call(call),
             Op::Fence => self.asm.fence(),
-            Op::LoadMany { .. } | Op::StoreMany { .. } | Op::If(..) | Op::CallsAt(_) | Op::Origin(_) => {
-                return Err(Unknown);
-            }
+            // Guests without pages have those.
+            Op::LoadMany { .. }
+            | Op::StoreMany { .. }
+            | Op::If(..)
+            | Op::CallsAt(_)
+            | Op::Origin(_)
+            | Op::Entry
+            | Op::Hint(_) => return Err(Unknown),
         }
         Ok(())
     }
