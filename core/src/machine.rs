@@ -702,6 +702,8 @@ impl Machine {
             }
             Exit::Idle { until } if self.cpus.len() > 1 => {
                 self.turns.sleep(chosen, until);
+                // Who spins until some time has passed comes here again and again.
+                self.follow_wall();
                 self.has_to_halt().then_some(Outcome::Debug)
             }
             Exit::Idle { until } => {
@@ -711,6 +713,7 @@ impl Machine {
                 self.look.idle_at = self.sys.clock.executed();
                 let next = [until, self.sys.next_deadline()].into_iter().flatten().min();
                 self.idle(next.map_or(deadline, |n| n.min(deadline)));
+                self.follow_wall();
                 None
             }
             Exit::Reset => self.guest_reset(),

@@ -147,7 +147,7 @@ fn describe(choices: &Choices) -> Description {
     let v = Variant::of(choices);
     let mut d = Description {
         // Time follows the wall, and a guest that runs faster than this is held back: more than any engine does.
-        clocks: vec![("cpu", 10_000_000_000)],
+        clocks: vec![("cpu", 4_000_000_000)],
         memory: memory(choices),
         ..Description::default()
     };
