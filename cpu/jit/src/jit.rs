@@ -209,7 +209,8 @@ impl Tools {
         let isa = isa(cfg!(debug_assertions), true)?;
         let table = vec![Cell::new(NOTHING); TABLE].into_boxed_slice();
         let size = options.cache_size.max(1 << 16);
-        let mut cache = CodeCache::new(size, (size / DATA).max(1 << 16)).map_err(|e| format!("no memory for code: {e}"))?;
+        let mut cache =
+            CodeCache::new(size, (size / DATA).max(1 << 16)).map_err(|e| format!("no memory for code: {e}"))?;
         let mut compiler = Compiler::new(isa.clone());
         let full = || "no room for the entry code".to_owned();
         let thunk = cache.put(&compiler.thunk(call)?).ok_or_else(full)?;

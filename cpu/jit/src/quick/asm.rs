@@ -252,8 +252,12 @@ impl Asm {
             _ => 3,
         };
         let high = |r: u8| u8::from(r < 8);
-        self.code
-            .extend([0xc4, high(to) << 7 | 1 << 6 | high(from) << 5 | 2, 0x80 | (!n & 15) << 3 | pp, 0xf7]);
+        self.code.extend([
+            0xc4,
+            high(to) << 7 | 1 << 6 | high(from) << 5 | 2,
+            0x80 | (!n & 15) << 3 | pp,
+            0xf7,
+        ]);
         self.code.push(0xc0 | (to & 7) << 3 | from & 7);
     }
 

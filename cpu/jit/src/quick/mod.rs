@@ -267,7 +267,11 @@ impl Quick<'_> {
     }
 
     fn guest_home(&self, r: u8) -> Result<Rm, Unknown> {
-        self.layout.registers.get(usize::from(r)).map(|s| home(*s)).ok_or(Unknown)
+        self.layout
+            .registers
+            .get(usize::from(r))
+            .map(|s| home(*s))
+            .ok_or(Unknown)
     }
 
     /// Whether a value is the comparison, or a part of it, that the block's end does.
