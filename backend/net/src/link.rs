@@ -78,7 +78,7 @@ pub(crate) trait Link: Any + Send {
         Ok(())
     }
 
-    /// Something happened on the host. Tokens of a link are below [`crate::netdev::FILTER_TOKENS`].
+    /// Something happened on the host. Tokens of a link are below 2^63.
     fn on_host(&mut self, _event: HostEvent, _cx: &mut LinkCx<'_, '_>) {}
 
     /// Sends a frame, which leaves nothing to do but what [`Link::takes`] says. `false`: there is no room; [`LinkEvent::Writable`]

@@ -4,7 +4,7 @@ mod common;
 
 use common::World;
 use southbridge_backend_net::Netdev;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 
 /// A question for the address of the gateway, and so proof of life.
 fn arp() -> Vec<u8> {
@@ -33,6 +33,76 @@ fn the_gateway_answers() {
     let answer = first(&mut w, "an answer", |f| f[12..14] == [8, 6]);
     assert_eq!(answer[28..32], [10, 0, 2, 2]);
     assert_eq!(w.describe("n"), "net=10.0.2.0,restrict=off");
+}
+
+/// An IPv4 packet of the guest to its router.
+fn to_router(protocol: u8, body: &[u8]) -> Vec<u8> {
+    let mut ip = vec![0x45, 0, 0, 20 + body.len() as u8, 0, 1, 0, 0, 64, protocol, 0, 0];
+    ip.extend([10, 0, 2, 15, 10, 0, 2, 2]);
+    let sum = checksum(&ip);
+    ip[10..12].copy_from_slice(&sum);
+    let mut frame = vec![0x52, 0x55, 10, 0, 2, 2, 0x52, 0x54, 0, 0x12, 0x34, 0x56, 8, 0];
+    frame.extend(ip);
+    frame.extend(body);
+    frame
+}
+
+fn checksum(bytes: &[u8]) -> [u8; 2] {
+    let words = bytes
+        .chunks(2)
+        .map(|w| u32::from(w[0]) << 8 | u32::from(*w.get(1).unwrap_or(&0)));
+    let sum: u32 = words.sum();
+    (!(((sum >> 16) + (sum & 0xffff)) as u16)).to_be_bytes()
+}
+
+/// The first segment of a connection.
+fn syn(port: u16) -> Vec<u8> {
+    let mut tcp = [
+        0x30, 0x39, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0,
+    ];
+    tcp[2..4].copy_from_slice(&port.to_be_bytes());
+    let mut pseudo = vec![10, 0, 2, 15, 10, 0, 2, 2, 0, 6, 0, 20];
+    pseudo.extend(tcp);
+    tcp[16..18].copy_from_slice(&checksum(&pseudo));
+    to_router(6, &tcp)
+}
+
+/// Without a checksum.
+fn datagram(port: u16, data: &[u8]) -> Vec<u8> {
+    let mut udp = vec![0x30, 0x39];
+    udp.extend(port.to_be_bytes());
+    udp.extend((8 + data.len() as u16).to_be_bytes());
+    udp.extend([0, 0]);
+    udp.extend(data);
+    to_router(17, &udp)
+}
+
+#[test]
+fn who_comes_later_is_heard_too() {
+    let mut w = World::with("user");
+    assert!(w.send(0, &arp()));
+    first(&mut w, "an answer", |f| f[12..14] == [8, 6]);
+    // What the engine watched for these is free for others then.
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .expect("a port")
+        .local_addr()
+        .expect("it")
+        .port();
+    for _ in 0..3 {
+        assert!(w.send(0, &syn(closed)));
+        let reset = first(&mut w, "a reset", |f| f[12..14] == [8, 0] && f[23] == 6);
+        assert_eq!(reset[47] & 4, 4, "{reset:x?}");
+    }
+    let host = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let port = host.local_addr().expect("its address").port();
+    assert!(w.send(0, &datagram(port, b"ping")));
+    w.poll();
+    let mut bytes = [0; 16];
+    let (n, from) = host.recv_from(&mut bytes).expect("a datagram");
+    assert_eq!(&bytes[..n], b"ping");
+    host.send_to(b"pong", from).expect("sent");
+    let answer = first(&mut w, "the answer", |f| f[12..14] == [8, 0] && f[23] == 17);
+    assert_eq!(&answer[42..46], b"pong");
 }
 
 #[test]

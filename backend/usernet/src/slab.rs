@@ -1,5 +1,8 @@
 //! A table whose handles are never used twice.
 
+/// How often a slot may be used: handles as bits leave the highest one to whoever keeps them beside other numbers.
+const GENERATIONS: u32 = 1 << 31;
+
 /// Names an entry of a [`Slab`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Handle {
@@ -42,7 +45,7 @@ impl<T> Slab<T> {
         self.len
     }
 
-    /// `None`: 2^32 entries, or one slot used 2^32 times.
+    /// `None`: 2^32 entries.
     pub(crate) fn insert(&mut self, value: T) -> Option<Handle> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
@@ -83,8 +86,8 @@ impl<T> Slab<T> {
         let value = value.take()?;
         self.len -= 1;
         // A slot whose generations are used up is left alone for ever.
-        if let Some(next) = generation.checked_add(1) {
-            *generation = next;
+        *generation += 1;
+        if *generation < GENERATIONS {
             self.free.push(handle.slot);
         }
         Some(value)

@@ -2,7 +2,7 @@
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 
-/// Names a watched descriptor. Never used again within the life of an engine.
+/// Names a watched descriptor. Never used again within the life of an engine; below 2^63.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
 

@@ -38,7 +38,7 @@ pub(super) struct State {
 }
 
 /// The one token that is neither the link's nor a filter's.
-const TOKEN: u64 = super::FILTER_TOKENS - 1;
+const TOKEN: u64 = super::filters::FILTERS - 1;
 
 impl Netdev {
     /// Begins to announce the NIC in front. One that goes on already begins anew.

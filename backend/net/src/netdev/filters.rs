@@ -6,8 +6,11 @@ use super::Netdev;
 use crate::filter::{Direction, Filter, FilterCx, Released, Verdict};
 use crate::packet::Packet;
 
-/// Tokens from here on are those of filters, one such span for each.
-pub(crate) const FILTER_TOKENS: u64 = 1 << 32;
+/// Tokens from here on are those of filters. A link has the lower half to itself: it may name what it watches by numbers that are
+/// never used again.
+pub(super) const FILTERS: u64 = 1 << 63;
+/// How many of them each filter has.
+const SPAN: u64 = 1 << 32;
 
 pub(super) struct Slot {
     id: String,
@@ -34,7 +37,7 @@ impl Netdev {
         let slot = Slot {
             id: id.to_owned(),
             filter,
-            tokens: self.filter_serial.saturating_mul(FILTER_TOKENS),
+            tokens: FILTERS | self.filter_serial.wrapping_mul(SPAN),
         };
         let at = at.min(self.filters.len());
         self.filters.insert(at, slot);
@@ -72,10 +75,10 @@ impl Netdev {
         let (HostEvent::Ready { token, .. } | HostEvent::WakeUp { token }) = event else {
             return false;
         };
-        if token < FILTER_TOKENS {
+        if token < FILTERS {
             return false;
         }
-        let theirs = |s: &Slot| token.wrapping_sub(s.tokens) < FILTER_TOKENS;
+        let theirs = |s: &Slot| token.wrapping_sub(s.tokens) < SPAN;
         if let Some(at) = self.filters.iter().position(theirs) {
             let own = token - self.filters[at].tokens;
             let event = match event {

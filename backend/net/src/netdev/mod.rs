@@ -12,7 +12,6 @@ use std::any::Any;
 use std::collections::VecDeque;
 
 pub use self::announce::Announce;
-pub(crate) use self::filters::FILTER_TOKENS;
 pub use self::fronts::AttachError;
 use self::fronts::Front;
 pub(crate) use self::fronts::{FrontId, Sink};
