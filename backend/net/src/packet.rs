@@ -1,84 +1,9 @@
 //! What passes between a NIC and its back end: frames, and what is still to be done to them.
 
+pub use southbridge_protocol_packet::VnetHeader;
+
 /// Longest frame that passes: an IP packet of the largest size that segmentation leaves whole, and headers.
 pub const MAX_FRAME: usize = 65536 + 4096;
-
-/// What the sender of a frame left for somebody behind it to do: checksum, segmentation. All zero: nothing.
-///
-/// Source: virtio 1.3, section 5.1.6 "Device Operation"; the fields of `struct virtio_net_hdr` but for those that only a ring has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub struct VnetHeader {
-    /// Bits of [`VnetHeader::NEEDS_CSUM`] and [`VnetHeader::DATA_VALID`].
-    pub flags: u8,
-    /// One of the `GSO_` numbers, with [`VnetHeader::GSO_ECN`].
-    pub gso_type: u8,
-    /// Bytes of headers that each segment repeats: a hint.
-    pub hdr_len: u16,
-    /// Payload of each segment.
-    pub gso_size: u16,
-    /// Where the checksum begins, from the start of the frame.
-    pub csum_start: u16,
-    /// Where it is put, from `csum_start`.
-    pub csum_offset: u16,
-}
-
-impl VnetHeader {
-    /// Nothing is left to do.
-    pub const NONE: Self = Self {
-        flags: 0,
-        gso_type: 0,
-        hdr_len: 0,
-        gso_size: 0,
-        csum_start: 0,
-        csum_offset: 0,
-    };
-    /// `flags`: the checksum is to be made.
-    pub const NEEDS_CSUM: u8 = 1;
-    /// `flags`: the checksum has been looked at and is right.
-    pub const DATA_VALID: u8 = 2;
-    /// `gso_type`: one packet as it is.
-    pub const GSO_NONE: u8 = 0;
-    /// `gso_type`: TCP over IPv4, to be cut into segments.
-    pub const GSO_TCPV4: u8 = 1;
-    /// `gso_type`: UDP to be cut into IP fragments.
-    pub const GSO_UDP: u8 = 3;
-    /// `gso_type`: TCP over IPv6.
-    pub const GSO_TCPV6: u8 = 4;
-    /// `gso_type`: UDP to be cut into datagrams.
-    pub const GSO_UDP_L4: u8 = 5;
-    /// In `gso_type`: TCP uses explicit congestion notification.
-    pub const GSO_ECN: u8 = 0x80;
-    /// Bytes of [`VnetHeader::to_bytes`].
-    pub const LEN: usize = 10;
-
-    /// Whether somebody has to do something before the frame can go on a wire.
-    pub const fn is_plain(&self) -> bool {
-        self.flags & Self::NEEDS_CSUM == 0 && self.gso_type & !Self::GSO_ECN == Self::GSO_NONE
-    }
-
-    /// As `struct virtio_net_hdr` lies in memory, little endian.
-    pub fn to_bytes(&self) -> [u8; Self::LEN] {
-        let mut out = [self.flags, self.gso_type, 0, 0, 0, 0, 0, 0, 0, 0];
-        let words = [self.hdr_len, self.gso_size, self.csum_start, self.csum_offset];
-        for (at, word) in out[2..].chunks_exact_mut(2).zip(words) {
-            at.copy_from_slice(&word.to_le_bytes());
-        }
-        out
-    }
-
-    /// The same backwards.
-    pub const fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
-        let [flags, gso_type, a, b, c, d, e, f, g, h] = *bytes;
-        Self {
-            flags,
-            gso_type,
-            hdr_len: u16::from_le_bytes([a, b]),
-            gso_size: u16::from_le_bytes([c, d]),
-            csum_start: u16::from_le_bytes([e, f]),
-            csum_offset: u16::from_le_bytes([g, h]),
-        }
-    }
-}
 
 /// A frame on its way, without preamble and check sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
