@@ -22,6 +22,10 @@ pub(crate) enum LinkEvent {
     Connected(Address),
     /// The peer is gone.
     Disconnected,
+    /// Rings are lent to whoever is behind this character back end.
+    Lent(String),
+    /// They no longer are.
+    Returned,
     /// For the person at the command line, as it stands.
     Warning(String),
 }

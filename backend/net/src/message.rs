@@ -22,6 +22,18 @@ pub enum Message {
         /// Back end.
         netdev: String,
     },
+    /// A `vhost-user` has somebody who works on its rings (`NETDEV_VHOST_USER_CONNECTED`).
+    Lent {
+        /// Back end.
+        netdev: String,
+        /// The character back end that leads there.
+        chardev: String,
+    },
+    /// It has lost it (`NETDEV_VHOST_USER_DISCONNECTED`).
+    Returned {
+        /// Back end.
+        netdev: String,
+    },
     /// The guest has changed which frames its NIC takes (`NIC_RX_FILTER_CHANGED`).
     RxFilterChanged {
         /// Back end.

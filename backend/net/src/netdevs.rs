@@ -1,6 +1,6 @@
 //! All network back ends of a machine, by id.
 
-use southbridge_backend_chardev::{CharHandle, Chardevs};
+use southbridge_backend_chardev::{CharHandle, Chardev, Chardevs};
 use southbridge_backend_usernet::GuestForward;
 use southbridge_core::host::{BackendId, Host, HostCx};
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::error::NetError;
 use crate::kind::hubport::{Hub, HubPort};
 use crate::kind::user;
+use crate::kind::vhost_user::VhostUser;
 use crate::kind::{self, Kind, Make, Maker, Options};
 use crate::link::Link;
 use crate::message::Messages;
@@ -61,6 +62,7 @@ impl Netdevs {
             }
             Maker::HubPort => self.hub_port(host, id, options)?,
             Maker::User => self.user(host, id, options)?,
+            Maker::VhostUser => self.vhost_user(host, id, options)?,
             Maker::Missing(why) => return Err(NetError::KindMissing { kind: kind.name, why }),
         };
         self.ids.insert(id.to_owned(), backend);
@@ -112,6 +114,41 @@ impl Netdevs {
         };
         let joined = netdev.on_link(&mut cx, |user: &mut user::User, _| user.add_channel(rule, handle));
         joined.unwrap_or(Ok(()))
+    }
+
+    fn vhost_user(&mut self, host: &mut Host, id: &str, options: &Options) -> Result<BackendId, NetError> {
+        let link = VhostUser::new(options)?;
+        let name = options.str("chardev").unwrap_or_default();
+        let refused = |expected: String| NetError::BadValue {
+            option: "chardev".into(),
+            value: name.into(),
+            expected,
+        };
+        let channel = self.chardevs.get(name);
+        let channel =
+            channel.ok_or_else(|| refused("the id of a -chardev socket (there is none of this id)".into()))?;
+        let is_unix = |c: &Chardev| c.kind() == "socket" && ["unix:", "fd:"].iter().any(|w| c.describe().contains(w));
+        if !host.peek::<Chardev>(channel).is_some_and(is_unix) {
+            let expected = "a -chardev socket with path=FILE: only a unix socket hands memory over";
+            return Err(refused(expected.into()));
+        }
+        let backend = self.add(host, "vhost-user", id, Box::new(link))?;
+        let Some((_, cx)) = host.get::<Netdev>(backend) else {
+            return Ok(backend);
+        };
+        let waker = cx.waker();
+        match CharHandle::attach(host, channel, Some(Box::new(move || waker.wake()))) {
+            Ok(handle) => {
+                if let Some((netdev, mut cx)) = host.get::<Netdev>(backend) {
+                    netdev.on_link(&mut cx, |link: &mut VhostUser, cx| link.join(handle, cx));
+                }
+                Ok(backend)
+            }
+            Err(e) => {
+                host.remove(backend);
+                Err(refused(format!("a chardev that is free: this one {e}")))
+            }
+        }
     }
 
     fn hub_port(&mut self, host: &mut Host, id: &str, options: &Options) -> Result<BackendId, NetError> {

@@ -306,6 +306,59 @@ fn l2tpv3_over_ip_itself() {
 }
 
 #[test]
+fn vde_joins_a_switch() {
+    let Some(switch) = southbridge_testing::private::find("vde_switch") else {
+        return southbridge_testing::skip("vde_joins_a_switch", "there is no program 'vde_switch'");
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = dir.path().join("switch");
+    let mut c = std::process::Command::new(switch);
+    c.arg("-sock")
+        .arg(&at)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null());
+    let mut switch = c.spawn().expect("the switch");
+    let mut w = World::new();
+    w.until("the switch", |_| at.join("ctl").exists());
+    let at = at.display();
+    let mut a = World::with(&format!("vde,sock={at}"));
+    let mut b = World::with(&format!("vde,sock={at},port=7,mode=0600"));
+    assert_eq!(a.describe("n"), format!("sock={at}"));
+    for n in 0..3 {
+        assert!(a.send(0, &frame(n, 1514)));
+        b.until("a frame", |w| w.take(0).contains(&frame(n, 1514)));
+        assert!(b.send(0, &frame(n, 60)));
+        a.until("a frame", |w| w.take(0).contains(&frame(n, 60)));
+    }
+    let e = World::new()
+        .try_netdev("n", &format!("vde,sock={at}/none"))
+        .expect_err("no switch")
+        .to_string();
+    assert!(e.contains("cannot join the switch"), "{e}");
+    let own = || {
+        std::fs::read_dir(dir.path().join("switch"))
+            .expect("its folder")
+            .flatten()
+            .count()
+    };
+    let before = own();
+    drop(a);
+    w.until("its socket to be gone", |_| own() < before);
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let ears = heard.clone();
+    b.netdevs.messages().on_message(move |m| {
+        if let southbridge_backend_net::Message::Warning(text) = m {
+            ears.lock().expect("ears").push_str(text);
+        }
+    });
+    switch.kill().expect("it was there");
+    switch.wait().expect("its end");
+    b.until("word of its end", |_| !heard.lock().expect("ears").is_empty());
+    assert!(heard.lock().expect("ears").contains("the switch has ended"));
+    assert!(b.send(0, &frame(9, 60)), "lost");
+}
+
+#[test]
 fn a_group_on_an_interface_of_its_own() {
     if !is_private("a_group_on_an_interface_of_its_own", &[], &[]) {
         return;

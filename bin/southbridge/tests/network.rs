@@ -340,6 +340,54 @@ fn qemu_is_the_peer_in_a_group_and_a_session() {
 }
 
 #[test]
+fn boards_talk_through_the_switch_of_another_process() {
+    const NAME: &str = "boards_talk_through_the_switch_of_another_process";
+    if !is_private(NAME, &[], &["dpdk-testpmd"]) {
+        return;
+    }
+    // DPDK with two ports of vhost-user, and all that comes in at one goes out at the other.
+    let dir = tempfile::tempdir().unwrap();
+    let [one, other] = ["one", "other"].map(|n| dir.path().join(n));
+    let port = |n: u32, path: &Path| format!("--vdev=net_vhost{n},iface={}", path.display());
+    let ports = [port(0, &one), port(1, &other)];
+    let mut switch = Command::new("dpdk-testpmd");
+    switch.args([
+        "--no-huge",
+        "-m",
+        "256",
+        "--no-pci",
+        "--no-telemetry",
+        "--no-shconf",
+        "--lcores",
+        "0@0,1@0",
+    ]);
+    switch.args(ports).arg("--");
+    switch.args(["--forward-mode=io", "--auto-start", "--total-num-mbufs=4096"]);
+    switch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _switch = Guard(switch.spawn().unwrap());
+    wait("the switch", || one.exists() && other.exists());
+    let board = |board: &str, options: &str, path: &Path, mac: u8| {
+        let chardev = format!("socket,id=c,path={},reconnect-ms=100", path.display());
+        let nic = format!("nic,netdev=n,macaddr=52:54:00:00:00:0{mac}");
+        let network = [
+            "-chardev",
+            &chardev,
+            "-netdev",
+            "vhost-user,id=n,chardev=c",
+            "-net",
+            &nic,
+        ];
+        spawn(program(), &words(board, options, &network))
+    };
+    let server = board("mps2-an385", "listen=1 address=192.168.7.1", &one, 2);
+    let options = "address=192.168.7.2 server=192.168.7.1 bytes=5000";
+    let text = finishes(board("lm3s6965evb", options, &other, 4));
+    assert!(text.contains("PASS as they were"), "{text}");
+    let text = finishes(server);
+    assert!(text.contains("echoed 5000 bytes"), "{text}");
+}
+
+#[test]
 fn the_monitor_changes_the_network() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name).display().to_string();
@@ -438,7 +486,7 @@ fn what_is_wrong_on_the_line_is_marked() {
             "six bytes in hexadecimal",
         ),
         (&["-M", "lm3s6965evb", "-net", "nic,netdev=x"], "no netdev 'x'"),
-        (&["-M", "lm3s6965evb", "-nic", "vde"], "'vde': not here yet"),
+        (&["-M", "lm3s6965evb", "-nic", "af-xdp"], "'af-xdp': not here yet"),
         (&["-M", "lm3s6965evb", "-nic", "tap,fd=99"], "cannot use descriptor 99"),
     ] {
         let result = run(program().args(words).args(["-display", "none", "-serial", "null"]));
@@ -447,7 +495,7 @@ fn what_is_wrong_on_the_line_is_marked() {
     }
     let text = out(&run(program().args(["-netdev", "help"])));
     assert!(
-        text.contains("  user ") && text.contains("  tap ") && !text.contains("vde"),
+        text.contains("  user ") && text.contains("  tap ") && !text.contains("netmap"),
         "{text}"
     );
     let text = out(&run(program().args(["-M", "mps2-an385", "-nic", "model=help"])));

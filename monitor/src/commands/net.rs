@@ -233,6 +233,11 @@ pub(crate) fn event(message: &Message, machine: &Machine, world: &World) -> Opti
             ("NETDEV_STREAM_CONNECTED", json!({ "netdev-id": netdev, "addr": addr }))
         }
         Message::Disconnected { netdev } => ("NETDEV_STREAM_DISCONNECTED", json!({ "netdev-id": netdev })),
+        Message::Lent { netdev, chardev } => {
+            let data = json!({ "netdev-id": netdev, "chardev-id": chardev });
+            ("NETDEV_VHOST_USER_CONNECTED", data)
+        }
+        Message::Returned { netdev } => ("NETDEV_VHOST_USER_DISCONNECTED", json!({ "netdev-id": netdev })),
         Message::RxFilterChanged { device, .. } => {
             let path = tree::device_path(machine, world, *device);
             let data = match nics(machine).into_iter().find(|n| n.device == *device) {

@@ -44,6 +44,14 @@ impl Dgram {
         }
     }
 
+    /// To whom it is connected, with the file that goes with it.
+    pub(crate) fn with_file(fd: OwnedFd, about: String, file: Option<SocketFile>) -> Self {
+        Self {
+            _file: file,
+            ..Self::new(fd, None, about)
+        }
+    }
+
     fn receive(&mut self, cx: &mut LinkCx<'_, '_>) {
         for _ in 0..BURST {
             if cx.room(0) == 0 {

@@ -19,6 +19,8 @@ mod stream;
 mod table;
 mod tap;
 pub(crate) mod user;
+mod vde;
+pub(crate) mod vhost_user;
 
 /// The options of one back end, as they were given and with defaults.
 #[derive(Debug, Clone, Default)]
@@ -88,6 +90,8 @@ pub(crate) enum Maker {
     HubPort,
     /// With channels, likewise.
     User,
+    /// With its one channel, likewise.
+    VhostUser,
     /// Not here: why.
     Missing(&'static str),
 }

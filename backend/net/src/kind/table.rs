@@ -2,7 +2,7 @@
 
 use southbridge_core::{PropKind, Property};
 
-use super::{Kind, Maker, dgram, l2tpv3, passt, socket, stream, tap};
+use super::{Kind, Maker, dgram, l2tpv3, passt, socket, stream, tap, vde};
 
 const fn p(name: &'static str, kind: PropKind, default: Option<&'static str>, help: &'static str) -> Property {
     Property {
@@ -28,12 +28,45 @@ const fn missing(name: &'static str, summary: &'static str, why: &'static str) -
     }
 }
 
-const VDE: Kind = missing(
-    "vde",
-    "a switch of VDE",
-    "not here yet; vde_plug joins its switch to a socket of type 'stream'",
-);
-const VHOST_USER: Kind = missing("vhost-user", "rings that another process works on", "not here yet");
+const VDE: Kind = Kind {
+    name: "vde",
+    summary: "a port of a switch of Virtual Distributed Ethernet",
+    options: &[
+        text(
+            "sock",
+            "Folder of the switch's control socket (/run/vde.ctl, /tmp/vde.ctl)",
+        ),
+        p(
+            "port",
+            PropKind::Uint(16),
+            None,
+            "Number of the port (the next free one)",
+        ),
+        text("group", "Group that the own socket belongs to"),
+        text("mode", "Permissions of the own socket (0700)"),
+    ],
+    maker: Maker::Link(vde::make),
+    several: &[],
+};
+const VHOST_USER: Kind = Kind {
+    name: "vhost-user",
+    summary: "another process that works on rings in memory",
+    options: &[
+        text(
+            "chardev",
+            "Character back end, a unix socket, that leads to the process",
+        ),
+        p("queues", PropKind::Uint(32), Some("1"), "Queues"),
+        p(
+            "vhostforce",
+            PropKind::Bool,
+            Some("off"),
+            "Accepted: it is so with every device",
+        ),
+    ],
+    maker: Maker::VhostUser,
+    several: &[],
+};
 const VHOST_VDPA: Kind = missing("vhost-vdpa", "rings that hardware works on", "not here yet");
 const NETMAP: Kind = missing(
     "netmap",

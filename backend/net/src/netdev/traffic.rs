@@ -120,17 +120,31 @@ impl Netdev {
                     address,
                 }),
                 LinkEvent::Disconnected => {
-                    // What was meant for the old peer must not greet the next one.
-                    self.out.iter_mut().for_each(|q| q.clear());
                     self.messages.say(&Message::Disconnected {
                         netdev: self.id.clone(),
                     });
-                    self.flush(host);
+                    self.forget_out(host);
+                }
+                LinkEvent::Lent(chardev) => self.messages.say(&Message::Lent {
+                    netdev: self.id.clone(),
+                    chardev,
+                }),
+                LinkEvent::Returned => {
+                    self.messages.say(&Message::Returned {
+                        netdev: self.id.clone(),
+                    });
+                    self.forget_out(host);
                 }
                 LinkEvent::Warning(text) => self.warn(&text),
             }
         }
         self.feed_all(host);
+    }
+
+    /// What was meant for the old peer must not greet the next one.
+    fn forget_out(&mut self, host: &mut HostCx<'_>) {
+        self.out.iter_mut().for_each(|q| q.clear());
+        self.flush(host);
     }
 
     fn feed_all(&mut self, host: &mut HostCx<'_>) {

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 pub mod cable;
+pub mod peer;
 
 use southbridge_backend_net::{NetError, NetEvent, NetFront, Netdev, Netdevs, Packet, VnetHeader};
 use southbridge_core::clock::ClockRate;
