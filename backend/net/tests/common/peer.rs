@@ -158,9 +158,9 @@ impl Worker {
                 return;
             }
             for queue in 0..self.rings.len() / 2 {
-                self.from_guest(queue);
+                self.collect(queue);
             }
-            self.to_guest();
+            self.deliver();
         }
     }
 
@@ -256,7 +256,7 @@ impl Worker {
         }
     }
 
-    fn from_guest(&mut self, queue: usize) {
+    fn collect(&mut self, queue: usize) {
         let Some((block, memory)) = &self.memory else { return };
         let ring = &mut self.rings[queue * 2 + 1];
         if !ring.enabled || self.shared.lock().expect("peer").lazy {
@@ -276,7 +276,7 @@ impl Worker {
         ring.publish(memory, 0);
     }
 
-    fn to_guest(&mut self) {
+    fn deliver(&mut self) {
         let Some((block, memory)) = &self.memory else { return };
         loop {
             let Some((queue, mut bytes)) = self.shared.lock().expect("peer").to_guest.pop_front() else {
