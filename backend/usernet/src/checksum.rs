@@ -1,4 +1,4 @@
-//! The Internet checksum (RFC 1071), in the wide form that compilers turn into vector code.
+//! The Internet checksum (RFC 1071), eight bytes at a time.
 //!
 //! Why not the one of the packet library: it adds two bytes at a time, and every byte of every connection passes here.
 
@@ -7,22 +7,17 @@ use std::net::IpAddr;
 /// One's complement sum of `data` as big-endian 16-bit words, a last odd byte padded with zero. Not complemented.
 pub(crate) fn sum(data: &[u8]) -> u16 {
     // Words are added in little-endian order, which commutes with the carries; one swap at the end makes up for it (RFC 1071 §2B).
-    let mut lanes = [0_u64; 8];
-    let mut blocks = data.chunks_exact(32);
-    for block in &mut blocks {
-        for (lane, word) in lanes.iter_mut().zip(block.chunks_exact(4)) {
-            *lane += u64::from(u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
-        }
+    // Two instructions for eight bytes, whatever the compiler inlines.
+    let (words, rest) = data.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut total = u128::from(u64::from_le_bytes(last));
+    for word in words {
+        total += u128::from(u64::from_le_bytes(*word));
     }
-    let mut total: u64 = lanes.iter().sum();
-    let mut pairs = blocks.remainder().chunks_exact(2);
-    for pair in &mut pairs {
-        total += u64::from(u16::from_le_bytes([pair[0], pair[1]]));
-    }
-    if let [last] = pairs.remainder() {
-        total += u64::from(*last);
-    }
-    fold(total).swap_bytes()
+    let (low, high) = (total as u64, (total >> 64) as u64);
+    let (sum, carry) = low.overflowing_add(high);
+    fold(u64::from(fold(sum)) + u64::from(carry)).swap_bytes()
 }
 
 fn fold(mut total: u64) -> u16 {
