@@ -339,6 +339,11 @@ impl System {
         self.buses.iter().enumerate().map(|(i, b)| (BusId(i as u32), b))
     }
 
+    /// How many CPUs there are.
+    pub fn cpu_count(&self) -> usize {
+        self.cpu_ports.len()
+    }
+
     /// Tells the system how many CPUs there are.
     pub fn set_cpu_count(&mut self, n: usize) {
         self.cpu_ports.resize_with(n, CpuPort::default);

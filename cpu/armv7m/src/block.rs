@@ -13,7 +13,7 @@ use crate::decode::{decode, is_wide};
 use crate::exec::{Op, align_sp, guard, lower};
 use crate::fast::{Calls, Fast};
 use crate::insn::{Insn, Kind};
-use crate::lift::Seen;
+use crate::lift::{Learned, Seen};
 use crate::observe::{Line, Observation, Observe};
 use crate::scs::mpu::Access;
 
@@ -225,6 +225,8 @@ impl<B: Bus> Cache<B> {
             windows: &core.windows,
             regs: core.s.regs,
             fixed: fast.fixed,
+            is_plain: &|memory| fast.is_plain(memory),
+            learned: &fast.learned,
             check: fast.check,
         };
         if let Some(lifted) = crate::lift::region(self, id, &mut core.calls, seen) {
@@ -237,6 +239,27 @@ impl<B: Bus> Cache<B> {
                 Ok(None) => {}
                 // Later, when fewer wait.
                 Err(Busy) => self.get(id).heat.set(fast.hot),
+            }
+        }
+        self.fast = Some(fast);
+    }
+
+    /// Has code made anew that goes to other memory than was thought when it was made.
+    #[cold]
+    pub(crate) fn relearn(&mut self, core: &mut Core<B>) {
+        let Some(mut fast) = self.fast.take() else { return };
+        for (id, idx, slot) in core.calls.take_learned() {
+            let block = self.get(id);
+            if block.key == DEAD {
+                continue;
+            }
+            let times = fast.learned.get(&block.place(idx.into()).pc).map_or(0, |l| l.times) + 1;
+            fast.learned.insert(block.place(idx.into()).pc, Learned { slot, times });
+            for first in fast.regions_with(id) {
+                for entry in fast.drop_region(first) {
+                    self.get(entry).code.set(None);
+                    self.get(entry).heat.set(if entry == first { 1 } else { fast.hot });
+                }
             }
         }
         self.fast = Some(fast);
@@ -273,6 +296,8 @@ impl<B: Bus> Cache<B> {
             windows: &core.windows,
             regs: core.s.regs,
             fixed: self.fast.as_ref()?.fixed,
+            is_plain: &|_| false,
+            learned: &HashMap::new(),
             check: false,
         };
         let lifted = crate::lift::region(self, id, &mut Calls::new(), seen)?;
@@ -358,6 +383,12 @@ impl<B: Bus> Cache<B> {
         for (w, addr) in &decoded.windows {
             let (memory, offset) = w.place(*addr);
             w.mark_code(*addr, true);
+            if let Some(mut fast) = self.fast.take() {
+                if fast.decoded(memory) {
+                    self.drop_code(&mut fast);
+                }
+                self.fast = Some(fast);
+            }
             let g = self
                 .granules
                 .entry((memory, offset / CODE_GRANULE))

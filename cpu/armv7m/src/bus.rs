@@ -67,6 +67,10 @@ pub trait Bus {
     fn attention_flag(&self) -> Option<AttentionFlag> {
         None
     }
+    /// Whether no other core executes code of this memory.
+    fn is_alone(&self) -> bool {
+        true
+    }
     /// Whether [`Bus::take_lines`] or [`Bus::take_code_writes`] has something for core number `cpu`.
     fn news(&self, cpu: u8) -> bool;
     /// Changes of the core's interrupt inputs since the last call: external interrupt number (or [`crate::NMI_LINE`]) and level.

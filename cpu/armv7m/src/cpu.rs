@@ -91,6 +91,9 @@ impl Bus for System {
     fn attention_flag(&self) -> Option<AttentionFlag> {
         Some(System::attention_flag(self))
     }
+    fn is_alone(&self) -> bool {
+        self.cpu_count() <= 1
+    }
     #[inline(always)]
     fn news(&self, cpu: u8) -> bool {
         self.cpu_news(CpuId(cpu))

@@ -349,6 +349,9 @@ impl<B: Bus> Engine<B> {
                     if let Some((flow, idx, id)) = exit.called() {
                         return self.finish(bus, id, Flow(flow), idx);
                     }
+                    if core.calls.has_learned {
+                        cache.relearn(core);
+                    }
                     if bus.attention() {
                         return None;
                     }

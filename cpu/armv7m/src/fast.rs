@@ -3,20 +3,23 @@
 use southbridge_core::host::AttentionFlag;
 use southbridge_cpu_jit::ir::Region;
 use southbridge_cpu_jit::{
-    Busy, Chain, Code, Exit, Jit, Layout, Memory, NOTE, Options, Slot, Statistics, WindowsAt, slot,
+    Busy, Chain, Code, Exit, Jit, Layout, Memory, NOTE, Options, Reach, Slot, Statistics, WindowsAt, slot,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::mem::offset_of;
 use std::sync::atomic::AtomicBool;
 
 use crate::bus::{Bus, Window as _};
 use crate::core::{Core, Flow};
 use crate::exec::Op;
+use crate::lift::Learned;
 use crate::meaning::{Flags, kind};
 use crate::windows;
 
 /// Instructions noted for [`call`] before all is dropped.
 const MAX_CALLS: usize = 1 << 20;
+/// How often an access may go to another window than it was thought to before the code is made anew.
+const PATIENCE: u32 = 300;
 /// Sets of rights that one region may be known to be executable under.
 const MAX_RIGHTS: usize = 8;
 
@@ -38,6 +41,10 @@ pub(crate) struct Calls<B: Bus> {
     ops: Vec<Op<B>>,
     /// First operation, their number, and the block.
     list: Vec<(u32, u32, u32)>,
+    /// How often an access went to another window than it was thought to, by number, and the window's.
+    misses: HashMap<u32, (u32, usize)>,
+    /// Whether there is something for [`Calls::take_learned`].
+    pub(crate) has_learned: bool,
 }
 
 impl<B: Bus> Calls<B> {
@@ -45,7 +52,28 @@ impl<B: Bus> Calls<B> {
         Self {
             ops: Vec::new(),
             list: Vec::new(),
+            misses: HashMap::new(),
+            has_learned: false,
         }
+    }
+
+    /// The access of instruction `who` went to another window than it was thought to.
+    #[cold]
+    fn missed(&mut self, who: u32, slot: usize) {
+        let miss = self.misses.entry(who).or_insert((0, slot));
+        *miss = (miss.0.saturating_add(1), slot);
+        self.has_learned |= miss.0 == PATIENCE;
+    }
+
+    /// Instructions whose accesses went elsewhere than thought, by block and number in it, and the windows where they went.
+    pub(crate) fn take_learned(&mut self) -> Vec<(u32, u8, usize)> {
+        self.has_learned = false;
+        let often = self.misses.extract_if(|_, (n, _)| *n > PATIENCE / 10);
+        let of = |(who, (_, slot)): (u32, (u32, usize))| {
+            let (first, _, block) = *self.list.get(who as usize)?;
+            Some((block, self.ops.get(first as usize)?.idx, slot))
+        };
+        often.filter_map(of).collect()
     }
 
     /// Where to [`Calls::forget`] to.
@@ -87,6 +115,14 @@ pub(crate) struct Fast<B: Bus> {
     pub(crate) fixed: bool,
     /// Memory that such code goes to.
     pub(crate) holders: Vec<B::Window>,
+    /// Memory that code was decoded from, ever.
+    coded: HashSet<u64>,
+    /// Whether no other core decodes any.
+    alone: bool,
+    /// See [`crate::lift::Seen`].
+    pub(crate) learned: HashMap<u32, Learned>,
+    /// Memory of which compiled code relies on that no code is there.
+    plain: HashSet<u64>,
 }
 
 struct Entry {
@@ -140,6 +176,13 @@ pub(crate) fn layout<B: Bus>(check: bool) -> Layout {
 
 /// An instruction that compiled code leaves to its handler.
 extern "C" fn call<B: Bus>(core: &mut Core<B>, bus: &mut B, what: u64) {
+    if let Some(reach) = Reach::new(what) {
+        core.exit = reach.through(core.windows.around(reach.address));
+        if core.exit != 0 {
+            core.calls.missed(reach.who, windows::slot(reach.address));
+        }
+        return;
+    }
     if what & NOTE != 0 {
         return core.note_store((what & !NOTE) as u8);
     }
@@ -218,11 +261,16 @@ impl<B: Bus> Fast<B> {
             check: options.check,
             fixed: true,
             holders: Vec::new(),
+            coded: HashSet::new(),
+            alone: false,
+            learned: HashMap::new(),
+            plain: HashSet::new(),
         })
     }
 
     pub(crate) fn begin(&mut self, bus: &B) {
         self.attention = bus.attention_flag();
+        self.alone = bus.is_alone();
     }
 
     /// Runs code that begins at `pc` under the present rights. The flags are in [`Core::flags`].
@@ -295,8 +343,19 @@ impl<B: Bus> Fast<B> {
         self.regions.clear();
         self.by_entry.clear();
         self.holders.clear();
+        self.plain.clear();
         self.by_member.clear();
         self.waiting.clear();
+    }
+
+    /// Code was decoded from a memory. Whether compiled code relies on that there is none.
+    pub(crate) fn decoded(&mut self, memory: u64) -> bool {
+        self.coded.insert(memory) && self.plain.contains(&memory)
+    }
+
+    /// Whether no code was ever decoded from a memory.
+    pub(crate) fn is_plain(&self, memory: u64) -> bool {
+        self.alone && !self.coded.contains(&memory)
     }
 
     /// Keeps memory in its place for as long as there is code that goes to it.
@@ -308,6 +367,9 @@ impl<B: Bus> Fast<B> {
             let Some((first, _)) = w.host() else { continue };
             let same =
                 |held: &B::Window| held.host().is_some_and(|h| h.0 == first) && held.place(first) == w.place(first);
+            if self.is_plain(w.place(first).0) {
+                self.plain.insert(w.place(first).0);
+            }
             if !self.holders.iter().any(same) {
                 self.holders.push(w.clone());
             }
@@ -364,25 +426,31 @@ impl<B: Bus> Fast<B> {
     /// A block is gone: no region that it is a part of may run again. The blocks where those were entered.
     pub(crate) fn dropped(&mut self, id: u32) -> Vec<u32> {
         let gone = self.by_member.remove(&id).unwrap_or_default();
-        let mut entries = Vec::new();
-        for first in &gone {
-            let Some(entry) = self.regions.remove(first) else {
-                continue;
-            };
-            self.waiting.remove(&entry.key);
-            self.jit.forget(entry.key);
-            entry.keys().for_each(|k| self.jit.unname(k));
-            for (at, _) in &entry.entries {
-                self.by_entry.remove(at);
-                entries.push(*at);
-            }
-            for member in entry.members {
-                if let Some(all) = self.by_member.get_mut(&member) {
-                    all.retain(|e| e != first);
-                }
+        gone.into_iter().flat_map(|first| self.drop_region(first)).collect()
+    }
+
+    /// Regions that a block is a part of, by their first blocks.
+    pub(crate) fn regions_with(&self, id: u32) -> Vec<u32> {
+        self.by_member.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// The region that begins with a block may not run again. The blocks where it was entered.
+    pub(crate) fn drop_region(&mut self, first: u32) -> Vec<u32> {
+        let Some(entry) = self.regions.remove(&first) else {
+            return Vec::new();
+        };
+        self.waiting.remove(&entry.key);
+        self.jit.forget(entry.key);
+        entry.keys().for_each(|k| self.jit.unname(k));
+        for (at, _) in &entry.entries {
+            self.by_entry.remove(at);
+        }
+        for member in entry.members {
+            if let Some(all) = self.by_member.get_mut(&member) {
+                all.retain(|e| *e != first);
             }
         }
-        entries
+        entry.entries.into_iter().map(|(at, _)| at).collect()
     }
 
     /// Numbers for people.

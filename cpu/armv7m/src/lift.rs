@@ -6,7 +6,7 @@
 mod work;
 
 use southbridge_cpu_jit::ir::{Block as Piece, Call, End, Op as Step, Region, Target, Width as Bytes};
-use southbridge_cpu_jit::{Traced, Tracer, Window as There, Word};
+use southbridge_cpu_jit::{Traced, Tracer, Word};
 use std::cell::Cell;
 use std::collections::HashMap;
 
@@ -16,11 +16,11 @@ use crate::exec::{Op, align_sp, lower, to_target};
 use crate::fast::{Calls, register};
 use crate::insn::{Insn, Kind, Mode, Width};
 use crate::meaning;
-use crate::windows::Windows;
+use crate::windows::{Windows, slot};
 use work::{Known, Work, is_pure, is_without_flags, span};
 
 /// Guest instructions in a region at most.
-const MAX_INSTRUCTIONS: u32 = 300;
+const MAX_INSTRUCTIONS: u32 = 200;
 /// Blocks in a region at most.
 const MAX_BLOCKS: usize = 64;
 /// Return addresses that a branch to a register is compared with at most.
@@ -36,9 +36,25 @@ pub(crate) struct Seen<'a, B: Bus> {
     pub(crate) regs: [u32; 16],
     /// Whether windows stay as they are for as long as the code is kept.
     pub(crate) fixed: bool,
+    /// Whether a memory has no decoded code for as long as the code is kept.
+    pub(crate) is_plain: &'a dyn Fn(u64) -> bool,
+    /// Where accesses go, by address of the instruction, as far as first guesses were wrong.
+    pub(crate) learned: &'a HashMap<u32, Learned>,
     /// Whether the code will be checked: then no instruction may have begun when it turns out to be the engine's.
     pub(crate) check: bool,
 }
+
+/// Where the access of an instruction goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Learned {
+    /// The number of the window.
+    pub(crate) slot: usize,
+    /// How often that was found.
+    pub(crate) times: u32,
+}
+
+/// An instruction whose accesses were found elsewhere more often goes to several windows.
+const MAX_TIMES: u32 = 2;
 
 /// A region and what it is made of.
 pub(crate) struct Lifted {
@@ -61,6 +77,7 @@ pub(crate) fn region<B: Bus>(cache: &Cache<B>, first: u32, calls: &mut Calls<B>,
         at: HashMap::new(),
         left: MAX_INSTRUCTIONS.saturating_sub(cache.get(first).count),
         returns: Vec::new(),
+        doors: Vec::new(),
         calls,
         seen,
     };
@@ -134,6 +151,8 @@ struct Lifter<'a, B: Bus> {
     left: u32,
     /// Blocks behind calls.
     returns: Vec<u32>,
+    /// Those behind calls of what is not in the region.
+    doors: Vec<u32>,
     calls: &'a mut Calls<B>,
     seen: Seen<'a, B>,
 }
@@ -199,6 +218,7 @@ impl<B: Bus> Lifter<'_, B> {
     /// All blocks, with what they leave known of the flags. The second time `known` is before them, and `entries` may be entered.
     fn pieces(&mut self, known: &[Known], entries: &[u32]) -> Vec<(Piece, Known)> {
         self.returns.clear();
+        self.doors.clear();
         let mut pieces = Vec::new();
         while let Some(id) = self.blocks.get(pieces.len()).copied() {
             let n = pieces.len();
@@ -215,17 +235,12 @@ impl<B: Bus> Lifter<'_, B> {
         pieces
     }
 
-    /// Blocks other than the first where others come in: heads of loops, for a run may end there, and what is not reached by direct
-    /// branches alone.
+    /// Blocks other than the first where others come in: heads of loops, for a run may end there, and what is behind calls of what is
+    /// not in the region.
     fn entries(&self, pieces: &[(Piece, Known)]) -> Vec<u32> {
-        let mut all = self.returns.clone();
+        let mut all = self.doors.clone();
         for (i, (piece, _)) in pieces.iter().enumerate() {
-            let indirect = matches!(piece.end, End::Indirect(..));
-            all.extend(
-                successors(&piece.end)
-                    .into_iter()
-                    .filter(|s| indirect || *s as usize <= i),
-            );
+            all.extend(successors(&piece.end).into_iter().filter(|s| *s as usize <= i));
         }
         all.sort_unstable();
         all.dedup();
@@ -325,7 +340,7 @@ impl<B: Bus> Lifter<'_, B> {
                 let (address, base) = w.address(mode, insn);
                 let value = w.r(insn.d).value;
                 let slow = self.by_engine(w, i, insn);
-                self.hint(w, insn);
+                self.hint(w, i, insn);
                 w.t.push(Step::Store {
                     address: address.value,
                     width: bytes(width),
@@ -348,7 +363,7 @@ impl<B: Bus> Lifter<'_, B> {
             Kind::StoreMulti { db, wb } if insn.imm & 0x8000 == 0 => {
                 let (address, base) = span(w, insn, db);
                 let slow = self.by_engine(w, i, insn);
-                self.hint(w, insn);
+                self.hint(w, i, insn);
                 w.t.push(Step::StoreMany {
                     address: address.value,
                     registers: u64::from(insn.imm & 0x7fff),
@@ -362,7 +377,7 @@ impl<B: Bus> Lifter<'_, B> {
             Kind::LoadDual { mode } if insn.d != insn.m && insn.d.max(insn.m) < 15 => {
                 let (address, base) = w.address(mode, insn);
                 let slow = self.by_engine(w, i, insn);
-                self.hint(w, insn);
+                self.hint(w, i, insn);
                 w.t.push(Step::LoadMany {
                     address: address.value,
                     registers: 1 << insn.d | 1 << insn.m,
@@ -377,7 +392,7 @@ impl<B: Bus> Lifter<'_, B> {
             Kind::StoreDual { mode } if insn.d != insn.m && insn.d.max(insn.m) < 15 => {
                 let (address, base) = w.address(mode, insn);
                 let slow = self.by_engine(w, i, insn);
-                self.hint(w, insn);
+                self.hint(w, i, insn);
                 w.t.push(Step::StoreMany {
                     address: address.value,
                     registers: 1 << insn.d | 1 << insn.m,
@@ -394,27 +409,43 @@ impl<B: Bus> Lifter<'_, B> {
         }
     }
 
-    /// Says where the access of an instruction will mostly go, by what its base register holds now: all but the speed of it is as well
-    /// without.
-    fn hint(&self, w: &Work<'_, B>, insn: &Insn) {
+    /// Says where the access of instruction `i` will mostly go, by what was learned, or what its registers hold now: all but the speed of it
+    /// is as well without.
+    fn hint(&self, w: &Work<'_, B>, i: usize, insn: &Insn) {
         if !self.seen.fixed {
             return;
         }
         let r = |n: u8| self.seen.regs.get(usize::from(n)).copied().unwrap_or(0);
-        let places = match insn.kind {
-            _ if insn.n == 15 => [insn.imm; 3],
-            Kind::Load { mode: Mode::Reg, .. } | Kind::Store { mode: Mode::Reg, .. } => [r(insn.n), r(insn.m), r(13)],
-            _ => [r(insn.n), r(insn.n).wrapping_add(insn.imm), r(13)],
+        let slots = match self.seen.learned.get(&w.block.place(i).pc) {
+            Some(known) if known.times > MAX_TIMES => return,
+            Some(known) => vec![known.slot],
+            None if insn.n == 15 => vec![slot(insn.imm)],
+            None => {
+                let second = match insn.kind {
+                    Kind::Load { mode: Mode::Reg, .. } | Kind::Store { mode: Mode::Reg, .. } => r(insn.m),
+                    _ => r(insn.n).wrapping_add(insn.imm),
+                };
+                // A register that holds a small number now seems to point to where code stands on most boards.
+                let not_code = |place: &u32| slot(*place) != slot(self.start);
+                let guesses = [r(insn.n), second, r(13)].into_iter().filter(not_code);
+                guesses.chain([r(insn.n)]).map(slot).collect()
+            }
         };
-        let known: Option<&There> = places.iter().find_map(|at| self.seen.windows.at(*at));
-        if let Some(there) = known {
-            w.t.push(Step::Hint(*there));
+        for slot in slots {
+            let window = self.seen.windows.all.get(slot).copied();
+            if let Some((window, holder)) = window.filter(|w| !w.is_empty()).zip(self.seen.windows.in_slot(slot)) {
+                let plain = holder
+                    .host()
+                    .is_some_and(|(first, _)| (self.seen.is_plain)(holder.place(first).0));
+                w.t.push(Step::Hint { window, plain });
+                return;
+            }
         }
     }
 
     fn load(&mut self, w: &Work<'_, B>, i: usize, insn: &Insn, address: Traced<'_>, width: Bytes, register: u8) {
         let slow = self.by_engine(w, i, insn);
-        self.hint(w, insn);
+        self.hint(w, i, insn);
         w.t.push(Step::Load {
             address: address.value,
             width,
@@ -425,7 +456,7 @@ impl<B: Bus> Lifter<'_, B> {
 
     fn load_many(&mut self, w: &Work<'_, B>, i: usize, insn: &Insn, address: Traced<'_>, registers: u64) {
         let slow = self.by_engine(w, i, insn);
-        self.hint(w, insn);
+        self.hint(w, i, insn);
         w.t.push(Step::LoadMany {
             address: address.value,
             registers,
@@ -479,7 +510,11 @@ impl<B: Bus> Lifter<'_, B> {
                 link(behind);
                 let back = self.inside(behind);
                 self.returns.extend(back);
-                Some(End::Jump(self.target(insn.imm)))
+                let to = self.target(insn.imm);
+                if matches!(to, Target::Outside(_)) {
+                    self.doors.extend(back);
+                }
+                Some(End::Jump(to))
             }
             Kind::Bx => Some(self.branch_to(w, i, w.r(insn.m), condition)),
             Kind::Blx if condition.is_none() => {
@@ -491,6 +526,9 @@ impl<B: Bus> Lifter<'_, B> {
                 let back = self.inside(behind);
                 self.returns.extend(back);
                 let guesses = self.went(w);
+                if guesses.is_empty() {
+                    self.doors.extend(back);
+                }
                 Some(End::Indirect((to & w.k(!1)).value, guesses))
             }
             Kind::MovPc | Kind::AddPc if condition.is_none() => {

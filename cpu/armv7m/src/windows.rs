@@ -10,6 +10,11 @@ use crate::bus;
 pub(crate) const SHIFT: u8 = 24;
 pub(crate) const COUNT: usize = 1 << (32 - SHIFT);
 
+/// The number of the window that an address is in, if any has it.
+pub(crate) fn slot(addr: u32) -> usize {
+    (addr >> SHIFT) as usize % COUNT
+}
+
 /// The windows.
 pub(crate) struct Windows<W> {
     pub(crate) all: [Window; COUNT],
@@ -25,10 +30,9 @@ impl<W: bus::Window> Windows<W> {
         }
     }
 
-    /// The window that has an address.
-    pub(crate) fn at(&self, addr: u32) -> Option<&Window> {
-        let there = &self.all[(addr >> SHIFT) as usize % COUNT];
-        there.has(addr).then_some(there)
+    /// The window that has an address, if any has.
+    pub(crate) fn around(&self, addr: u32) -> &Window {
+        &self.all[slot(addr)]
     }
 
     /// All memory that any of them has.
@@ -38,7 +42,11 @@ impl<W: bus::Window> Windows<W> {
 
     /// The memory that compiled code reaches at `addr`.
     pub(crate) fn holder(&self, addr: u32) -> Option<&W> {
-        let slot = (addr >> SHIFT) as usize % COUNT;
+        self.in_slot(slot(addr))
+    }
+
+    /// The memory of a window.
+    pub(crate) fn in_slot(&self, slot: usize) -> Option<&W> {
         self.holders.iter().find(|(s, _)| *s == slot).map(|(_, w)| w)
     }
 
@@ -50,7 +58,7 @@ impl<W: bus::Window> Windows<W> {
 
     /// From now on `window` serves what is around `addr`.
     pub(crate) fn keep(&mut self, addr: u32, window: &W) {
-        let slot = (addr >> SHIFT) as usize % COUNT;
+        let slot = slot(addr);
         let there = window
             .host()
             .and_then(|(first, there)| Window::new(first, false, there));

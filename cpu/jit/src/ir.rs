@@ -142,7 +142,11 @@ pub enum Op {
     /// This block may be entered from outside, too. Only first in a block, of a region with an [`Op::Origin`].
     Entry,
     /// The next access mostly goes to this window, which stays as it is for as long as the code may be run.
-    Hint(Window),
+    Hint {
+        window: Window,
+        /// It has no decoded code, and whoever decodes some drops this code.
+        plain: bool,
+    },
     /// Keeps loads and stores before it from those behind it.
     Fence,
 }
@@ -208,19 +212,6 @@ impl Region {
     /// Guest instructions in it.
     pub fn instructions(&self) -> u32 {
         self.blocks.iter().map(|b| b.count).sum()
-    }
-}
-
-impl Block {
-    /// Whether the engine may be called by it.
-    pub(crate) fn calls(&self) -> bool {
-        let calls = |op: &Op| {
-            matches!(
-                op,
-                Op::Call(_) | Op::Load { .. } | Op::Store { .. } | Op::LoadMany { .. } | Op::StoreMany { .. }
-            )
-        };
-        self.ops.iter().any(calls)
     }
 }
 
@@ -317,7 +308,7 @@ impl fmt::Display for Op {
             Op::CallsAt(at) => write!(f, "calls at {at:+}"),
             Op::Origin(at) => write!(f, "origin {at:#x}"),
             Op::Entry => write!(f, "entry"),
-            Op::Hint(window) => write!(f, "mostly {window}"),
+            Op::Hint { window, plain } => write!(f, "mostly {window}{}", if *plain { " without code" } else { "" }),
             Op::Fence => write!(f, "fence"),
         }
     }

@@ -226,9 +226,9 @@ impl std::fmt::Display for Window {
 }
 
 impl Window {
-    /// Whether an address is in it.
-    pub fn has(&self, addr: u32) -> bool {
-        addr.wrapping_sub(self.first) < self.read
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.read == 0
     }
 
     /// The number of the last place where `n` units of `bytes` fit, counted in units, for reads or writes; `None` if they fit nowhere.
@@ -271,6 +271,66 @@ impl Window {
     }
 }
 
+/// A question of compiled code to the function for called instructions: where is this RAM? The answer, a host address or 0, goes to
+/// [`Layout::exit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Guest address.
+    pub address: u32,
+    /// What would be called if it is none: [`crate::ir::Call::what`], modulo 2^21.
+    pub who: u32,
+    bytes: u8,
+    n: u32,
+    write: bool,
+}
+
+impl Reach {
+    const TAG: u64 = 1 << 41;
+
+    /// What is or'ed to the address.
+    pub(crate) fn what(who: u32, bytes: u8, n: u32, write: bool) -> u64 {
+        let who = u64::from(who & 0x1f_ffff) << 42;
+        who | Self::TAG | u64::from(bytes.trailing_zeros()) << 33 | u64::from(n & 31) << 35 | u64::from(write) << 40
+    }
+
+    /// The question, if what the function is told is one.
+    #[inline(always)]
+    pub fn new(what: u64) -> Option<Self> {
+        (what & Self::TAG != 0).then_some(Self {
+            address: what as u32,
+            who: (what >> 42) as u32 & 0x1f_ffff,
+            bytes: 1 << (what >> 33 & 3),
+            n: (what >> 35) as u32 & 31,
+            write: what >> 40 & 1 != 0,
+        })
+    }
+
+    /// The answer, if `window` is the one that has the address. The window must be true.
+    pub fn through(self, window: &Window) -> u64 {
+        let Self {
+            address,
+            bytes,
+            n,
+            write,
+            ..
+        } = self;
+        let unit = address.wrapping_sub(window.first).rotate_right(bytes.trailing_zeros());
+        if window.last(bytes, n, write).is_none_or(|last| unit > last) {
+            return 0;
+        }
+        let end = address.wrapping_add(u32::from(bytes) * n - 1);
+        let is_code = |at: u32| {
+            let mark = window.marks.wrapping_add(u64::from(at >> GRANULE_SHIFT)) as *const u8;
+            // SAFETY: the window is true: its memory is mapped, and there is a mark for each granule of it, which others may change.
+            unsafe { mark.read_volatile() != 0 }
+        };
+        if write && (is_code(address) || is_code(end)) {
+            return 0;
+        }
+        window.host.wrapping_add(address.into())
+    }
+}
+
 /// What the function for called instructions is told before a store, or'ed with the bytes that are stored.
 pub const NOTE: u64 = 1 << 32;
 
@@ -304,14 +364,9 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Whether registers that a block or a small loop changes go home when it is left, rather than each time: more code for each way out, but
-    /// less of it is executed. It pays where guests are small and run long.
+    /// Whether registers that a small loop changes go home when it is left, rather than each time: more code for each way out, but less of it
+    /// is executed. It pays where guests are small and run long.
     pub(crate) fn is_late(&self) -> bool {
         matches!(self.memory, Memory::Windows(_))
-    }
-
-    /// Registers that may be changed without going home at once.
-    pub(crate) fn late(&self) -> u64 {
-        if self.is_late() { u64::MAX } else { self.lazy }
     }
 }

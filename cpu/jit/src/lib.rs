@@ -18,5 +18,5 @@ mod quick;
 mod word;
 
 pub use jit::{Busy, CallFn, Code, Exit, Jit, Options, Ready, Statistics, is_available, show};
-pub use layout::{Chain, Layout, Memory, NOTE, Page, Pages, Slot, SlotType, Window, WindowsAt};
+pub use layout::{Chain, Layout, Memory, NOTE, Page, Pages, Reach, Slot, SlotType, Window, WindowsAt};
 pub use word::{Traced, Tracer, Word};

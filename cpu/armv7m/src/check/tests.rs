@@ -59,6 +59,8 @@ fn checked(change: impl Fn(&mut Region)) -> (Exit, String) {
         windows: &core.windows,
         regs: core.s.regs,
         fixed: true,
+        is_plain: &|_| false,
+        learned: &std::collections::HashMap::new(),
         check: true,
     };
     let mut lifted = crate::lift::region(cache, id, &mut core.calls, seen).expect("a region");

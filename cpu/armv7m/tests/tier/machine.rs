@@ -115,6 +115,35 @@ fn code_written_by_others_is_seen() {
     assert!(after <= before + 1, "and then no more: {after}");
 }
 
+/// Code is put into memory that had none by a loop that has long stored there.
+#[test]
+fn code_in_memory_that_had_none_is_seen() {
+    #[rustfmt::skip]
+    let code: [u16; 32] = [
+        // ldr r0, =0x20000400; ldr r1, =200000; movs r3, #0
+        0x4809, 0x490a, 0x2300,
+        // 1: str r1, [r0, #8]; subs r1, #1; bne 1b
+        0x6081, 0x3901, 0xd1fc,
+        // ldr r4, =adds r3, #1; bx lr; movs r6, #200
+        0x4c08, 0x26c8,
+        // 2: str r4, [r0]; orr r5, r0, #1; blx r5; add r4, r4, #1; subs r6, #1; bne 2b
+        0x6004, 0xf040, 0x0501, 0x47a8, 0xf104, 0x0401, 0x3e01, 0xd1f7,
+        // mov r1, r3; bkpt 0xab
+        0x4619, 0xbeab, 0xe7fe, 0xbf00,
+        0x0400, 0x2000, 0x0d40, 0x0003, 0x3301, 0x4770, 0, 0, 0, 0, 0, 0,
+    ];
+    let mut image = [0u8; 0x60];
+    image[..4].copy_from_slice(&0x2000_1000u32.to_le_bytes());
+    image[4..8].copy_from_slice(&0x21u32.to_le_bytes());
+    for (i, h) in code.iter().enumerate() {
+        image[0x20 + 2 * i..0x22 + 2 * i].copy_from_slice(&h.to_le_bytes());
+    }
+    let mut m = board(&image);
+    // 1 and 2 and so on, up to 255 and then modulo 256, whatever of it is for the other half of the instruction.
+    let sum: u32 = (1..=200).sum();
+    assert_eq!(m.run(), Outcome::GuestExit(sum & 0xffff));
+}
+
 #[test]
 fn lockup_is_told_with_its_reason() {
     let mut m = board(include_bytes!("../guest/lockup.bin"));

@@ -5,7 +5,7 @@ use cranelift_codegen::ir::{Block as Label, InstBuilder, Type, Value as V, types
 
 use super::{Emitter, PLAIN};
 use crate::ir::{Call, Register, Width};
-use crate::layout::{GRANULE_SHIFT, Memory, Page, Pages, Window, WindowsAt};
+use crate::layout::{GRANULE_SHIFT, Memory, Page, Pages, Reach, Window, WindowsAt};
 
 const TAG: i32 = std::mem::offset_of!(Page, tag) as i32;
 
@@ -43,6 +43,7 @@ impl Emitter<'_> {
         let address = self.resize(address, self.word, types::I64);
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
+        self.asks = slow.what;
         let way = self.way(address, width.bytes, false, cold);
         let before = self.stale;
         let have = kind(width.bytes);
@@ -68,6 +69,7 @@ impl Emitter<'_> {
         self.note(address, width.bytes);
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
+        self.asks = slow.what;
         let way = self.way(address, width.bytes, true, cold);
         if let Some(mark) = way.mark {
             let code = self.b.ins().load(types::I8, PLAIN, mark, 0);
@@ -133,16 +135,25 @@ impl Emitter<'_> {
         Way { host, mark }
     }
 
-    /// [`Self::way_by_window`], after a look at the window that it mostly is.
+    /// [`Self::way_by_window`], if there is a window that it mostly is: a look at that one, and the engine looks at all others.
     fn way_mostly(&mut self, address: V, bytes: u8, n: u32, write: bool, at: WindowsAt, cold: Label) -> Way {
-        let Some(window) = self.hint.take() else {
+        let exact = self.exact.take();
+        let Some((window, plain)) = self.hint.take() else {
             return self.way_by_window(address, bytes, n, write, at, cold);
         };
         let Some(last) = window.last(bytes, n, write) else {
             return self.way_by_window(address, bytes, n, write, at, cold);
         };
-        let (general, on) = (self.b.create_block(), self.b.create_block());
-        self.b.set_cold_block(general);
+        let unit = |address: u32| address.wrapping_sub(window.first).rotate_right(bytes.trailing_zeros());
+        if let Some(address) = exact
+            && !write
+            && unit(address as u32) <= last
+        {
+            let host = self.constant(window.host.wrapping_add(address));
+            return Way { host, mark: None };
+        }
+        let (other, on) = (self.b.create_block(), self.b.create_block());
+        self.b.set_cold_block(other);
         let host = self.b.append_block_param(on, types::I64);
         let low = self.b.ins().ireduce(types::I32, address);
         let distance = self.b.ins().iadd_imm_s(low, -i64::from(window.first as i32));
@@ -151,12 +162,12 @@ impl Emitter<'_> {
             0 => distance,
             shift => self.b.ins().rotr_imm_u(distance, i64::from(shift)),
         };
-        let other = self
+        let is_other = self
             .b
             .ins()
             .icmp_imm_u(IntCC::UnsignedGreaterThan, unit, i64::from(last));
-        self.unless(other, general);
-        if write {
+        self.unless(is_other, other);
+        if write && !plain {
             let more = i64::from(bytes) * i64::from(n.saturating_sub(1));
             for place in [0, more].into_iter().take(1 + usize::from(more > 0)) {
                 let end = self.b.ins().iadd_imm_s(address, place);
@@ -170,13 +181,14 @@ impl Emitter<'_> {
         let base = self.constant(window.host);
         let there = self.b.ins().iadd(base, address);
         self.b.ins().jump(on, &[there.into()]);
-        self.b.switch_to_block(general);
-        let way = self.way_by_window(address, bytes, n, write, at, cold);
-        if let Some(mark) = way.mark {
-            let code = self.b.ins().load(types::I8, PLAIN, mark, 0);
-            self.unless(code, cold);
-        }
-        self.b.ins().jump(on, &[way.host.into()]);
+        self.b.switch_to_block(other);
+        let how = self.constant(Reach::what(self.asks, bytes, n, write));
+        let what = self.b.ins().bor(address, how);
+        let thunk = self.constant(self.shared.thunk);
+        let arguments = [self.fixed.guest, self.fixed.world, what];
+        self.b.ins().call_indirect(self.thunk, thunk, &arguments);
+        let there = self.home(self.layout.exit, types::I64);
+        self.b.ins().brif(there, on, &[there.into()], cold, &[]);
         self.b.switch_to_block(on);
         Way { host, mark: None }
     }
@@ -238,6 +250,7 @@ impl Emitter<'_> {
         let address = self.resize(address, self.word, types::I64);
         let (cold, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
+        self.asks = slow.what;
         let way = self.way_to_many(address, all.len() as u32, false, cold);
         // All are read before any is set: one of them may be the base.
         let values: Vec<V> = (0..all.len() as i32)
@@ -268,6 +281,7 @@ impl Emitter<'_> {
                 self.note(at, 4);
             }
         }
+        self.asks = slow.what;
         let way = self.way_to_many(address, all.len() as u32, true, cold);
         if let Some(mark) = way.mark {
             let code = self.b.ins().load(types::I8, PLAIN, mark, 0);

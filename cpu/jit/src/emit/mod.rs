@@ -41,6 +41,9 @@ impl Shared {
     }
 }
 
+/// So many places that an indirect jump may go to are searched rather than looked at in turn.
+const MANY: usize = 4;
+
 /// What a region returns when the engine is to look for the code at the PC.
 pub(crate) const LOOK: i64 = 1;
 
@@ -146,7 +149,11 @@ struct Emitter<'a> {
     /// Those that may be when each block is entered.
     keep: Vec<u64>,
     /// Where the next access mostly goes.
-    hint: Option<Window>,
+    hint: Option<(Window, bool)>,
+    /// Where it goes, if that is the same each time.
+    exact: Option<u64>,
+    /// What is called if the access in hand is none of RAM.
+    asks: u32,
     /// The block in hand: its number, where calls find the PC if that is told, and its values so far.
     at: usize,
     calls_at: Option<i64>,
@@ -201,6 +208,8 @@ impl<'a> Emitter<'a> {
             stale: 0,
             keep: Vec::new(),
             hint: None,
+            exact: None,
+            asks: 0,
             at: 0,
             calls_at: None,
             values: Vec::new(),
@@ -229,7 +238,7 @@ impl<'a> Emitter<'a> {
         }
         self.enter();
         self.keep = shape::keep(self.region, self.layout.lazy, self.layout.is_late());
-        let stale = shape::stale(self.region, self.layout.late(), &self.keep);
+        let stale = shape::stale(self.region, &self.keep);
         let loops = shape::loops(self.region);
         let needs: Vec<u32> = match self.shared.each_block {
             true => self.region.blocks.iter().map(|b| b.count).collect(),
@@ -260,13 +269,17 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// The guest address at a distance from the start of a region that begins at a known place.
-    fn address(&self, at: i64) -> u64 {
-        let start = self.region.blocks[0].ops.iter().find_map(|op| match op {
+    /// The guest address at which the region begins, if that is always the same.
+    fn origin(&self) -> Option<u64> {
+        self.region.blocks[0].ops.iter().find_map(|op| match op {
             Op::Origin(at) => Some(*at),
             _ => None,
-        });
-        let address = start.unwrap_or(0).wrapping_add(at as u64);
+        })
+    }
+
+    /// The guest address at a distance from the start of a region that begins at a known place.
+    fn address(&self, at: i64) -> u64 {
+        let address = self.origin().unwrap_or(0).wrapping_add(at as u64);
         if self.word == types::I32 {
             address & 0xffff_ffff
         } else {
@@ -373,10 +386,6 @@ impl<'a> Emitter<'a> {
                 self.unless(waits, leave);
             }
         }
-        if block.calls() {
-            let retired = self.b.use_var(self.retired);
-            self.put_home(self.layout.retired, retired);
-        }
         self.values.clear();
         self.calls_at = None;
         self.ops(&block.ops);
@@ -422,6 +431,14 @@ impl<'a> Emitter<'a> {
         self.b.switch_to_block(on);
     }
 
+    /// A value, if it is the same each time.
+    fn known(&self, v: Value) -> Option<u64> {
+        match self.region.blocks[self.at].ops.get(v.0 as usize) {
+            Some(Op::Constant(v)) => Some(*v),
+            _ => None,
+        }
+    }
+
     fn value(&mut self, v: Value) -> V {
         match self.values.get(v.0 as usize).copied().flatten() {
             Some(v) => v,
@@ -440,7 +457,7 @@ impl<'a> Emitter<'a> {
     pub(super) fn set(&mut self, r: u8, v: V) {
         if let Some(variable) = self.variables.get(usize::from(r)).copied().flatten() {
             self.b.def_var(variable, v);
-            match self.layout.late() >> r & 1 {
+            match self.keep.get(self.at).copied().unwrap_or(0) >> r & 1 {
                 0 => self.put_home(self.layout.registers[usize::from(r)], v),
                 _ => self.stale |= 1 << r,
             }
@@ -473,6 +490,10 @@ impl<'a> Emitter<'a> {
                 let a = self.value(a);
                 self.unary(op, a)
             }
+            Op::Binary(Binary::Xor, a, b) if let Some((op, x, y)) = self.negated(a, b) => {
+                let (x, y) = (self.value(x), self.value(y));
+                self.flag(op, x, y)
+            }
             Op::Binary(op, a, b) => {
                 let (a, b) = (self.value(a), self.value(b));
                 self.binary(op, a, b)
@@ -492,6 +513,7 @@ impl<'a> Emitter<'a> {
                 register,
                 slow,
             } => {
+                self.exact = self.known(address);
                 let address = self.value(address);
                 self.load(address, width, register, slow);
                 return None;
@@ -534,8 +556,8 @@ impl<'a> Emitter<'a> {
             }
             // They are for others to look at.
             Op::If(..) | Op::Origin(_) | Op::Entry => return None,
-            Op::Hint(window) => {
-                self.hint = Some(window);
+            Op::Hint { window, plain } => {
+                self.hint = Some((window, plain));
                 return None;
             }
             Op::Call(call) => {
@@ -563,6 +585,9 @@ impl<'a> Emitter<'a> {
         if self.layout.note.is_some() {
             return self.leave_at(call);
         }
+        // That at the start of the block.
+        let retired = self.b.use_var(self.retired);
+        self.put_home(self.layout.retired, retired);
         if let Some(at) = self.calls_at {
             let pc = self.pc_at(at);
             self.put_home(self.layout.pc, pc);
@@ -602,6 +627,21 @@ impl<'a> Emitter<'a> {
             let what = self.constant(NOTE | u64::from(bytes));
             let arguments = [self.fixed.guest, self.fixed.world, what];
             self.b.ins().call_indirect(self.thunk, thunk, &arguments);
+        }
+    }
+
+    /// The comparison that says the opposite of `a`, if that is a comparison and `b` is 1.
+    fn negated(&self, a: Value, b: Value) -> Option<(IntCC, Value, Value)> {
+        let ops = &self.region.blocks[self.at].ops;
+        if ops.get(b.0 as usize) != Some(&Op::Constant(1)) {
+            return None;
+        }
+        match *ops.get(a.0 as usize)? {
+            Op::Binary(Binary::Equal, x, y) => Some((IntCC::NotEqual, x, y)),
+            Op::Binary(Binary::NotEqual, x, y) => Some((IntCC::Equal, x, y)),
+            Op::Binary(Binary::LessUnsigned, x, y) => Some((IntCC::UnsignedGreaterThanOrEqual, x, y)),
+            Op::Binary(Binary::LessSigned, x, y) => Some((IntCC::SignedGreaterThanOrEqual, x, y)),
+            _ => None,
         }
     }
 
@@ -698,6 +738,9 @@ impl<'a> Emitter<'a> {
                 let kept = targets.iter().fold(self.layout.lazy, |kept, t| kept & self.kept(*t));
                 self.flush_some(self.stale & !kept);
                 self.stale &= kept;
+                if guesses.len() >= MANY && self.origin().is_some() {
+                    return self.one_of(to, guesses);
+                }
                 for guess in guesses {
                     let Some(block) = self.region.blocks.get(*guess as usize) else {
                         continue;
@@ -726,6 +769,24 @@ impl<'a> Emitter<'a> {
         let kept = targets.iter().fold(0, |kept, t| kept | self.kept(*t));
         self.flush_some(self.stale & !kept);
         self.stale &= kept;
+    }
+
+    /// Goes to one of many blocks, or leaves.
+    fn one_of(&mut self, to: V, guesses: &[u32]) {
+        let mut ways = Switch::new();
+        for guess in guesses {
+            let Some(block) = self.region.blocks.get(*guess as usize) else {
+                continue;
+            };
+            let address = self.address(block.at).into();
+            if !ways.entries().contains_key(&address) {
+                ways.set_entry(address, self.labels[*guess as usize]);
+            }
+        }
+        let other = self.b.create_block();
+        ways.emit(&mut self.b, to, other);
+        self.b.switch_to_block(other);
+        self.go_to(to);
     }
 
     /// Where to jump, and, if that leaves the region, the distance of the guest address.

@@ -55,13 +55,13 @@ fn after(ops: &[Op], before: u64, lazy: u64) -> u64 {
     stale
 }
 
-/// Registers of `late` that may be stale at home at the start of each block, if those of `keep` may stay so from block to block.
-pub(super) fn stale(region: &Region, late: u64, keep: &[u64]) -> Vec<u64> {
+/// Registers that may be stale at home at the start of each block, if in each those of `keep` may.
+pub(super) fn stale(region: &Region, keep: &[u64]) -> Vec<u64> {
     let mut at = vec![0; region.blocks.len()];
-    let mut changed = late != 0;
+    let mut changed = keep.iter().any(|k| *k != 0);
     while std::mem::take(&mut changed) {
         for (i, block) in region.blocks.iter().enumerate() {
-            let out = after(&block.ops, at[i], late);
+            let out = after(&block.ops, at[i], keep.get(i).copied().unwrap_or(0));
             for s in successors(&block.end) {
                 let out = out & keep.get(s).copied().unwrap_or(0);
                 if let Some(there) = at.get_mut(s)
@@ -79,7 +79,7 @@ pub(super) fn stale(region: &Region, late: u64, keep: &[u64]) -> Vec<u64> {
 /// Guest instructions of a loop at most that registers stay away from home in.
 const SMALL: u32 = 64;
 
-/// Registers that may still be stale at home when a block is entered from another: those of `lazy`, and, if `late`, in small loops all.
+/// Registers that may be stale at home in each block: those of `lazy`, and, if `late`, in small loops all.
 pub(super) fn keep(region: &Region, lazy: u64, late: bool) -> Vec<u64> {
     let mut all = vec![lazy; region.blocks.len()];
     if !late {

@@ -82,7 +82,7 @@ impl Quick<'_> {
             | Op::CallsAt(_)
             | Op::Origin(_)
             | Op::Entry
-            | Op::Hint(_) => return Err(Unknown),
+            | Op::Hint { .. } => return Err(Unknown),
         }
         Ok(())
     }
