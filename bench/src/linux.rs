@@ -1,10 +1,10 @@
 //! Debian's kernel on `virt`, beside QEMU with the same kernel and initramfs: time to the shell, memory there, a doorbell round trip to
-//! a microcontroller; and instructions per second of compiled C on the bare machine.
+//! a microcontroller; how long programs take in it; and instructions per second of compiled C on the bare machine.
 //!
 //! Processor time is told beside the wall's: on a machine that others use it is the steadier of the two.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use southbridge_backend_ivshmem::{Server, ServerConfig};
@@ -17,8 +17,18 @@ use crate::stats::Series;
 
 const RUNS: usize = 3;
 const ROUNDS: u32 = 10_000;
-/// Iterations of the bare program: some thousand million instructions.
-const ITERATIONS: u32 = 12_000;
+/// The bare programs, with the iterations of some thousand million instructions, and what is aimed at.
+const BARE: [(&str, u32, Goal); 2] = [
+    ("coremark-like", 12_000, Goal::AtLeastTimesPeer(1.5)),
+    ("dhrystone-like", 80_000, Goal::None),
+];
+/// What is typed into the shell, with a name.
+const TYPED: [(&str, &str); 4] = [
+    ("coremark-like, 12,000 iterations", "coremark-like iterations=12000"),
+    ("dhrystone-like, 80,000 iterations", "dhrystone-like iterations=80000"),
+    ("sha256sum of 64 MiB", "sha256sum /tmp/file"),
+    ("gzip of 16 MiB", "head -c 16777216 /tmp/file | gzip"),
+];
 /// Of `/proc/PID/stat`: the same on every Linux.
 const CLOCK_TICKS: f64 = 100.0;
 const SETTLE: Duration = Duration::from_millis(500);
@@ -31,7 +41,10 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
     for harts in [1, 4] {
         rows.extend(to_the_shell(&guest, &programs, harts)?);
     }
-    rows.push(bare(&programs)?);
+    for (name, iterations, goal) in BARE {
+        rows.push(bare(&programs, name, iterations)?.goal(goal));
+    }
+    rows.extend(in_the_shell(&guest, &programs)?);
     rows.push(doorbell(&guest, &programs)?);
     Ok(rows)
 }
@@ -118,8 +131,8 @@ fn processor_seconds(pid: u32) -> Result<f64> {
 }
 
 /// Millions of instructions a second on the bare machine.
-fn bare(programs: &[PathBuf]) -> Result<Row> {
-    let file = firmware("coremark-like-bare", "virt")?;
+fn bare(programs: &[PathBuf], name: &str, iterations: u32) -> Result<Row> {
+    let file = firmware(&format!("{name}-bare"), "virt")?;
     let run = |program: &Path, iterations: u32| -> Result<(f64, f64)> {
         let mut c = command(program, "-M virt -nographic -bios none -semihosting", &file);
         c.arg("-append").arg(format!("iterations={iterations}"));
@@ -135,15 +148,45 @@ fn bare(programs: &[PathBuf]) -> Result<Row> {
     for _ in 0..RUNS {
         let mut count = None;
         for (i, program) in programs.iter().enumerate() {
-            let (seconds, minstret) = run(program, ITERATIONS)?;
+            let (seconds, minstret) = run(program, iterations)?;
             let start = run(program, 0)?.0;
             // Ours comes first, and counts; QEMU's counter without -icount is a clock.
             let count = *count.get_or_insert(minstret);
             speed[i].push(count / (seconds - start).max(1e-3) / 1e6);
         }
     }
-    let what = "virt, bare: coremark-like, million instructions/s".to_owned();
-    Ok(row(what, "MIPS", speed).goal(Goal::AtLeastTimesPeer(1.5)))
+    Ok(row(
+        format!("virt, bare: {name}, million instructions/s"),
+        "MIPS",
+        speed,
+    ))
+}
+
+/// Seconds of the wall clock that programs take in the guest's shell.
+fn in_the_shell(guest: &Guest, programs: &[PathBuf]) -> Result<Vec<Row>> {
+    let mut taken: Vec<_> = TYPED.iter().map(|_| empty(programs)).collect();
+    for _ in 0..RUNS {
+        for (i, program) in programs.iter().enumerate() {
+            let mut shell = guest.on(program, "", "");
+            shell.stdin(Stdio::piped());
+            let mut shell = Running::start(shell)?;
+            shell.line("guest: shell after")?;
+            // What is typed comes back; the quotes keep it from being taken for what is said.
+            shell.say("yes 0123456789abcdef | head -c 67108864 >/tmp/file; echo rea''dy")?;
+            shell.line("ready")?;
+            for ((_, typed), series) in TYPED.iter().zip(&mut taken) {
+                shell.say(&format!("echo beg''in; {typed} >/dev/null && echo do''ne"))?;
+                shell.line("begin")?;
+                let begin = Instant::now();
+                shell.line("done")?;
+                series[i].push(begin.elapsed().as_secs_f64());
+            }
+        }
+    }
+    let rows = TYPED.iter().zip(taken);
+    Ok(rows
+        .map(|((name, _), series)| row(format!("virt, Debian's kernel: {name}"), "s", series))
+        .collect())
 }
 
 /// What the program counted: `cycles 123 by minstret`, or from 2^32 on `cycles 0x…`.

@@ -1,6 +1,6 @@
 //! The programs that are measured from outside: ours, and QEMU where it is installed.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -89,6 +89,12 @@ impl Running {
     /// Process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Types a line, where standard input is a pipe.
+    pub(crate) fn say(&mut self, line: &str) -> Result<()> {
+        let input = self.child.stdin.as_mut().ok_or("no stdin")?;
+        Ok(writeln!(input, "{line}")?)
     }
 
     /// Waits for the first byte.

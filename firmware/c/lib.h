@@ -14,7 +14,7 @@
 #define BOARD_NAME "mps2-an385"
 #define CPU_HZ 25000000u
 #elif defined(BOARD_VIRT)
-/* RISC-V, without an operating system; virt.c has the part of this header that such programs need. */
+/* RISC-V, without an operating system or, with ON_LINUX, as a process; virt.c has the part of this header that such programs need. */
 #define BOARD_NAME "virt"
 #else
 #error "define a board"
@@ -24,7 +24,11 @@
 
 #ifdef BOARD_VIRT
 #define wfi() __asm volatile("wfi" ::: "memory")
+#ifdef ON_LINUX
+#define CYCLES_BY "time"
+#else
 #define CYCLES_BY "minstret"
+#endif
 #define DWT_CYCCNT 0u
 #else
 #define CYCLES_BY "SysTick"
