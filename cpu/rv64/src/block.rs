@@ -42,6 +42,8 @@ pub(crate) enum Tier {
     None,
     /// Quick code was made, or it was seen that it cannot be.
     Quick,
+    /// The same, and it was hot once, but a part of a region that begins elsewhere.
+    Later,
     /// A region that begins with it was compiled, or is being.
     Best,
 }
@@ -234,6 +236,11 @@ impl Cache {
         (self.get(b).key == key).then_some(b)
     }
 
+    /// The key of the block that came last after this one, other than the one behind it.
+    pub(crate) fn last_elsewhere(&self, from: &Block) -> Option<u64> {
+        self.get(from.next[1].get()).even_key()
+    }
+
     /// Remembers that `to` came after `from`.
     pub(crate) fn link(&self, from: u32, to: u32) {
         let (from, target) = (self.get(from), self.get(to).key);
@@ -301,7 +308,12 @@ impl Cache {
 
     fn compile_well(&self, fast: &mut Fast, h: &mut Hart, id: u32) {
         let block = self.get(id);
-        if fast.is_busy() {
+        let is_part = block.tier.get() == Tier::Quick && fast.is_part(id);
+        if is_part {
+            // It may be reached by that from now on.
+            block.tier.set(Tier::Later);
+        }
+        if is_part || fast.is_busy() {
             // Later, when fewer wait.
             block.heat.set(fast.hot);
             fast.count_anew(block);

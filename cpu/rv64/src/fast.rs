@@ -16,6 +16,8 @@ use crate::tlb::SIZE;
 const MAX_CALLS: usize = 1 << 18;
 /// Runs of a block after which quick code is made for it, at most.
 const QUICK: u32 = 12;
+/// What has quick code may run so many times longer until it is compiled well: that costs fifty times as much.
+const PATIENCE: u32 = 10;
 
 /// Compiled code of a hart. Each region is known by the block that it begins with.
 pub(crate) struct Fast {
@@ -87,9 +89,9 @@ extern "C" fn call(h: &mut Hart, sys: &mut System, what: u64) {
 impl Fast {
     pub(crate) fn new(options: Options) -> Result<Self, String> {
         let jit = Jit::loose(layout(options.check), call, options)?;
-        let first = match jit.is_quick() {
-            true => (options.hot / 2).clamp(1, QUICK),
-            false => options.hot,
+        let (first, hot) = match jit.is_quick() {
+            true => ((options.hot / 2).clamp(1, QUICK), options.hot.saturating_mul(PATIENCE)),
+            false => (options.hot, options.hot),
         };
         Ok(Self {
             jit,
@@ -100,7 +102,7 @@ impl Fast {
             waiting: HashMap::new(),
             attention: None,
             check: options.check,
-            hot: options.hot,
+            hot,
         })
     }
 
@@ -145,7 +147,7 @@ impl Fast {
         Some(code)
     }
 
-    /// Whether a block ran a good part of what makes it hot.
+    /// Whether a block ran so often that it may be a part of what is hot.
     pub(crate) fn is_warm(&self, block: &Block) -> bool {
         let hot = self.hot;
         let left = block.even_key().and_then(|key| self.jit.runs_left(key)).unwrap_or(0);
@@ -153,9 +155,15 @@ impl Fast {
             Tier::None => self.first.wrapping_sub(block.heat.get()),
             Tier::Quick => hot.wrapping_sub(left),
             // Whoever has better code was hot. It may count on.
-            Tier::Best => return true,
+            Tier::Best | Tier::Later => return true,
         };
-        ran >= hot / 4
+        // What surrounds a loop runs much less often than the loop, and must not be another region for that.
+        ran >= hot / 64
+    }
+
+    /// Whether a block is a part of a region.
+    pub(crate) fn is_part(&self, id: u32) -> bool {
+        self.regions.get(&id).is_some_and(|r| !r.is_empty())
     }
 
     /// The quick code of a block is to say again when it is hot.

@@ -52,9 +52,9 @@ fn meaning(row: &'static Entry) -> Option<Meaning> {
 }
 
 /// Guest instructions in a region at most.
-const MAX_INSTRUCTIONS: u32 = 150;
+const MAX_INSTRUCTIONS: u32 = 300;
 /// Blocks in a region at most.
-const MAX_BLOCKS: usize = 48;
+const MAX_BLOCKS: usize = 80;
 /// A jump to this address register or one from it is a call or a return (Unprivileged ISA, table of return-address hints).
 const fn is_link(r: u8) -> bool {
     r == 1 || r == 5
@@ -107,7 +107,9 @@ fn lift(cache: &Cache, warm: Option<Warm>, first: u32, calls: &mut Calls) -> Opt
     let returns = std::mem::take(&mut lifter.returns);
     for piece in &mut pieces {
         if let End::Indirect(_, guesses) = &mut piece.end {
-            guesses.extend(&returns);
+            let others = returns.iter().filter(|r| !guesses.contains(r));
+            let others: Vec<u32> = others.copied().collect();
+            guesses.extend(others);
         }
     }
     let name = format!("{start_key:#x}");
@@ -298,7 +300,14 @@ impl Lifter<'_> {
                 use southbridge_cpu_jit::Word;
                 let to = work.x(insn.rs1).plus(imm as u64) & t.constant(!1);
                 work.link(insn.rd, behind);
-                return Some(End::Indirect(to.value, Vec::new()));
+                if is_link(insn.rd) {
+                    let back = self.inside(behind);
+                    self.returns.extend(back);
+                }
+                // Where it went last is where it will mostly go.
+                let guess = self.cache.last_elsewhere(work.block);
+                let guess = guess.and_then(|key| self.inside(key.wrapping_sub(self.start) as i64));
+                return Some(End::Indirect(to.value, guess.into_iter().collect()));
             }
         }
         None
