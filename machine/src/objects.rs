@@ -44,7 +44,7 @@ pub(crate) enum Running {
     Memory(BackendId, RamBlock),
     /// A filter at that network back end.
     Filter(BackendId),
-    /// Nothing that works.
+    /// A thread for disks, among the machine's back ends under the same name.
     IoThread,
     /// A source of entropy, among the machine's back ends under the same name.
     Entropy,
@@ -288,8 +288,18 @@ impl Objects {
                 running: Running::Entropy,
                 ..
             }) => southbridge_backend_rng::RngBackend::remove(sys, id),
+            Some(Object {
+                running: Running::IoThread,
+                ..
+            }) => southbridge_backend_block::IoThread::remove(&mut sys.host, id),
             other => other.is_some(),
         }
+    }
+
+    /// Whether a device leans on one, so that it must not go.
+    pub fn is_used(&self, sys: &System, id: &str) -> bool {
+        let is_thread = |o: &Object| matches!(o.running, Running::IoThread);
+        self.0.get(id).is_some_and(is_thread) && southbridge_backend_block::IoThread::is_used(&sys.host, id)
     }
 
     /// The memory back end of that id.

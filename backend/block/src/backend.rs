@@ -8,7 +8,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::error::BlockError;
-use crate::node::{Hold, Node, Use};
+use crate::iothread::IoThread;
+use crate::node::{Common, Hold, Node, Use};
+use crate::null::Null;
 use crate::pool::Pool;
 use crate::request::{BlockEvent, EIO, Request};
 use crate::stats::{Kind, Stats};
@@ -80,7 +82,10 @@ struct Front {
     waiting: VecDeque<Job>,
     /// Requests that are forgotten and not done.
     stale: usize,
-    _hold: Hold,
+    /// Where its requests are done, if not by the pool.
+    thread: Option<Arc<IoThread>>,
+    /// Gone where the disk was taken away.
+    hold: Option<Hold>,
 }
 
 #[derive(Debug)]
@@ -140,6 +145,8 @@ pub struct BlockBackend {
     written: bool,
     /// A device has used it.
     was_used: bool,
+    /// It was taken away from the device that uses it: every request fails.
+    pulled: bool,
     /// What was counted.
     pub stats: Stats,
 }
@@ -169,6 +176,7 @@ impl BlockBackend {
             late: BTreeMap::new(),
             written: false,
             was_used: false,
+            pulled: false,
             stats: Stats::default(),
         }
     }
@@ -239,9 +247,17 @@ impl BlockBackend {
             forgotten: 0,
             waiting: VecDeque::new(),
             stale: 0,
-            _hold: hold,
+            thread: None,
+            hold: Some(hold),
         });
         Ok(number)
+    }
+
+    /// Has a thread do all that a device asks for.
+    pub(crate) fn work_on(&mut self, front: u32, thread: Arc<IoThread>) {
+        if let Some(f) = self.front(front) {
+            f.thread = Some(thread);
+        }
     }
 
     fn front(&mut self, number: u32) -> Option<&mut Front> {
@@ -278,13 +294,36 @@ impl BlockBackend {
         f.under_way = 0;
     }
 
+    /// Takes the disk away from its devices: what is under way is finished, and everything after it fails.
+    pub(crate) fn pull(&mut self, cx: &mut HostCx<'_>) {
+        self.wait_for_all(cx);
+        // Nobody is left who could be told of an error.
+        let _ = self.flush();
+        self.pulled = true;
+        for f in &mut self.fronts {
+            f.hold = None;
+        }
+        let (len, name) = (self.node.len(), self.node.name().to_owned());
+        let nothing = Null::new(len, Duration::ZERO, true, self.node.is_read_only());
+        let nothing = Node::new(&name, true, Common::default(), Box::new(nothing), None, Arc::default());
+        // The host's file is closed with the last user of the node.
+        self.node = Arc::new(nothing);
+    }
+
     fn begin(&mut self, job: Job, cx: &mut HostCx<'_>) {
+        if self.pulled {
+            let result = Err(io::Error::from_raw_os_error(EIO));
+            let job = job.kept();
+            return self.answer(Finished { job, result }, cx);
+        }
         self.written |= job.request.writes_to().is_some();
         if let Some(latency) = self.node.image().instant() {
             let finished = perform(&self.node, job);
             return self.answer_after(latency, finished, cx);
         }
-        if let Request::Read { offset, len } = job.request {
+        let thread = self.front(job.front).and_then(|f| f.thread.clone());
+        if let (None, Request::Read { offset, len }) = (&thread, &job.request) {
+            let (offset, len) = (*offset, *len);
             let mut data = vec![0; len];
             if let Some(result) = self.node.image().read_now(offset, &mut data) {
                 let result = result.map(|()| data);
@@ -300,7 +339,11 @@ impl BlockBackend {
         self.working += 1;
         let (node, outbox, waker) = (self.node.clone(), self.outbox.clone(), self.waker.clone());
         let work = move || outbox.leave(perform(&node, job), &waker);
-        if let Err(work) = self.pool.run(Box::new(work)) {
+        let given = match thread {
+            Some(thread) => thread.run(Box::new(work)),
+            None => self.pool.run(Box::new(work)),
+        };
+        if let Err(work) = given {
             // A host without a thread to give: late is better than never.
             work();
         }

@@ -10,7 +10,8 @@ use crate::backend::{BlockBackend, Habits};
 use crate::drive::Drive;
 use crate::drivers::{self, Driver};
 use crate::error::BlockError;
-use crate::node::Node;
+use crate::node::{Common, Node};
+use crate::overlay::Overlay;
 use crate::pool::Pool;
 
 /// All nodes and drives of a machine.
@@ -98,12 +99,39 @@ impl Blocks {
         self.check_free(&drive.id)?;
         let mut made = Vec::new();
         drive.check_format()?;
-        let node = self.make(&drive.node, "", &mut made)?;
+        let mut pairs = drive.node.clone();
+        let read_only = pairs.iter().rfind(|(n, _)| n == "read-only");
+        let over = drive.temporary && !read_only.is_some_and(|(_, v)| v == "on");
+        if over {
+            pairs.push(("read-only".into(), "on".into()));
+        }
+        let mut node = self.make(&pairs, "", &mut made)?;
+        if over {
+            node = self.overlay(node)?;
+            made.push(node.clone());
+        }
         for node in made {
             self.enter(host, node);
         }
         let backend = self.back_end(host, &drive.id, true, node, drive.habits);
         Ok(backend)
+    }
+
+    /// A node that takes what is written to it, for as long as it lives, over one that stays as it is.
+    fn overlay(&mut self, below: Arc<Node>) -> Result<Arc<Node>, BlockError> {
+        let image = Overlay::over(below.clone()).map_err(|source| BlockError::Host {
+            option: Some("snapshot".into()),
+            what: "no temporary file for what is written".into(),
+            source,
+        })?;
+        let common = Common {
+            driver: "overlay",
+            unmap: true,
+            ..Common::default()
+        };
+        let (name, elsewhere) = (self.count(), self.elsewhere.clone());
+        let node = Node::new(&name, true, common, Box::new(image), Some(below), elsewhere);
+        Ok(Arc::new(node))
     }
 
     fn check_free(&self, name: &str) -> Result<(), BlockError> {
@@ -332,6 +360,39 @@ impl Blocks {
         self.elsewhere.store(false, Ordering::Relaxed);
     }
 
+    /// Removes a drive. A device that uses it stays, and finds that every request fails.
+    ///
+    /// # Errors
+    /// When there is no drive of that name.
+    pub fn remove_drive(&mut self, host: &mut Host, name: &str) -> Result<(), BlockError> {
+        let id = self.get(name).ok_or_else(|| BlockError::NoNode(name.to_owned()))?;
+        let Some((backend, mut cx)) = host.get::<BlockBackend>(id).filter(|(b, _)| b.is_drive()) else {
+            return Err(BlockError::InUse {
+                node: name.to_owned(),
+                why: "was made by -blockdev or blockdev-add; blockdev-del removes it".into(),
+            });
+        };
+        backend.tidy();
+        let node = backend.node().clone();
+        let is_used = backend.users().next().is_some();
+        if is_used {
+            backend.pull(&mut cx);
+            self.places.remove(name);
+        } else {
+            self.forget(host, name);
+        }
+        self.forget_implicit(Some(node));
+        Ok(())
+    }
+
+    /// Forgets nodes from one downward, up to the first that somebody named.
+    fn forget_implicit(&mut self, mut node: Option<Arc<Node>>) {
+        while let Some(n) = node.filter(|n| n.is_implicit()) {
+            self.nodes.remove(n.name());
+            node = n.below().cloned();
+        }
+    }
+
     /// Lets go of what devices that are gone have used: their locks, and, as in QEMU, their drives.
     pub fn sweep(&mut self, host: &mut Host) {
         let mut spent = Vec::new();
@@ -345,11 +406,7 @@ impl Blocks {
         }
         for (name, node) in spent {
             self.forget(host, &name);
-            let mut node = Some(node);
-            while let Some(n) = node.filter(|n| n.is_implicit()) {
-                self.nodes.remove(n.name());
-                node = n.below().cloned();
-            }
+            self.forget_implicit(Some(node));
         }
     }
 

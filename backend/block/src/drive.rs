@@ -17,6 +17,8 @@ pub struct Drive {
     pub node: Pairs,
     /// The rest.
     pub habits: Habits,
+    /// What is written is gone with the disk.
+    pub(crate) temporary: bool,
     /// Nobody said what format the file has.
     guessed: bool,
 }
@@ -131,13 +133,7 @@ impl Drive {
             "cache.writeback" => self.habits.write_back = switch(name, value)?,
             "rerror" => self.habits.rerror = on_error(name, value, &["ignore", "report", "stop"])?,
             "werror" => self.habits.werror = on_error(name, value, &["enospc", "ignore", "report", "stop"])?,
-            "snapshot" if switch(name, value)? => {
-                return Err(BlockError::OptionMissing {
-                    option: name.to_owned(),
-                    why: "a disk keeps what is written to it; work on a copy of the image",
-                });
-            }
-            "snapshot" => {}
+            "snapshot" => self.temporary = switch(name, value)?,
             // Threads serve all of them.
             "aio" if matches!(value, "threads" | "native" | "io_uring") => {}
             "aio" => return bad(name, value, "threads, native or io_uring"),

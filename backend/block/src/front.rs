@@ -4,6 +4,7 @@ use southbridge_core::{BackendId, Build, CreateError, Ctx, PropValue, Properties
 use std::sync::Arc;
 
 use crate::backend::{BlockBackend, Habits};
+use crate::iothread::IoThread;
 use crate::node::Use;
 use crate::request::{NEVER, Request};
 use crate::stats::Kind;
@@ -76,6 +77,13 @@ impl BlockFront {
             _alive: alive,
         };
         Ok((this, medium))
+    }
+
+    /// Has a thread do what is asked for from now on, rather than the pool of all disks.
+    pub fn work_on(&self, thread: Arc<IoThread>, build: &mut Build<'_>) {
+        if let Some((backend, _)) = build.backend::<BlockBackend>(self.backend) {
+            backend.work_on(self.front, thread);
+        }
     }
 
     /// Asks for something. [`crate::BlockEvent::Done`] with `token` follows, which must be below 2^63. How much is under way at a time is

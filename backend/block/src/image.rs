@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::lock::{Locks, Share};
+use crate::node::Use;
 
 /// Blocks behind a node. Offsets and lengths are bytes; who calls has checked them against [`Image::len`].
 pub(crate) trait Image: Send + Sync {
@@ -41,6 +42,16 @@ pub(crate) trait Image: Send + Sync {
     /// Locks against other processes as the users of the node need it together.
     fn lock(&self, _locks: Locks) -> Result<(), Share> {
         Ok(())
+    }
+
+    /// How the node below is used where this one is used so.
+    fn below_use(&self, wants: Use) -> Use {
+        wants
+    }
+
+    /// Whether what is written is gone with the disk.
+    fn is_temporary(&self) -> bool {
+        false
     }
 
     /// Why it cannot be written, if so.

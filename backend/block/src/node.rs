@@ -115,6 +115,11 @@ impl Node {
         self.image.read_only()
     }
 
+    /// Whether what is written is gone with the disk.
+    pub fn is_temporary(&self) -> bool {
+        self.image.is_temporary()
+    }
+
     /// What `info block` shows.
     pub fn filename(&self) -> String {
         self.image.filename()
@@ -177,7 +182,7 @@ impl Node {
             return Err(BlockError::ReadOnly(self.name.clone()));
         }
         let below = match &self.below {
-            Some(below) => Some(Box::new(below.hold(wants)?)),
+            Some(below) => Some(Box::new(below.hold(self.image.below_use(wants))?)),
             None => None,
         };
         let mut uses = self.lock_uses();

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 /// Threads at most: as many requests can wait for the host's disks at a time.
 const THREADS: usize = 16;
 
-type Job = Box<dyn FnOnce() + Send>;
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 /// The pool. Threads begin when there is work for them; the last handle's drop ends them when all work is done.
 #[derive(Clone, Default)]

@@ -1,8 +1,9 @@
 //! What a disk asks of its back end, and what it hears.
 
-use southbridge_core::Completion;
+use southbridge_core::{Completion, RamPart};
 use std::io;
 
+use crate::iothread::Gate;
 use crate::node::Node;
 use crate::stats::Kind;
 
@@ -15,6 +16,26 @@ pub enum Request {
         offset: u64,
         /// How many; what a device may allocate.
         len: usize,
+    },
+    /// Reads into guest memory. Who asks tells the machine that it changed when it is done.
+    ReadInto {
+        /// Where.
+        offset: u64,
+        /// Where to.
+        memory: Vec<RamPart>,
+        /// Until when that is allowed; the request fails afterwards.
+        gate: Gate,
+    },
+    /// Writes what is in guest memory, as it is when its turn comes.
+    WriteFrom {
+        /// Where.
+        offset: u64,
+        /// Where from.
+        memory: Vec<RamPart>,
+        /// As with [`Request::ReadInto`].
+        gate: Gate,
+        /// As with [`Request::Write`].
+        durable: bool,
     },
     /// Writes.
     Write {
@@ -50,8 +71,8 @@ pub enum Request {
 impl Request {
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::Read { .. } => Kind::Read,
-            Self::Write { .. } | Self::WriteZeroes { .. } => Kind::Write,
+            Self::Read { .. } | Self::ReadInto { .. } => Kind::Read,
+            Self::Write { .. } | Self::WriteFrom { .. } | Self::WriteZeroes { .. } => Kind::Write,
             Self::Flush => Kind::Flush,
             Self::Discard { .. } => Kind::Discard,
         }
@@ -61,6 +82,7 @@ impl Request {
         match self {
             Self::Read { len, .. } => *len as u64,
             Self::Write { data, .. } => data.len() as u64,
+            Self::ReadInto { memory, .. } | Self::WriteFrom { memory, .. } => memory.iter().map(|p| p.len as u64).sum(),
             Self::Flush => 0,
             Self::Discard { len, .. } | Self::WriteZeroes { len, .. } => *len,
         }
@@ -69,7 +91,9 @@ impl Request {
     /// First byte behind it, if it writes.
     pub(crate) fn writes_to(&self) -> Option<u64> {
         match self {
-            Self::Write { offset, .. } | Self::WriteZeroes { offset, .. } => Some(offset.saturating_add(self.bytes())),
+            Self::Write { offset, .. } | Self::WriteFrom { offset, .. } | Self::WriteZeroes { offset, .. } => {
+                Some(offset.saturating_add(self.bytes()))
+            }
             _ => None,
         }
     }
@@ -82,6 +106,22 @@ impl Request {
                 let mut data = vec![0; *len];
                 image.read(*offset, &mut data)?;
                 return Ok(data);
+            }
+            Self::ReadInto { offset, memory, gate } => {
+                let mut data = vec![0; self.bytes() as usize];
+                image.read(*offset, &mut data)?;
+                gate.pass(|| scatter(&data, memory)).ok_or_else(too_late)??;
+                return Ok(Vec::new());
+            }
+            Self::WriteFrom {
+                offset,
+                memory,
+                gate,
+                durable,
+            } => {
+                let data = gate.pass(|| gather(memory)).ok_or_else(too_late)??;
+                image.write(*offset, &data)?;
+                *durable
             }
             Self::Write { offset, data, durable } => {
                 image.write(*offset, data)?;
@@ -107,6 +147,39 @@ impl Request {
         }
         Ok(Vec::new())
     }
+}
+
+fn too_late() -> io::Error {
+    io::ErrorKind::Interrupted.into()
+}
+
+fn outside() -> io::Error {
+    io::ErrorKind::InvalidInput.into()
+}
+
+fn scatter(data: &[u8], memory: &[RamPart]) -> io::Result<()> {
+    let mut rest = data;
+    for part in memory {
+        let (here, after) = rest.split_at_checked(part.len).ok_or_else(outside)?;
+        if !part.block.write(part.offset, here) {
+            return Err(outside());
+        }
+        rest = after;
+    }
+    Ok(())
+}
+
+fn gather(memory: &[RamPart]) -> io::Result<Vec<u8>> {
+    let mut data = vec![0; memory.iter().map(|p| p.len).sum()];
+    let mut rest = data.as_mut_slice();
+    for part in memory {
+        let (here, after) = rest.split_at_mut_checked(part.len).ok_or_else(outside)?;
+        if !part.block.read(part.offset, here) {
+            return Err(outside());
+        }
+        rest = after;
+    }
+    Ok(data)
 }
 
 /// What a completion of a block back end means.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{BlockBackend, BlockError, BlockEvent, Blocks, Drive, OnError, Request, Use};
+use crate::{BlockBackend, BlockError, BlockEvent, Blocks, Drive, EIO, OnError, Request, Use};
 
 const SECTOR: usize = 512;
 
@@ -447,7 +447,7 @@ fn drives_say_much_in_few_words() {
     for (text, part) in [
         ("if=none", "needs 'file'"),
         ("file=x,cache=sometimes", "one of none"),
-        ("file=x,snapshot=on", "not here yet"),
+        ("file=x,snapshot=perhaps", "on or off"),
         ("file=x,copy-on-read=on", "not here yet"),
         ("file=x,bps=1000", "not here yet"),
         ("file=x,rerror=enospc", "one of ignore, report, stop"),
@@ -497,4 +497,79 @@ fn a_machine_that_is_elsewhere_locks_nothing() {
     here.blocks.set_here(false).unwrap();
     there.blocks.set_here(true).unwrap();
     assert!(here.blocks.set_here(true).is_err());
+}
+
+#[test]
+fn what_is_written_over_an_image_goes_with_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = image(folder.path(), 200 << 10);
+    let before = fs::read(&path).unwrap();
+    let mut b = Bench::new();
+    let drive = |id: &str| Drive::parse(id, &pairs(&format!("file={path},format=raw,snapshot=on"))).unwrap();
+    b.blocks.add_drive(&mut b.host, &drive("one")).unwrap();
+    // Another may have its own changes over the same image.
+    b.blocks.add_drive(&mut b.host, &drive("two")).unwrap();
+    let (one, two) = (b.attach("one"), b.attach("two"));
+    let mut now = before.clone();
+    let places = [(0, 512), (65_000, 2000), (131_072, 65_536), (204_288, 512)];
+    for (n, (at, len)) in places.into_iter().enumerate() {
+        let data = vec![0x40 + n as u8; len];
+        now[at..at + len].copy_from_slice(&data);
+        let offset = at as u64;
+        let durable = false;
+        b.ask("one", one, Request::Write { offset, data, durable }).unwrap();
+    }
+    let zero = Request::WriteZeroes {
+        offset: 1000,
+        len: 100_000,
+        unmap: true,
+        durable: false,
+    };
+    now[1000..101_000].fill(0);
+    b.ask("one", one, zero).unwrap();
+    b.ask("one", one, Request::Flush).unwrap();
+    let all = || Request::Read {
+        offset: 0,
+        len: 200 << 10,
+    };
+    assert!(b.ask("one", one, all()).unwrap() == now);
+    assert!(b.ask("two", two, all()).unwrap() == before);
+    assert!(fs::read(&path).unwrap() == before);
+    let node = b.blocks.node("#block003").unwrap();
+    assert!(node.is_temporary() && !node.is_read_only());
+    // Cut off and grown again: nothing comes back.
+    b.blocks.resize(&mut b.host, "one", 70_000).unwrap();
+    b.blocks.resize(&mut b.host, "one", 200 << 10).unwrap();
+    now[70_000..].fill(0);
+    b.event();
+    b.event();
+    assert!(b.ask("one", one, all()).unwrap() == now);
+}
+
+#[test]
+fn a_drive_can_be_taken_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = image(folder.path(), 8192);
+    let mut b = Bench::with("driver=null-co,node-name=n");
+    let drive = Drive::parse("d", &pairs(&format!("file={path},format=raw"))).unwrap();
+    b.blocks.add_drive(&mut b.host, &drive).unwrap();
+    let f = b.attach("d");
+    b.ask("d", f, write(0, vec![7; 512])).unwrap();
+    let id = b.blocks.get("d").unwrap();
+    b.blocks.remove_drive(&mut b.host, "d").unwrap();
+    let (backend, mut cx) = b.host.get::<BlockBackend>(id).unwrap();
+    backend.submit(f, 9, Request::Flush, &mut cx);
+    assert_eq!(
+        b.event(),
+        BlockEvent::Done {
+            token: 9,
+            result: Err(EIO)
+        }
+    );
+    // Its name and its image are free.
+    b.blocks.add_drive(&mut b.host, &drive).unwrap();
+    b.blocks.remove_drive(&mut b.host, "d").unwrap();
+    assert!(b.blocks.node("#block003").is_none());
+    assert!(b.blocks.remove_drive(&mut b.host, "d").is_err());
+    assert!(b.blocks.remove_drive(&mut b.host, "n").is_err(), "a node of -blockdev");
 }

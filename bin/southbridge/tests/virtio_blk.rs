@@ -52,11 +52,11 @@ fn file_systems_on_both_transports_and_rings() {
     let folder = tempfile::tempdir().unwrap();
     let kinds = [
         ("pcisplit", "virtio-blk-pci"),
-        ("pcipacked", "virtio-blk-pci,packed=on,num-queues=2"),
-        ("mmiosplit", "virtio-blk-device"),
+        ("pcipacked", "virtio-blk-pci,packed=on,num-queues=2,iothread=t0"),
+        ("mmiosplit", "virtio-blk-device,iothread=t0"),
         ("mmiopacked", "virtio-blk-device,packed=on"),
     ];
-    let mut words = String::new();
+    let mut words = String::from("-object iothread,id=t0 ");
     for (name, device) in kinds {
         let path = image(folder.path(), name, 24);
         words += &format!(
@@ -103,13 +103,26 @@ fn boot(folder: &Path, words: &str) -> (Guest, Client) {
 
 #[test]
 fn a_guest_moves_while_it_writes() {
-    if !have_guest("a_guest_moves_while_it_writes") {
-        return;
+    if have_guest("a_guest_moves_while_it_writes") {
+        moves_while_it_writes("virtio-blk-pci,drive=disk");
     }
+}
+
+#[test]
+fn a_guest_moves_while_a_thread_writes() {
+    if have_guest("a_guest_moves_while_a_thread_writes") {
+        moves_while_it_writes("virtio-blk-pci,drive=disk,iothread=t0 -object iothread,id=t0");
+    }
+}
+
+fn moves_while_it_writes(device: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = image(folder.path(), "disk", 64);
     let saved = folder.path().join("saved");
-    let disk_words = format!("-drive file={},if=virtio,format=raw,id=disk", path.display());
+    let disk_words = format!(
+        "-drive file={},if=none,format=raw,id=disk -device {device}",
+        path.display()
+    );
     let (mut guest, mut qmp) = boot(folder.path(), &disk_words);
     guest.wait_for_shell();
     guest.shell(MODULES);

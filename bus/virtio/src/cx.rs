@@ -1,6 +1,6 @@
 //! A model's ways out while one of its methods runs.
 
-use southbridge_core::Ctx;
+use southbridge_core::{Ctx, RamPart};
 
 use crate::chain::{Chain, ChainError, Segment, slice};
 use crate::dma::Dma;
@@ -186,6 +186,21 @@ impl<'c> VirtioCx<'_, 'c> {
             }
         }
         Ok(())
+    }
+
+    /// The memory behind `len` bytes from `offset` of a chain's readable part, or (`write`) writable part, for another thread to work
+    /// with. `None` where the machine itself has to move the data, which is also where something is wrong with it; see
+    /// [`Ctx::shared_ram`].
+    pub fn shared(&mut self, chain: &Chain, write: bool, offset: u64, len: usize) -> Option<Vec<RamPart>> {
+        if !self.virtio.may_dma || !self.is_current(chain) {
+            return None;
+        }
+        let segments = if write { chain.writable() } else { chain.readable() };
+        let mut parts = Vec::new();
+        for (at, len) in slice(segments, offset, len as u64)? {
+            parts.extend(self.ctx.shared_ram(at, len, write)?);
+        }
+        Some(parts)
     }
 
     /// The configuration space has changed: the driver is told.

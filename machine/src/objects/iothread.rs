@@ -1,42 +1,43 @@
-//! `-object iothread`: accepted, listed, and honest about what it does.
+//! `-object iothread`: a thread for the disks that name it (`iothread=`).
 //!
-//! A thread of its own would serve rings beside the processors. Here devices belong to the machine's thread (see the architecture), and
-//! what can wait for the host (disks, shared folders, sockets) has threads of its own behind the back ends already. So the object is
-//! there for command lines that name one, its settings can be read, and the user is told that nothing moves.
+//! It moves their data between guest memory and the host and waits for the host, while processors go on. Rings stay with the machine's
+//! thread, as all devices do (see the architecture): it takes requests out and gives them back. Settings about polling and batches are
+//! accepted and told again; the thread sleeps when it has nothing to do.
 
+use southbridge_backend_block::IoThread;
 use southbridge_core::{PropKind, Properties, System};
 
 use super::{ObjectError, ObjectType, Running, property};
 
 pub(super) const IOTHREAD: ObjectType = ObjectType {
     name: "iothread",
-    summary: "Accepted for QEMU's sake: the machine's own thread serves all rings",
+    summary: "A thread that moves the data of disks; rings stay with the machine's own thread",
     properties: &[
         property(
             "poll-max-ns",
             PropKind::Uint(63),
             Some("32768"),
-            "Longest time of polling; there is none",
+            "Accepted, told again: the thread sleeps when it has nothing to do",
         ),
-        property("poll-grow", PropKind::Uint(63), Some("0"), "How polling would grow"),
-        property("poll-shrink", PropKind::Uint(63), Some("0"), "How polling would shrink"),
+        property("poll-grow", PropKind::Uint(63), Some("0"), "Accepted, told again"),
+        property("poll-shrink", PropKind::Uint(63), Some("0"), "Accepted, told again"),
         property(
             "aio-max-batch",
             PropKind::Uint(63),
             Some("0"),
-            "Most requests in one go",
+            "Accepted, told again: one request after another",
         ),
         property(
             "thread-pool-min",
             PropKind::Uint(31),
             Some("0"),
-            "Least helpers of the thread",
+            "Accepted: it works alone",
         ),
         property(
             "thread-pool-max",
             PropKind::Uint(31),
             Some("64"),
-            "Most helpers of the thread",
+            "Accepted: it works alone",
         ),
     ],
     start,
@@ -51,21 +52,23 @@ fn start(id: &str, p: &Properties, sys: &mut System) -> Result<Running, ObjectEr
             expected: format!("a number from {} on, no less than thread-pool-min", least.max(1)),
         });
     }
-    sys.log.warning(format_args!(
-        "iothread '{id}' has no thread of its own: the machine's thread serves all rings"
-    ));
+    let refused = |e: std::io::Error| ObjectError::Host {
+        property: "id",
+        why: format!("the host has no thread to give: {e}"),
+    };
+    IoThread::add(&mut sys.host, id).map_err(refused)?;
     Ok(Running::IoThread)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{ObjectError, Objects};
+    use southbridge_backend_block::IoThread;
     use southbridge_core::{ClockRate, System};
 
     #[test]
     fn it_is_made_listed_and_removed() {
         let mut sys = System::new(ClockRate::Hz(1_000_000)).unwrap();
-        sys.log.set_warnings(Box::new(std::io::sink()));
         let mut all = Objects::default();
         let mut add = |id: &str, given: &[(&'static str, &'static str)]| {
             let given = given.iter().copied();
@@ -80,7 +83,13 @@ mod tests {
             .map(|(id, p)| (id.to_owned(), p.uint("poll-max-ns")))
             .collect();
         assert_eq!(settings, [("t0".to_owned(), 0)]);
+        let thread = IoThread::find(&sys.host, "t0").unwrap();
+        assert_ne!(u32::try_from(thread.number()), Ok(std::process::id()));
+        assert!(all.is_used(&sys, "t0"), "a handle of it is out");
+        drop(thread);
+        assert!(!all.is_used(&sys, "t0"));
         assert!(all.remove(&mut sys, "t0"));
+        assert!(IoThread::find(&sys.host, "t0").is_none());
         assert_eq!(all.iothreads().count(), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! Disks and what is behind them.
 
 use serde_json::{Map, Value};
-use southbridge_backend_block::{BlockBackend, BlockError, Blocks, Node, Stats};
+use southbridge_backend_block::{BlockBackend, BlockError, Blocks, Drive, Node, Stats};
 use southbridge_core::{DeviceId, Machine, Notice, NoticeValue, RunState};
 use southbridge_protocol_qmp::Error;
 use std::time::{Duration, Instant};
@@ -94,6 +94,32 @@ fn shown(cx: &mut Cx<'_>) -> Vec<(Disk, Option<String>)> {
     all
 }
 
+/// A disk that a snapshot would leave behind: one that a device may have written to. Its contents are in no snapshot, and a guest that
+/// went back without them would destroy its file system.
+pub(crate) fn not_in_snapshots(cx: &mut Cx<'_>) -> Option<String> {
+    let all = shown(cx);
+    let (disk, _) = all.into_iter().find(|(d, _)| !d.node.is_read_only())?;
+    Some(match disk.drive.is_empty() {
+        true => disk.node.name().to_owned(),
+        false => disk.drive,
+    })
+}
+
+/// Makes a drive that a device may name, in words of `-drive`.
+pub(crate) fn add_drive(cx: &mut Cx<'_>, id: &str, pairs: &[(String, String)]) -> Result<()> {
+    sweep(cx.machine);
+    let drive = Drive::parse(id, pairs).map_err(|e| refused(&e))?;
+    let added = Blocks::of(&mut cx.machine.sys.host, |b, host| b.add_drive(host, &drive));
+    added.map(drop).map_err(|e| refused(&e))
+}
+
+/// Removes a drive.
+pub(crate) fn remove_drive(cx: &mut Cx<'_>, id: &str) -> Result<()> {
+    sweep(cx.machine);
+    let removed = Blocks::of(&mut cx.machine.sys.host, |b, host| b.remove_drive(host, id));
+    removed.map_err(|e| refused(&e))
+}
+
 fn named(cx: &Cx<'_>, device: DeviceId) -> String {
     let id = cx.machine.sys.slot(device).and_then(|s| s.id.clone());
     id.unwrap_or_else(|| tree::device_path(cx.machine, cx.world, device))
@@ -120,7 +146,7 @@ fn node_info(node: &Node, write_back: bool) -> BlockDeviceInfo {
         node_name: Some(node.name().to_owned()),
         ro: node.is_read_only(),
         drv: node.driver().to_owned(),
-        backing_file_depth: 0,
+        backing_file_depth: node.is_temporary().into(),
         active: true,
         encrypted: false,
         detect_zeroes: BlockdevDetectZeroesOptions::Off,

@@ -1,5 +1,6 @@
 //! What the machine is.
 
+use southbridge_backend_block::IoThread;
 use southbridge_core::{CpuId, Properties};
 use southbridge_machine::BOARDS;
 use southbridge_machine::board::Board;
@@ -131,12 +132,12 @@ pub(super) fn query_cpu_definitions(cx: &mut Cx<'_>) -> Result<Vec<CpuDefinition
     Ok(models.into_iter().map(info).collect())
 }
 
-/// They have no threads of their own, so the one that is told is the machine's.
 pub(super) fn query_iothreads(cx: &mut Cx<'_>) -> Result<Vec<IOThreadInfo>> {
+    let host = &cx.machine.sys.host;
     let number = |p: &Properties, name| i64::try_from(p.uint(name)).unwrap_or(i64::MAX);
     let info = |(id, p): (&str, &Properties)| IOThreadInfo {
         id: id.to_owned(),
-        thread_id: i64::from(std::process::id()),
+        thread_id: IoThread::find(host, id).map_or(0, |t| i64::from(t.number())),
         poll_max_ns: number(p, "poll-max-ns"),
         poll_grow: number(p, "poll-grow"),
         poll_shrink: number(p, "poll-shrink"),

@@ -132,6 +132,9 @@ pub(super) fn object_add(cx: &mut Cx<'_>, args: ObjectOptions) -> Result<()> {
 }
 
 pub(super) fn object_del(cx: &mut Cx<'_>, args: ObjectDelArgs) -> Result<()> {
+    if cx.world.objects.is_used(&cx.machine.sys, &args.id) {
+        return refuse(format!("object '{}' is in use, can not be deleted", args.id));
+    }
     match cx.world.objects.remove(&mut cx.machine.sys, &args.id) {
         true => Ok(()),
         false => refuse(format!("there is no object '{}'", args.id)),

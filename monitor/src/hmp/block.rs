@@ -1,4 +1,7 @@
-//! Disks: `info block`, `info blockstats`, `block_resize`.
+//! Disks: `info block`, `info blockstats`, `block_resize`, `drive_add`, `drive_del`.
+
+use southbridge_cli::keyval::{Grammar, Props, value};
+use southbridge_cli::location::Source;
 
 use crate::commands::block;
 use crate::schema::{BlockDeviceInfo, BlockResizeArgs, QueryBlockstatsArgs};
@@ -86,4 +89,38 @@ pub(super) fn resize(call: &mut Call<'_, '_>) -> Done {
         size,
     };
     Ok(block::block_resize(call.cx, args)?)
+}
+
+/// The place of a disk on a PCI bus is not looked at: a device takes it, by `device_add`.
+pub(super) fn drive_add(call: &mut Call<'_, '_>) -> Done {
+    let (only_node, text) = (call.args.flag(0), call.args.word(2));
+    let source = Source::implied("drive_add", &text);
+    let props = Props::parse(&source, Grammar::plain()).map_err(|e| Refusal::Failed(e.message()))?;
+    let word = |key: &str| props.get(key).map(|e| e.value.clone());
+    let all = props.entries().iter();
+    let pairs: Vec<_> = all.map(|e| (e.key.clone(), e.value.clone())).collect();
+    if only_node {
+        let args = pairs.into_iter().map(|(n, v)| (n, v.into())).collect();
+        crate::run(call.cx, "blockdev-add", args, false)?;
+        return Ok(());
+    }
+    match word("if").as_deref() {
+        Some("none") => {}
+        other => {
+            let other = other.unwrap_or("virtio");
+            return failed(format!(
+                "a drive with if={other} cannot come while the machine runs; if=none can"
+            ));
+        }
+    }
+    let id = word("id").filter(|id| value::is_id(id));
+    let id = id.ok_or_else(|| Refusal::Failed(format!("'id' is {}", value::EXPECT_ID)))?;
+    block::add_drive(call.cx, &id, &pairs)?;
+    call.say(format_args!("OK"));
+    Ok(())
+}
+
+pub(super) fn drive_del(call: &mut Call<'_, '_>) -> Done {
+    let id = call.args.word(0);
+    Ok(block::remove_drive(call.cx, &id)?)
 }

@@ -7,11 +7,17 @@ use super::{Call, Refusal, failed};
 type Done = Result<(), Refusal>;
 
 pub(super) fn savevm(call: &mut Call<'_, '_>) -> Done {
+    if let Some(name) = crate::commands::block::not_in_snapshots(call.cx) {
+        return failed(format!("Device '{name}' is writable but does not support snapshots"));
+    }
     let saved = call.cx.world.snapshots.save(call.cx.machine, call.args.text(0));
     saved.map(drop).or_else(failed)
 }
 
 pub(super) fn loadvm(call: &mut Call<'_, '_>) -> Done {
+    if let Some(name) = crate::commands::block::not_in_snapshots(call.cx) {
+        return failed(format!("Device '{name}' is writable but does not support snapshots"));
+    }
     let name = call.args.word(0);
     call.cx.world.snapshots.load(call.cx.machine, &name).or_else(failed)
 }

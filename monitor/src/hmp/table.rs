@@ -155,6 +155,22 @@ pub(super) static COMMANDS: &[Command] = &[
         "add a device, as -device does",
         plug::device_add,
     )),
+    on_host(command(
+        &["drive_add"],
+        &[
+            may("-n", Flag('n')),
+            must("[[domain:]bus:]slot", Word(S::Nothing)),
+            must("if=none,id=ID[,file=FILE][,option=value][,...]", Rest(S::Nothing)),
+        ],
+        "add a drive for a device, as -drive does; -n: a node, as -blockdev does",
+        block::drive_add,
+    )),
+    command(
+        &["drive_del"],
+        &[must("id", Word(S::Nothing))],
+        "remove a drive; a device that uses it finds that every request fails",
+        block::drive_del,
+    ),
     command(
         &["device_del"],
         &[must("device", Word(S::Devices))],

@@ -608,3 +608,35 @@ fn virtio_devices_from_inside() {
         "info virtio-status nix",
     ]));
 }
+
+#[test]
+fn drives_come_and_go_and_are_in_no_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("disk");
+    std::fs::write(&path, [7; 4096]).unwrap();
+    let path = path.display();
+    let mut b = bench("virt", false);
+    assert_eq!(b.run("savevm empty"), "");
+    assert_eq!(
+        b.run(&format!("drive_add 0 if=none,id=d0,format=raw,file={path}")),
+        "OK\n"
+    );
+    let refused = "Error: Device 'd0' is writable but does not support snapshots\n";
+    assert_eq!(b.run("savevm full"), refused);
+    assert_eq!(b.run("loadvm empty"), refused);
+    assert_eq!(b.run("drive_del d0"), "");
+    assert_eq!(b.run("loadvm empty"), "");
+    assert!(b.run("drive_del d0").contains("d0"));
+    assert_eq!(
+        b.run(&format!("drive_add 0 if=none,id=d0,format=raw,readonly=on,file={path}")),
+        "OK\n"
+    );
+    assert_eq!(b.run("savevm read-only"), "", "what is only read stays as it is");
+    assert!(b.run("drive_add 0 if=virtio,file=x").contains("if=none"));
+    assert_eq!(b.run("drive_add -n 0 driver=null-co,node-name=n0"), "");
+    assert!(b.run("drive_del n0").contains("blockdev-del"));
+    let over = format!("drive_add 0 if=none,id=d1,format=raw,snapshot=on,file={path}");
+    assert_eq!(b.run(&over), "OK\n");
+    assert!(b.run("info block d1").contains("overlay"), "{}", b.run("info block"));
+    assert!(b.run("savevm over").contains("'d1' is writable"));
+}

@@ -139,9 +139,14 @@ pub(super) const PROPERTIES: [Property; 33] = [
         "iothread",
         PropKind::Str,
         None,
-        "not here yet: the machine's own thread serves the rings",
+        "the thread that moves the data and waits for the host; the machine's own serves the rings",
     ),
-    property("iothread-vq-mapping", PropKind::Str, None, "not here yet, likewise"),
+    property(
+        "iothread-vq-mapping",
+        PropKind::Str,
+        None,
+        "not here yet: iothread= is for all queues",
+    ),
     flag("discard", true, "the guest can give space back"),
     flag("report-discard-granularity", true, "the guest is told in which units"),
     flag("write-zeroes", true, "the guest can have stretches made zero"),
@@ -207,10 +212,12 @@ fn bad<T>(property: &'static str, value: impl ToString, expected: impl Into<Stri
 impl Conf {
     /// Checks what the user said. `processors` of the machine, and the bus of the device, decide how many queues there are.
     pub(super) fn new(p: &Properties, medium: &Medium, processors: usize, bus: BusKind) -> Result<Self, CreateError> {
-        for name in ["iothread", "iothread-vq-mapping"] {
-            if let Some(value) = p.str(name) {
-                return bad(name, value, "nothing yet: the machine's own thread serves the rings");
-            }
+        if let Some(value) = p.str("iothread-vq-mapping") {
+            return bad(
+                "iothread-vq-mapping",
+                value,
+                "nothing yet: one thread serves all queues (iothread=)",
+            );
         }
         let (block_size, physical) = block_sizes(p)?;
         let queues = match p.uint("num-queues") {

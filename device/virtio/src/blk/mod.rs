@@ -16,7 +16,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-use southbridge_backend_block::BlockFront;
+use southbridge_backend_block::{BlockFront, IoThread};
 use southbridge_bus_virtio::VirtioModel;
 use southbridge_core::{Build, Category, CreateError, Properties};
 
@@ -46,5 +46,14 @@ crate::virtio_types! {
 fn create(p: &Properties, build: &mut Build<'_>) -> Result<Box<dyn VirtioModel>, CreateError> {
     let (front, medium) = BlockFront::attach(p, "drive", PORT, p.bool("share-rw"), build)?;
     let conf = Conf::new(p, &medium, build.processors(), build.bus())?;
-    Ok(Box::new(model::Blk::new(conf, front, medium.len)))
+    let threaded = p.str("iothread").is_some();
+    if let Some(name) = p.str("iothread") {
+        let thread = IoThread::find_for(build, name).ok_or_else(|| CreateError::BadValue {
+            property: "iothread",
+            value: name.to_owned(),
+            expected: "the id of an -object iothread".into(),
+        })?;
+        front.work_on(thread, build);
+    }
+    Ok(Box::new(model::Blk::new(conf, front, medium.len, threaded)))
 }

@@ -1,11 +1,11 @@
 //! The device: requests out of its queues, through the back end, and back.
 
 use serde::{Deserialize, Serialize};
-use southbridge_backend_block::{BlockEvent, BlockFront, ENOSPC, OnError, Request};
+use southbridge_backend_block::{BlockEvent, BlockFront, ENOSPC, Gate, OnError, Request};
 use southbridge_bus_virtio::spec::id;
 use southbridge_bus_virtio::{Chain, VirtioCx, VirtioModel};
 use southbridge_core::clock::TimerIndex;
-use southbridge_core::{Completion, LoadError, NoticeValue, SavedState};
+use southbridge_core::{Completion, LoadError, NoticeValue, RamPart, SavedState};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::conf::Conf;
@@ -60,10 +60,23 @@ pub(super) struct Blk {
     conf: Conf,
     // Glue.
     front: BlockFront,
+    /// A thread of the disk's own moves the data.
+    threaded: bool,
     // Volatile.
     state: State,
     /// Bytes under way; follows from the state.
     bytes: u64,
+    /// Memory that a thread of the disk's own reads or writes meanwhile, by token.
+    lent: BTreeMap<u64, Vec<RamPart>>,
+    /// Through which it does so, by queue.
+    gates: BTreeMap<u16, Gate>,
+}
+
+impl Drop for Blk {
+    fn drop(&mut self) {
+        // The buffers are the driver's again.
+        self.take_back(None);
+    }
 }
 
 impl Job {
@@ -85,7 +98,7 @@ impl Job {
 }
 
 impl Blk {
-    pub(super) fn new(conf: Conf, front: BlockFront, len: u64) -> Self {
+    pub(super) fn new(conf: Conf, front: BlockFront, len: u64, threaded: bool) -> Self {
         let state = State {
             len,
             write_back: conf.write_back,
@@ -97,8 +110,11 @@ impl Blk {
         Self {
             conf,
             front,
+            threaded,
             state,
             bytes: 0,
+            lent: BTreeMap::new(),
+            gates: BTreeMap::new(),
         }
     }
 
@@ -157,6 +173,9 @@ impl Blk {
     fn submit(&mut self, token: u64, job: &Job, cx: &mut VirtioCx<'_, '_>) {
         let durable = !self.state.write_back;
         let piece = job.piece() as usize;
+        if let Some(request) = self.lend(token, job, cx) {
+            return self.front.submit(token, request, cx.ctx());
+        }
         let request = match job.op {
             Op::Read { offset, .. } => Request::Read {
                 offset: offset.saturating_add(job.done),
@@ -183,6 +202,45 @@ impl Blk {
         self.front.submit(token, request, cx.ctx());
     }
 
+    /// The request that has the disk's own thread move the data, where that may be.
+    fn lend(&mut self, token: u64, job: &Job, cx: &mut VirtioCx<'_, '_>) -> Option<Request> {
+        if !self.threaded {
+            return None;
+        }
+        let (write, at, offset) = match job.op {
+            Op::Read { offset, .. } => (true, job.done, offset),
+            Op::Write { offset, .. } => (false, HEADER + job.done, offset),
+            _ => return None,
+        };
+        let memory = cx.shared(&job.chain, write, at, job.piece() as usize)?;
+        let offset = offset.saturating_add(job.done);
+        let gate = self.gates.entry(job.chain.queue()).or_default().clone();
+        self.lent.insert(token, memory.clone());
+        Some(match write {
+            true => Request::ReadInto { offset, memory, gate },
+            false => Request::WriteFrom {
+                offset,
+                memory,
+                gate,
+                durable: !self.state.write_back,
+            },
+        })
+    }
+
+    /// Takes the memory of a queue, or of all, away from the thread: it reaches nothing of it from now on.
+    fn take_back(&mut self, queue: Option<u16>) {
+        self.gates.retain(|n, gate| {
+            let stays = queue.is_some_and(|q| q != *n);
+            if !stays {
+                gate.shut();
+            }
+            stays
+        });
+        let is_there = |token: &u64| self.state.under_way.get(token);
+        self.lent
+            .retain(|token, _| is_there(token).is_some_and(|j| queue.is_some_and(|q| q != j.chain.queue())));
+    }
+
     fn done(&mut self, token: u64, result: Result<Vec<u8>, i32>, cx: &mut VirtioCx<'_, '_>) {
         // What a reset has forgotten comes back all the same.
         let Some(mut job) = self.state.under_way.remove(&token) else {
@@ -190,11 +248,18 @@ impl Blk {
         };
         let piece = job.piece();
         self.bytes = self.bytes.saturating_sub(piece);
+        let lent = self.lent.remove(&token);
+        // Before the driver hears of it, processors do: there may have been code.
+        for part in lent.iter().flatten().filter(|_| job.op.is_read()) {
+            cx.ctx().changed_memory(&part.block, part.offset, part.len as u64);
+        }
         let data = match result {
             Ok(data) => data,
+            // A thread that found its buffers taken away has done nothing wrong.
+            Err(_) if !cx.is_current(&job.chain) => return,
             Err(errno) => return self.failed(job, errno, cx),
         };
-        if job.op.is_read() && cx.write(&job.chain, job.done, &data).is_err() {
+        if job.op.is_read() && lent.is_none() && cx.write(&job.chain, job.done, &data).is_err() {
             return finish(job.chain, status::IOERR, cx);
         }
         job.done = job.done.saturating_add(piece);
@@ -351,11 +416,13 @@ impl VirtioModel for Blk {
         parked.clear();
         waiting.clear();
         self.bytes = 0;
+        self.take_back(None);
         cx.ctx().cancel_timer(RETRY);
     }
 
     fn queue_reset(&mut self, queue: u16, _: &mut VirtioCx<'_, '_>) {
         // What is under way is done on the disk; its chains are the driver's again and their answers vanish.
+        self.take_back(Some(queue));
         self.state.parked.retain(|j| j.chain.queue() != queue);
         self.state.waiting.remove(&queue);
     }
@@ -390,8 +457,11 @@ impl VirtioModel for Blk {
         let Self {
             conf: _,
             front: _,
+            threaded: _,
             state,
             bytes: _,
+            lent: _,
+            gates: _,
         } = self;
         SavedState::of(VERSION, state)
     }
@@ -407,6 +477,7 @@ impl VirtioModel for Blk {
         if tokens > state.next || state.next > u64::MAX >> 1 || state.waiting.iter().any(|q| *q >= self.conf.queues) {
             return Err(LoadError::Impossible("the number of a request"));
         }
+        self.take_back(None);
         self.state = state;
         self.count_bytes();
         Ok(())
