@@ -101,7 +101,7 @@ impl Blocks {
         drive.check_format()?;
         let mut pairs = drive.node.clone();
         let read_only = pairs.iter().rfind(|(n, _)| n == "read-only");
-        let over = drive.temporary && !read_only.is_some_and(|(_, v)| v == "on");
+        let over = drive.temporary && read_only.is_none_or(|(_, v)| v != "on");
         if over {
             pairs.push(("read-only".into(), "on".into()));
         }

@@ -117,7 +117,7 @@ impl Overlay {
     }
 
     /// Has the file have a cluster, of which `part` is about to be overwritten.
-    fn bring_over(&self, map: &mut Vec<u64>, cluster: u64, part: u64) -> io::Result<()> {
+    fn bring_over(&self, map: &[u64], cluster: u64, part: u64) -> io::Result<()> {
         if is_ours(map, cluster) {
             return Ok(());
         }
@@ -161,7 +161,7 @@ impl Image for Overlay {
         let mut rest = data;
         for (n, at, len) in clusters(offset, data.len() as u64) {
             let (here, after) = rest.split_at(len as usize);
-            self.bring_over(&mut map, n, len)?;
+            self.bring_over(&map, n, len)?;
             self.file.write_all_at(here, at)?;
             take_over(&mut map, n);
             rest = after;
@@ -188,7 +188,7 @@ impl Image for Overlay {
     fn write_zeroes(&self, offset: u64, len: u64, _unmap: bool) -> io::Result<()> {
         let mut map = self.ours.write().unwrap_or_else(PoisonError::into_inner);
         for (n, at, len) in clusters(offset, len) {
-            self.bring_over(&mut map, n, len)?;
+            self.bring_over(&map, n, len)?;
             self.punch(at, len)?;
             take_over(&mut map, n);
         }
@@ -206,7 +206,7 @@ impl Image for Overlay {
         let before = self.len();
         if len < before {
             for (n, at, part) in clusters(len, before - len) {
-                self.bring_over(&mut map, n, part)?;
+                self.bring_over(&map, n, part)?;
                 take_over(&mut map, n);
                 self.punch(at, part)?;
             }
