@@ -67,6 +67,7 @@ impl Cpu {
                     self.engine.set_register("r0", op ^ 0x55);
                 }
                 Exit::Lockup | Exit::Breakpoint => return Some(exit),
+                Exit::Differs => panic!("the tiers differ: {}", self.engine.difference()),
             }
         }
         None

@@ -200,7 +200,7 @@ fn guest(seed: u64, translated: bool, jit: Option<Options>) -> Machine {
     put(TABLE + 16, MIDDLE >> 12 << 10 | 1);
     put(MIDDLE, LEAVES >> 12 << 10 | 1);
     for n in 0..512 {
-        put(LEAVES + n * 8, (RAM >> 12) + n << 10 | 0xcf);
+        put(LEAVES + n * 8, ((RAM >> 12) + n) << 10 | 0xcf);
     }
     // And the same again one GiB on, in one, as the user's.
     m.sys
