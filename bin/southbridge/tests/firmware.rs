@@ -128,6 +128,35 @@ fn everything_passes_in_checking_mode() {
     }
 }
 
+/// What `perf` reads beside a profile: a line of address, length (both hexadecimal) and name for each piece of compiled code.
+#[test]
+fn the_perf_map_names_the_guests_code() {
+    let kernel = firmware("coremark-like-mps2-an385.elf");
+    let mut command = program();
+    command.args(["-M", "mps2-an385", "-nographic", "-semihosting", "-kernel", &kernel]);
+    command.args(["-accel", "jit,perf-map=on,hot=20,threads=0", "-append", "x iterations=40"]);
+    let child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let map = std::path::PathBuf::from(format!("/tmp/perf-{}.map", child.id()));
+    assert!(child.wait_with_output().unwrap().status.success());
+    let text = std::fs::read_to_string(&map).unwrap();
+    std::fs::remove_file(&map).unwrap();
+    let mut places = Vec::new();
+    for line in text.lines() {
+        let [at, len, "guest", address] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
+        let number = |word: &str| u64::from_str_radix(word, 16).unwrap_or_else(|e| panic!("{line}: {e}"));
+        let address = number(address.trim_start_matches("0x"));
+        assert!(address < 0x40_0000, "{line}: not where the program is");
+        assert!(number(len) > 0, "{line}");
+        places.push((number(at), number(len)));
+    }
+    places.sort_unstable();
+    assert!(places.len() > 5, "{text}");
+    // Nothing is made again in the place of something else: the cache is large enough for this program.
+    assert!(places.windows(2).all(|w| w[0].0 + w[0].1 <= w[1].0), "{text}");
+}
+
 #[test]
 fn elf_hex_and_raw_load_alike() {
     for board in BOARDS {
