@@ -20,7 +20,7 @@ use crate::windows::{Windows, slot};
 use work::{Known, Work, is_pure, is_without_flags, span};
 
 /// Guest instructions in a region at most.
-const MAX_INSTRUCTIONS: u32 = 200;
+const MAX_INSTRUCTIONS: u32 = 100;
 /// Blocks in a region at most.
 const MAX_BLOCKS: usize = 64;
 /// Return addresses that a branch to a register is compared with at most.
