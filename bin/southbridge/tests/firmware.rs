@@ -134,7 +134,12 @@ fn the_perf_map_names_the_guests_code() {
     let kernel = firmware("coremark-like-mps2-an385.elf");
     let mut command = program();
     command.args(["-M", "mps2-an385", "-nographic", "-semihosting", "-kernel", &kernel]);
-    command.args(["-accel", "jit,perf-map=on,hot=20,threads=0", "-append", "x iterations=40"]);
+    command.args([
+        "-accel",
+        "jit,perf-map=on,hot=20,threads=0",
+        "-append",
+        "x iterations=40",
+    ]);
     let child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
     let map = std::path::PathBuf::from(format!("/tmp/perf-{}.map", child.id()));
     assert!(child.wait_with_output().unwrap().status.success());
