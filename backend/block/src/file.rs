@@ -228,7 +228,7 @@ impl Image for FileImage {
 }
 
 /// Fills `out`; zeros behind the end.
-fn read_all(file: &File, offset: u64, out: &mut [u8]) -> io::Result<()> {
+pub(crate) fn read_all(file: &File, offset: u64, out: &mut [u8]) -> io::Result<()> {
     let mut done = 0;
     while done < out.len() {
         match file.read_at(&mut out[done..], offset.saturating_add(done as u64)) {

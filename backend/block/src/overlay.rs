@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::file::read_all;
 use crate::image::Image;
 use crate::node::{Node, Use};
 
@@ -100,22 +101,6 @@ impl Overlay {
         }
     }
 
-    fn read_own(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let mut done = 0;
-        while done < out.len() {
-            match self.file.read_at(&mut out[done..], offset + done as u64) {
-                Ok(0) => {
-                    out[done..].fill(0);
-                    break;
-                }
-                Ok(n) => done += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(())
-    }
-
     /// Has the file have a cluster, of which `part` is about to be overwritten.
     fn bring_over(&self, map: &[u64], cluster: u64, part: u64) -> io::Result<()> {
         if is_ours(map, cluster) {
@@ -148,7 +133,7 @@ impl Image for Overlay {
         for (n, at, len) in clusters(offset, rest.len() as u64) {
             let (here, after) = rest.split_at_mut(len as usize);
             match is_ours(&map, n) {
-                true => self.read_own(at, here)?,
+                true => read_all(&self.file, at, here)?,
                 false => self.read_below(at, here)?,
             }
             rest = after;
