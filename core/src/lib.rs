@@ -39,7 +39,7 @@ pub use host::{Backend, BackendId, Completion, HostCx, HostEvent, Interest, Wake
 pub use line::{LineId, NetId};
 pub use log::LogItems;
 pub use machine::{Attendant, Caller, Machine, MachineEvent, Outcome, RunState};
-pub use memory::{AddressSpace, RamBlock, RamPart, RamWindow};
+pub use memory::{AddressSpace, RamBlock, RamView, RamWindow};
 pub use notice::{Notice, NoticeValue};
 pub use property::{PropKind, PropValue, Properties, Property};
 pub use region::{Access, Endian, Region, RegionKind, Register, RegisterAccess};

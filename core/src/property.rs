@@ -21,6 +21,8 @@ pub enum PropKind {
     Enum(&'static [&'static str]),
     /// The id of a back end of the named kind (`chardev`, `memdev`, `netdev`, `drive`).
     Backend(&'static str),
+    /// A list or an object, of the type that is named, whose parts come by keys of their own: `name.0.part`.
+    Nested(&'static str),
 }
 
 impl PropKind {
@@ -36,7 +38,25 @@ impl PropKind {
             Self::Backend("chardev") => "str (ID of a chardev to use as a backend)".into(),
             Self::Backend("rng") => "link<rng-backend>".into(),
             Self::Backend("memdev") => "link<memory-backend>".into(),
+            Self::Nested(name) => (*name).into(),
             Self::Backend(kind) => format!("str (ID of a {kind} to use as a backend)"),
+        }
+    }
+
+    /// What it takes, to be read behind "it takes" or "expected".
+    pub fn takes(&self) -> String {
+        match self {
+            Self::Bool => "on or off".into(),
+            Self::OnOffAuto => "on, off or auto".into(),
+            Self::Uint(64..) => "a number".into(),
+            Self::Uint(bits) => format!("a number from 0 to {}", (1u64 << bits) - 1),
+            Self::Size => "a size in bytes, such as 64K or 4M".into(),
+            Self::Str => "a text".into(),
+            Self::Enum([one]) => (*one).to_owned(),
+            Self::Enum([all @ .., last]) => format!("{} or {last}", all.join(", ")),
+            Self::Enum([]) => "nothing".into(),
+            Self::Backend(kind) => format!("the id of a {kind}"),
+            Self::Nested(_) => "a list, in the JSON form of the whole option".into(),
         }
     }
 }
@@ -67,6 +87,8 @@ pub enum PropValue {
     Str(String),
     /// Of `Backend`: the id as written and what it names.
     Backend(String, BackendId),
+    /// Of `Nested`: the parts, by what stands behind the property's name and a dot.
+    Nested(Vec<(String, String)>),
 }
 
 /// A device's property values: what the user said, over the defaults of the type.
@@ -122,6 +144,22 @@ impl Properties {
         }
     }
 
+    /// The parts of a `Nested`, in the order in which they were given; none if absent.
+    pub fn nested(&self, name: &str) -> &[(String, String)] {
+        match self.values.get(name) {
+            Some(PropValue::Nested(parts)) => parts,
+            _ => &[],
+        }
+    }
+
+    /// Adds a part to a `Nested`.
+    pub fn add_part(&mut self, name: &str, part: &str, value: &str) {
+        let all = self.values.entry(name.to_owned());
+        if let PropValue::Nested(parts) = all.or_insert_with(|| PropValue::Nested(Vec::new())) {
+            parts.push((part.to_owned(), value.to_owned()));
+        }
+    }
+
     /// The back end that a `Backend` property names.
     pub fn backend(&self, name: &str) -> Option<BackendId> {
         match self.values.get(name) {
@@ -148,7 +186,8 @@ impl Properties {
     }
 }
 
-/// Parses a value as the command line spells it. Back ends need a table of ids, so `Backend` gives `None` here.
+/// Parses a value as the command line spells it. Back ends need a table of ids, and what is nested comes in parts, so `Backend` and
+/// `Nested` give `None` here.
 pub fn parse_value(kind: PropKind, text: &str) -> Option<PropValue> {
     match kind {
         PropKind::Bool => parse_bool(text).map(PropValue::Bool),
@@ -161,7 +200,7 @@ pub fn parse_value(kind: PropKind, text: &str) -> Option<PropValue> {
         PropKind::Size => parse_size(text).map(PropValue::Uint),
         PropKind::Str => Some(PropValue::Str(text.to_owned())),
         PropKind::Enum(words) => words.contains(&text).then(|| PropValue::Str(text.to_owned())),
-        PropKind::Backend(_) => None,
+        PropKind::Backend(_) | PropKind::Nested(_) => None,
     }
 }
 

@@ -244,24 +244,8 @@ pub fn parse_property(p: &'static Property, text: &str) -> Result<PropValue, Add
     parse_value(p.kind, text).ok_or_else(|| AddError::BadValue {
         property: p.name,
         value: text.to_owned(),
-        expected: expectation(p.kind),
+        expected: p.kind.takes(),
     })
-}
-
-/// What a kind of property takes, to be read after "it takes".
-pub fn expectation(kind: PropKind) -> String {
-    match kind {
-        PropKind::Bool => "on or off".into(),
-        PropKind::OnOffAuto => "on, off or auto".into(),
-        PropKind::Uint(64) => "a number".into(),
-        PropKind::Uint(bits) => format!("a number from 0 to {}", (1u64 << bits) - 1),
-        PropKind::Size => "a size in bytes, such as 64K or 4M".into(),
-        PropKind::Str => "a text".into(),
-        PropKind::Enum([one]) => (*one).to_owned(),
-        PropKind::Enum([all @ .., last]) => format!("{} or {last}", all.join(", ")),
-        PropKind::Enum([]) => "nothing".into(),
-        PropKind::Backend(kind) => format!("the id of a {kind}"),
-    }
 }
 
 /// What a device may use besides its own words.
@@ -359,6 +343,10 @@ fn properties(
         properties.set(name, value.clone());
     }
     for (name, text) in &spec.properties {
+        if let Some((p, part)) = nested(t, name) {
+            properties.add_part(p.name, part, text);
+            continue;
+        }
         let p = find_property(t, name)?;
         let value = match p.kind {
             PropKind::Backend(kind) => backend(around, host, p.name, kind, text)?,
@@ -367,6 +355,13 @@ fn properties(
         properties.set(p.name, value);
     }
     Ok(properties)
+}
+
+/// The property of which `name` is a part, and which part.
+fn nested<'a>(t: &'static DeviceType, name: &'a str) -> Option<(&'static Property, &'a str)> {
+    let (outer, part) = name.split_once('.')?;
+    let p = t.properties.iter().find(|p| p.name == outer)?;
+    matches!(p.kind, PropKind::Nested(_)).then_some((p, part))
 }
 
 fn backend(

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use thiserror::Error;
 
-use crate::add::expectation;
 
 mod filter;
 mod iothread;
@@ -340,7 +339,7 @@ impl Objects {
 fn takes(p: &Property) -> String {
     match p.name {
         "vectors" => VECTORS.into(),
-        _ => expectation(p.kind),
+        _ => p.kind.takes(),
     }
 }
 

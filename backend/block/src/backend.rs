@@ -13,7 +13,9 @@ use crate::node::{Common, Hold, Node, Use};
 use crate::null::Null;
 use crate::pool::Pool;
 use crate::request::{BlockEvent, EIO, Request};
+use crate::share::{Place, Share};
 use crate::stats::{Kind, Stats};
+use crate::worker::Worker;
 
 /// What is done about a request that the host fails (`rerror=`, `werror=`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,13 +84,10 @@ struct Front {
     waiting: VecDeque<Job>,
     /// Requests that are forgotten and not done.
     stale: usize,
-    /// Where its requests are done, if not by the pool.
-    thread: Option<Arc<IoThread>>,
     /// Gone where the disk was taken away.
     hold: Option<Hold>,
 }
 
-#[derive(Debug)]
 struct Job {
     front: u32,
     /// Its number among all requests.
@@ -96,6 +95,7 @@ struct Job {
     token: u64,
     request: Request,
     began: Instant,
+    place: Place,
 }
 
 /// A request that is done.
@@ -109,18 +109,20 @@ struct Done {
     front: u32,
     number: u64,
     token: u64,
-    kind: Kind,
-    bytes: u64,
-    /// First byte behind it, if it wrote.
-    end: Option<u64>,
-    began: Instant,
 }
 
 /// What threads leave for the machine's thread.
 #[derive(Default)]
-struct Outbox {
-    finished: Mutex<Vec<Finished>>,
+pub(crate) struct Outbox {
+    left: Mutex<Left>,
     came: Condvar,
+}
+
+#[derive(Default)]
+struct Left {
+    finished: Vec<Finished>,
+    /// Of threads with queues on loan, for fronts.
+    notes: Vec<(u32, u32)>,
 }
 
 /// The back end of a disk.
@@ -142,13 +144,11 @@ pub struct BlockBackend {
     late: BTreeMap<u64, Finished>,
     /// Length that devices were last told of.
     told_len: u64,
-    written: bool,
     /// A device has used it.
     was_used: bool,
     /// It was taken away from the device that uses it: every request fails.
     pulled: bool,
-    /// What was counted.
-    pub stats: Stats,
+    share: Arc<Share>,
 }
 
 impl BlockBackend {
@@ -164,6 +164,7 @@ impl BlockBackend {
             name: name.to_owned(),
             is_drive,
             told_len: node.len(),
+            share: Arc::new(Share::new(node.clone())),
             node,
             habits,
             pool,
@@ -174,10 +175,8 @@ impl BlockBackend {
             next_job: 0,
             working: 0,
             late: BTreeMap::new(),
-            written: false,
             was_used: false,
             pulled: false,
-            stats: Stats::default(),
         }
     }
 
@@ -194,6 +193,15 @@ impl BlockBackend {
     /// The node.
     pub fn node(&self) -> &Arc<Node> {
         &self.node
+    }
+
+    /// What was counted.
+    pub fn stats(&self) -> Stats {
+        self.share.stats()
+    }
+
+    pub(crate) fn count_invalid(&self, kind: Kind) {
+        self.share.count_invalid(kind);
     }
 
     /// What `-drive` said.
@@ -247,17 +255,25 @@ impl BlockBackend {
             forgotten: 0,
             waiting: VecDeque::new(),
             stale: 0,
-            thread: None,
             hold: Some(hold),
         });
         Ok(number)
     }
 
-    /// Has a thread do all that a device asks for.
-    pub(crate) fn work_on(&mut self, front: u32, thread: Arc<IoThread>) {
-        if let Some(f) = self.front(front) {
-            f.thread = Some(thread);
+    /// What a thread needs to serve queues of a device.
+    pub(crate) fn worker(&mut self, front: u32, thread: Arc<IoThread>) -> Option<Worker> {
+        if self.node.image().instant().is_some_and(|latency| !latency.is_zero()) {
+            return None;
         }
+        let alive = self.front(front)?.alive.clone();
+        Some(Worker {
+            share: self.share.clone(),
+            thread,
+            outbox: self.outbox.clone(),
+            waker: self.waker.clone(),
+            front,
+            alive,
+        })
     }
 
     fn front(&mut self, number: u32) -> Option<&mut Front> {
@@ -272,6 +288,7 @@ impl BlockBackend {
             token,
             request,
             began: Instant::now(),
+            place: self.share.place(),
         };
         let Some(f) = self.front(front) else { return };
         f.under_way += 1;
@@ -286,6 +303,7 @@ impl BlockBackend {
     /// all of it is done.
     pub(crate) fn forget(&mut self, front: u32) {
         let last = self.next_job;
+        self.share.next_era();
         let Some(f) = self.front(front) else { return };
         f.forgotten = last;
         f.under_way -= f.waiting.len();
@@ -300,6 +318,7 @@ impl BlockBackend {
         // Nobody is left who could be told of an error.
         let _ = self.flush();
         self.pulled = true;
+        self.share.take_node();
         for f in &mut self.fronts {
             f.hold = None;
         }
@@ -313,37 +332,27 @@ impl BlockBackend {
     fn begin(&mut self, job: Job, cx: &mut HostCx<'_>) {
         if self.pulled {
             let result = Err(io::Error::from_raw_os_error(EIO));
-            let job = job.kept();
-            return self.answer(Finished { job, result }, cx);
+            return self.answer(job.counted(&self.share, result), cx);
         }
-        self.written |= job.request.writes_to().is_some();
         if let Some(latency) = self.node.image().instant() {
-            let finished = perform(&self.node, job);
-            return self.answer_after(latency, finished, cx);
+            let result = job.request.perform(&self.node);
+            return self.answer_after(latency, job.counted(&self.share, result), cx);
         }
-        let thread = self.front(job.front).and_then(|f| f.thread.clone());
-        if let (None, Request::Read { offset, len }) = (&thread, &job.request) {
+        if let (false, Request::Read { offset, len }) = (self.share.must_wait(), &job.request) {
             let (offset, len) = (*offset, *len);
             let mut data = vec![0; len];
             if let Some(result) = self.node.image().read_now(offset, &mut data) {
                 let result = result.map(|()| data);
-                return self.answer(
-                    Finished {
-                        job: job.kept(),
-                        result,
-                    },
-                    cx,
-                );
+                return self.answer(job.counted(&self.share, result), cx);
             }
         }
         self.working += 1;
-        let (node, outbox, waker) = (self.node.clone(), self.outbox.clone(), self.waker.clone());
-        let work = move || outbox.leave(perform(&node, job), &waker);
-        let given = match thread {
-            Some(thread) => thread.run(Box::new(work)),
-            None => self.pool.run(Box::new(work)),
+        let (share, outbox, waker) = (self.share.clone(), self.outbox.clone(), self.waker.clone());
+        let work = move || {
+            let result = share.perform(&job.place, &job.request);
+            outbox.leave(job.counted(&share, result), &waker);
         };
-        if let Err(work) = given {
+        if let Err(work) = self.pool.run(Box::new(work)) {
             // A host without a thread to give: late is better than never.
             work();
         }
@@ -360,10 +369,6 @@ impl BlockBackend {
 
     fn answer(&mut self, finished: Finished, cx: &mut HostCx<'_>) {
         let Finished { job, result } = finished;
-        self.stats.done(job.kind, job.bytes, job.began, result.is_err());
-        if let (Some(end), Ok(_)) = (job.end, &result) {
-            self.stats.highest = self.stats.highest.max(end);
-        }
         let Some(f) = self.front(job.front) else { return };
         if job.number <= f.forgotten {
             f.stale -= 1;
@@ -388,10 +393,15 @@ impl BlockBackend {
     }
 
     fn take_finished(&mut self, cx: &mut HostCx<'_>) {
-        let finished = self.outbox.take();
+        let Left { finished, notes } = self.outbox.take();
         self.working -= finished.len().min(self.working);
         for f in finished {
             self.answer(f, cx);
+        }
+        for (front, note) in notes {
+            if let Some(f) = self.front(front).filter(|f| f.alive.strong_count() > 0) {
+                cx.post(f.device, BlockEvent::Note(note).into_completion(f.port));
+            }
         }
     }
 
@@ -406,6 +416,8 @@ impl BlockBackend {
                 self.take_finished(cx);
             }
         }
+        self.share.wait_for_threads();
+        self.take_finished(cx);
     }
 
     /// Tells devices of the node's length, if it has changed.
@@ -420,7 +432,7 @@ impl BlockBackend {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match std::mem::take(&mut self.written) {
+        match self.share.take_written() {
             true => self.node.flush(),
             false => Ok(()),
         }
@@ -452,45 +464,52 @@ impl Backend for BlockBackend {
 }
 
 impl Job {
-    fn kept(&self) -> Done {
-        Done {
-            front: self.front,
-            number: self.number,
-            token: self.token,
-            kind: self.request.kind(),
-            bytes: self.request.bytes(),
-            end: self.request.writes_to(),
-            began: self.began,
-        }
+    fn finished(self, result: io::Result<Vec<u8>>) -> Finished {
+        let Self {
+            front, number, token, ..
+        } = self;
+        let job = Done { front, number, token };
+        Finished { job, result }
     }
-}
 
-fn perform(node: &Node, job: Job) -> Finished {
-    Finished {
-        result: job.request.perform(node),
-        job: job.kept(),
+    fn counted(self, share: &Share, result: io::Result<Vec<u8>>) -> Finished {
+        share.count(&self.request, self.began, result.is_err());
+        self.finished(result)
     }
 }
 
 impl Outbox {
     fn leave(&self, finished: Finished, waker: &Waker) {
-        let mut all = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push(finished);
-        let first = all.len() == 1;
-        drop(all);
+        self.add(waker, |left| left.finished.push(finished));
         self.came.notify_one();
+    }
+
+    /// Leaves a note for a front; the same one need not come twice at a time.
+    pub(crate) fn note(&self, front: u32, note: u32, waker: &Waker) {
+        self.add(waker, |left| {
+            if !left.notes.contains(&(front, note)) {
+                left.notes.push((front, note));
+            }
+        });
+    }
+
+    fn add(&self, waker: &Waker, f: impl FnOnce(&mut Left)) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = left.finished.is_empty() && left.notes.is_empty();
+        f(&mut left);
+        drop(left);
         if first {
             waker.wake();
         }
     }
 
-    fn take(&self) -> Vec<Finished> {
-        std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner))
+    fn take(&self) -> Left {
+        std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn wait(&self) {
-        let mut all = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        while all.is_empty() {
+        let mut all = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        while all.finished.is_empty() {
             all = self.came.wait(all).unwrap_or_else(PoisonError::into_inner);
         }
     }

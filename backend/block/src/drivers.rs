@@ -245,7 +245,7 @@ pub(crate) fn parse(driver: &'static Driver, pairs: &[(String, String)]) -> Resu
         let value = parse_value(p.kind, text).ok_or_else(|| BlockError::BadValue {
             option: name.clone(),
             value: text.clone(),
-            expected: expected(p.kind),
+            expected: p.kind.takes(),
         })?;
         values.set(p.name, value);
     }
@@ -271,17 +271,6 @@ fn judge(values: &Properties) -> Result<(), BlockError> {
         });
     }
     Ok(())
-}
-
-fn expected(kind: PropKind) -> String {
-    match kind {
-        PropKind::Bool => "on or off".into(),
-        PropKind::OnOffAuto => "on, off or auto".into(),
-        PropKind::Uint(_) => "a number".into(),
-        PropKind::Size => "a size in bytes, such as 64K or 4M".into(),
-        PropKind::Enum(words) => format!("one of {}", words.join(", ")),
-        PropKind::Str | PropKind::Backend(_) => "text".into(),
-    }
 }
 
 /// What is kept of the common options.

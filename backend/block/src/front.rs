@@ -8,6 +8,7 @@ use crate::iothread::IoThread;
 use crate::node::Use;
 use crate::request::{NEVER, Request};
 use crate::stats::Kind;
+use crate::worker::Worker;
 
 /// What a disk keeps of its back end. Dropping it (the device is unplugged) makes the back end free for another, as soon as what was
 /// asked for is done.
@@ -79,11 +80,11 @@ impl BlockFront {
         Ok((this, medium))
     }
 
-    /// Has a thread do what is asked for from now on, rather than the pool of all disks.
-    pub fn work_on(&self, thread: Arc<IoThread>, build: &mut Build<'_>) {
-        if let Some((backend, _)) = build.backend::<BlockBackend>(self.backend) {
-            backend.work_on(self.front, thread);
-        }
+    /// What a thread needs to serve queues of the disk. `None` where it cannot: the node's answers take a time of their own
+    /// (`latency-ns`), or it is gone.
+    pub fn worker(&self, thread: Arc<IoThread>, build: &mut Build<'_>) -> Option<Worker> {
+        let (backend, _) = build.backend::<BlockBackend>(self.backend)?;
+        backend.worker(self.front, thread)
     }
 
     /// Asks for something. [`crate::BlockEvent::Done`] with `token` follows, which must be below 2^63. How much is under way at a time is
@@ -97,7 +98,7 @@ impl BlockFront {
         }
     }
 
-    /// Forgets what was asked for: it is done all the same, and nothing that is asked for later begins before that.
+    /// Forgets what was asked for, also by threads: it is done all the same, and nothing that is asked for later begins before that.
     pub fn forget(&self, cx: &mut Ctx<'_>) {
         if cx.is_replaying() {
             return;
@@ -119,7 +120,7 @@ impl BlockFront {
     /// Counts a request that made no sense.
     pub fn count_invalid(&self, kind: Kind, cx: &mut Ctx<'_>) {
         if let Some((backend, _)) = cx.backend::<BlockBackend>(self.backend) {
-            backend.stats.of(kind).invalid += 1;
+            backend.count_invalid(kind);
         }
     }
 

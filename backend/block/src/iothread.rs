@@ -1,13 +1,11 @@
-//! Threads that the user names (`-object iothread`) and that work for the disks that name them, instead of the pool that all share.
-//!
-//! A thread does one request after another, in their order. What it is not: an owner of rings. Those stay with the machine, which is the
-//! one that knows when processors must hear that memory changed (see `Request::ReadInto`).
+//! Threads that the user names (`-object iothread`), which serve the queues of the disks that name them. A thread does one thing after
+//! another, in their order.
 
 use southbridge_core::host::{Backend, Host, HostCx, HostEvent};
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::pool::Job;
@@ -127,40 +125,10 @@ impl Drop for IoThread {
     }
 }
 
-/// Lets requests reach guest memory until it is shut: a reset takes the buffers away while the host is still at work.
-#[derive(Debug, Clone)]
-pub struct Gate(Arc<Mutex<bool>>);
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(true)))
-    }
-}
-
-impl PartialEq for Gate {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-impl Eq for Gate {}
-
-impl Gate {
-    /// From now on nothing passes; what is passing has passed when this returns.
-    pub fn shut(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = false;
-    }
-
-    /// Copies to or from guest memory, if the buffers are still the device's. `f` does nothing that waits.
-    pub(crate) fn pass<T>(&self, f: impl FnOnce() -> T) -> Option<T> {
-        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        open.then(f)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::Mutex;
 
     #[test]
     fn it_does_what_it_is_given_before_it_ends() {
@@ -174,15 +142,5 @@ mod tests {
         }
         drop(thread);
         assert_eq!(*done.lock().unwrap(), (0..100).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn nothing_passes_a_gate_that_is_shut() {
-        let gate = Gate::default();
-        let passed = AtomicBool::new(false);
-        assert_eq!(gate.pass(|| passed.store(true, Ordering::Relaxed)), Some(()));
-        gate.clone().shut();
-        assert_eq!(gate.pass(|| ()), None);
-        assert!(passed.into_inner());
     }
 }

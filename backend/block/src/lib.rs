@@ -25,9 +25,11 @@ mod overlay;
 mod pool;
 mod raw;
 mod request;
+mod share;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 pub use backend::{BlockBackend, Habits, OnError};
 pub use blocks::{Blocks, Pairs};
@@ -35,7 +37,8 @@ pub use drive::{Drive, INTERFACES};
 pub use drivers::{COMMON, DRIVERS, Driver, driver_help, find, help};
 pub use error::BlockError;
 pub use front::{BlockFront, Medium};
-pub use iothread::{Gate, IoThread};
+pub use iothread::IoThread;
 pub use node::{Node, Use};
 pub use request::{BlockEvent, EIO, ENOSPC, Request};
 pub use stats::{Count, Kind, Stats};
+pub use worker::{Pass, Worker};

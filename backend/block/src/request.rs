@@ -1,9 +1,8 @@
 //! What a disk asks of its back end, and what it hears.
 
-use southbridge_core::{Completion, RamPart};
+use southbridge_core::Completion;
 use std::io;
 
-use crate::iothread::Gate;
 use crate::node::Node;
 use crate::stats::Kind;
 
@@ -16,26 +15,6 @@ pub enum Request {
         offset: u64,
         /// How many; what a device may allocate.
         len: usize,
-    },
-    /// Reads into guest memory. Who asks tells the machine that it changed when it is done.
-    ReadInto {
-        /// Where.
-        offset: u64,
-        /// Where to.
-        memory: Vec<RamPart>,
-        /// Until when that is allowed; the request fails afterwards.
-        gate: Gate,
-    },
-    /// Writes what is in guest memory, as it is when its turn comes.
-    WriteFrom {
-        /// Where.
-        offset: u64,
-        /// Where from.
-        memory: Vec<RamPart>,
-        /// As with [`Request::ReadInto`].
-        gate: Gate,
-        /// As with [`Request::Write`].
-        durable: bool,
     },
     /// Writes.
     Write {
@@ -71,8 +50,8 @@ pub enum Request {
 impl Request {
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::Read { .. } | Self::ReadInto { .. } => Kind::Read,
-            Self::Write { .. } | Self::WriteFrom { .. } | Self::WriteZeroes { .. } => Kind::Write,
+            Self::Read { .. } => Kind::Read,
+            Self::Write { .. } | Self::WriteZeroes { .. } => Kind::Write,
             Self::Flush => Kind::Flush,
             Self::Discard { .. } => Kind::Discard,
         }
@@ -82,7 +61,6 @@ impl Request {
         match self {
             Self::Read { len, .. } => *len as u64,
             Self::Write { data, .. } => data.len() as u64,
-            Self::ReadInto { memory, .. } | Self::WriteFrom { memory, .. } => memory.iter().map(|p| p.len as u64).sum(),
             Self::Flush => 0,
             Self::Discard { len, .. } | Self::WriteZeroes { len, .. } => *len,
         }
@@ -91,9 +69,7 @@ impl Request {
     /// First byte behind it, if it writes.
     pub(crate) fn writes_to(&self) -> Option<u64> {
         match self {
-            Self::Write { offset, .. } | Self::WriteFrom { offset, .. } | Self::WriteZeroes { offset, .. } => {
-                Some(offset.saturating_add(self.bytes()))
-            }
+            Self::Write { offset, .. } | Self::WriteZeroes { offset, .. } => Some(offset.saturating_add(self.bytes())),
             _ => None,
         }
     }
@@ -106,22 +82,6 @@ impl Request {
                 let mut data = vec![0; *len];
                 image.read(*offset, &mut data)?;
                 return Ok(data);
-            }
-            Self::ReadInto { offset, memory, gate } => {
-                let mut data = vec![0; self.bytes() as usize];
-                image.read(*offset, &mut data)?;
-                gate.pass(|| scatter(&data, memory)).ok_or_else(too_late)??;
-                return Ok(Vec::new());
-            }
-            Self::WriteFrom {
-                offset,
-                memory,
-                gate,
-                durable,
-            } => {
-                let data = gate.pass(|| gather(memory)).ok_or_else(too_late)??;
-                image.write(*offset, &data)?;
-                *durable
             }
             Self::Write { offset, data, durable } => {
                 image.write(*offset, data)?;
@@ -149,39 +109,6 @@ impl Request {
     }
 }
 
-fn too_late() -> io::Error {
-    io::ErrorKind::Interrupted.into()
-}
-
-fn outside() -> io::Error {
-    io::ErrorKind::InvalidInput.into()
-}
-
-fn scatter(data: &[u8], memory: &[RamPart]) -> io::Result<()> {
-    let mut rest = data;
-    for part in memory {
-        let (here, after) = rest.split_at_checked(part.len).ok_or_else(outside)?;
-        if !part.block.write(part.offset, here) {
-            return Err(outside());
-        }
-        rest = after;
-    }
-    Ok(())
-}
-
-fn gather(memory: &[RamPart]) -> io::Result<Vec<u8>> {
-    let mut data = vec![0; memory.iter().map(|p| p.len).sum()];
-    let mut rest = data.as_mut_slice();
-    for part in memory {
-        let (here, after) = rest.split_at_mut_checked(part.len).ok_or_else(outside)?;
-        if !part.block.read(part.offset, here) {
-            return Err(outside());
-        }
-        rest = after;
-    }
-    Ok(data)
-}
-
 /// What a completion of a block back end means.
 #[derive(Debug, PartialEq, Eq)]
 pub enum BlockEvent {
@@ -194,12 +121,16 @@ pub enum BlockEvent {
     },
     /// The disk has another length now, in bytes.
     Resized(u64),
+    /// What a thread has to say that serves queues of the disk; see [`crate::Worker::tell`].
+    Note(u32),
 }
 
 /// Tokens from here on are ours.
 pub(crate) const RESIZED: u64 = 1 << 63;
 /// No token of anything that happens.
 pub(crate) const NEVER: u64 = RESIZED + 1;
+/// Notes from here on.
+pub(crate) const NOTE: u64 = RESIZED | 1 << 62;
 
 /// `EIO`, where the host says nothing better.
 pub const EIO: i32 = 5;
@@ -211,6 +142,7 @@ impl BlockEvent {
     pub fn from_completion(done: Completion) -> Option<Self> {
         match done.token {
             RESIZED => Some(Self::Resized(done.result.unsigned_abs())),
+            note if note >= NOTE => u32::try_from(note - NOTE).ok().map(Self::Note),
             token if token < RESIZED => Some(Self::Done {
                 token,
                 result: match i32::try_from(done.result) {
@@ -237,6 +169,7 @@ impl BlockEvent {
                 fds: Vec::new(),
             },
             Self::Done { token, result: Err(e) } => Completion::plain(port, token, -i64::from(e)),
+            Self::Note(note) => Completion::plain(port, NOTE | u64::from(note), 0),
             Self::Resized(len) => Completion::plain(port, RESIZED, i64::try_from(len).unwrap_or(i64::MAX)),
         }
     }

@@ -343,7 +343,7 @@ fn drives_are_for_one() {
     b.ask("disk0", f, write(0, vec![1; 512])).unwrap();
     b.blocks.sweep(&mut b.host);
     let id = b.blocks.get("disk0").unwrap();
-    assert_eq!(b.host.peek::<BlockBackend>(id).unwrap().stats.highest, 512);
+    assert_eq!(b.host.peek::<BlockBackend>(id).unwrap().stats().highest, 512);
     b.alive = Arc::new(());
     b.blocks.sweep(&mut b.host);
     assert_eq!(
@@ -362,7 +362,7 @@ fn errors_of_the_host_come_back() {
     // A device that writes to what it holds for reading: the host's word for it (EBADF) comes back.
     assert_eq!(b.ask("d", f, write(0, vec![0; 512])), Err(9));
     let id = b.blocks.get("d").unwrap();
-    let stats = b.host.peek::<BlockBackend>(id).unwrap().stats;
+    let stats = b.host.peek::<BlockBackend>(id).unwrap().stats();
     assert_eq!((stats.write.failed, stats.write.operations), (1, 0));
 }
 

@@ -149,10 +149,7 @@ pub fn parse<'t>(
         let value = parse_value(declared.kind, text).ok_or_else(|| FsError::BadValue {
             option: name.to_owned(),
             value: text.to_owned(),
-            expected: match declared.kind {
-                PropKind::Enum(words) => format!("one of {}", words.join(", ")),
-                _ => "on or off".into(),
-            },
+            expected: declared.kind.takes(),
         })?;
         values.set(declared.name, value);
     }

@@ -1,10 +1,12 @@
 //! A model's ways out while one of its methods runs.
 
-use southbridge_core::{Ctx, RamPart};
+use southbridge_core::Ctx;
+use std::sync::Arc;
 
 use crate::chain::{Chain, ChainError, Segment, slice};
-use crate::dma::Dma;
+use crate::dma::{Dma, Memory};
 use crate::endpoint::Virtio;
+use crate::lane::Lane;
 
 /// A model's only way out, while one of its methods runs: its queues, and by [`VirtioCx::ctx`] timers and back ends.
 pub struct VirtioCx<'a, 'c> {
@@ -188,19 +190,40 @@ impl<'c> VirtioCx<'_, 'c> {
         Ok(())
     }
 
-    /// The memory behind `len` bytes from `offset` of a chain's readable part, or (`write`) writable part, for another thread to work
-    /// with. `None` where the machine itself has to move the data, which is also where something is wrong with it; see
-    /// [`Ctx::shared_ram`].
-    pub fn shared(&mut self, chain: &Chain, write: bool, offset: u64, len: usize) -> Option<Vec<RamPart>> {
-        if !self.virtio.may_dma || !self.is_current(chain) {
+    /// Lends a queue to another thread, or gives the lane of one that is lent, which then sees memory as it is mapped now. Until it is
+    /// recalled the queue is not here: nothing can be taken from it or given back. `None` where the machine has to serve the queue itself.
+    /// `None` also while chains of the queue are out: whoever pushes the last of them tries again. A reset takes all queues back; nobody
+    /// need ask for that.
+    pub fn lend(&mut self, queue: u16) -> Option<Arc<Lane>> {
+        if !self.ready() || !self.virtio.may_dma || !self.queue_live(queue) || !self.ctx.may_share_ram() {
             return None;
         }
-        let segments = if write { chain.writable() } else { chain.readable() };
-        let mut parts = Vec::new();
-        for (at, len) in slice(segments, offset, len as u64)? {
-            parts.extend(self.ctx.shared_ram(at, len, write)?);
+        if let Some(lane) = self.virtio.lane(queue) {
+            lane.renew(self.ctx.memory_generation(), || self.ctx.ram_view());
+            return Some(lane);
         }
-        Some(parts)
+        if self.virtio.queue(queue).is_none_or(|q| q.at.in_use > 0) {
+            return None;
+        }
+        self.virtio.settle_queue(queue, self.ctx);
+        self.ready().then(|| self.virtio.lend(queue, self.ctx.ram_view()))?
+    }
+
+    /// Takes a lent queue back, as if the chain in the thread's hands had not been taken.
+    pub fn recall(&mut self, queue: u16) {
+        self.virtio.recall(queue);
+    }
+
+    /// Whether a queue is lent.
+    pub fn is_lent(&self, queue: u16) -> bool {
+        self.virtio.lane(queue).is_some()
+    }
+
+    /// Has the driver get the interrupt that a thread found it to want.
+    pub fn signal(&mut self, queue: u16) {
+        if self.ready() && self.queue_live(queue) {
+            self.virtio.signal(queue);
+        }
     }
 
     /// The configuration space has changed: the driver is told.

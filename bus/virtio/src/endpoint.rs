@@ -9,10 +9,13 @@ pub use saved::EndpointState;
 
 use smallvec::SmallVec;
 use southbridge_core::clock::TimerIndex;
-use southbridge_core::{Completion, Ctx};
+use southbridge_core::{Completion, Ctx, RamView};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::cx::VirtioCx;
 use crate::dma::Dma;
+use crate::lane::Lane;
 use crate::model::VirtioModel;
 use crate::queue::{Queue, QueueConfig};
 use crate::spec::{MAX_QUEUES, MAX_RING, feature, isr, status};
@@ -51,6 +54,14 @@ pub struct Virtio {
     touched: SmallVec<[u16; 4]>,
     /// Queues that the driver notified of before it was ready: they come when it is.
     early: SmallVec<[u16; 4]>,
+    /// Queues that another thread has; what stands in `queues` is their configuration alone.
+    lanes: BTreeMap<u16, Arc<Lane>>,
+}
+
+impl Drop for Virtio {
+    fn drop(&mut self) {
+        self.recall_all();
+    }
 }
 
 impl Virtio {
@@ -72,6 +83,9 @@ impl Virtio {
         n: u16,
         ctx: &'a mut Ctx<'c>,
     ) -> Option<(&'a mut Queue, Dma<'a, 'c>)> {
+        if self.lanes.contains_key(&n) {
+            return None;
+        }
         self.touch(n);
         let allowed = self.may_dma;
         Some((self.queues.get_mut(usize::from(n))?, Dma { ctx, allowed }))
@@ -80,6 +94,55 @@ impl Virtio {
     pub(crate) fn touch(&mut self, n: u16) {
         if !self.touched.contains(&n) {
             self.touched.push(n);
+        }
+    }
+
+    // ----- queues on loan ------------------------------------------------------------------------------------------------------
+
+    pub(crate) fn lane(&self, n: u16) -> Option<Arc<Lane>> {
+        self.lanes.get(&n).cloned()
+    }
+
+    pub(crate) fn lend(&mut self, n: u16, memory: RamView) -> Option<Arc<Lane>> {
+        let lane = Arc::new(Lane::new(self.queue(n)?.clone(), memory));
+        self.lanes.insert(n, lane.clone());
+        Some(lane)
+    }
+
+    pub(crate) fn recall(&mut self, n: u16) {
+        let lent = self.lanes.remove(&n).and_then(|lane| lane.take());
+        if let (Some(mut back), Some(q)) = (lent, self.queues.get_mut(usize::from(n))) {
+            // The one thing that may have changed meanwhile.
+            back.config.vector = q.config.vector;
+            *q = back;
+            // What the thread could not show the driver.
+            self.touch(n);
+        }
+    }
+
+    fn recall_all(&mut self) {
+        while let Some((n, _)) = self.lanes.first_key_value() {
+            self.recall(*n);
+        }
+    }
+
+    /// A queue wherever it is.
+    fn queue_now(&self, n: u16) -> Option<Queue> {
+        let here = self.queue(n)?;
+        let lent = self.lanes.get(&n).and_then(|lane| lane.copy());
+        Some(lent.map_or_else(
+            || here.clone(),
+            |mut q| {
+                q.config.vector = here.config.vector;
+                q
+            },
+        ))
+    }
+
+    pub(crate) fn signal(&mut self, n: u16) {
+        self.isr |= isr::QUEUE;
+        if !self.signals.queues.contains(&n) {
+            self.signals.queues.push(n);
         }
     }
 
@@ -96,6 +159,7 @@ impl Virtio {
         if std::mem::replace(&mut self.broken, true) {
             return;
         }
+        self.recall_all();
         if self.driver_features & feature::VERSION_1 != 0 {
             self.status |= status::NEEDS_RESET;
             if self.status & status::DRIVER_OK != 0 {
@@ -107,7 +171,7 @@ impl Virtio {
 
     /// Shows the driver what was pushed to a queue, and when it should notify.
     pub(crate) fn settle_queue(&mut self, n: u16, ctx: &mut Ctx<'_>) {
-        if self.broken {
+        if self.broken || self.lanes.contains_key(&n) {
             return;
         }
         let allowed = self.may_dma;
@@ -121,12 +185,7 @@ impl Virtio {
         });
         match result {
             Ok(false) => {}
-            Ok(true) => {
-                self.isr |= isr::QUEUE;
-                if !self.signals.queues.contains(&n) {
-                    self.signals.queues.push(n);
-                }
-            }
+            Ok(true) => self.signal(n),
             Err(e) => VirtioCx { virtio: self, ctx }.broken(format_args!("queue {n}: {e}")),
         }
     }
@@ -138,6 +197,7 @@ impl Virtio {
     }
 
     fn reset(&mut self) {
+        self.recall_all();
         let Self {
             offered: _,
             queues,
@@ -151,6 +211,7 @@ impl Virtio {
             signals,
             touched,
             early,
+            lanes: _,
         } = self;
         queues.iter_mut().for_each(Queue::reset);
         *driver_features = 0;
@@ -188,6 +249,7 @@ impl Endpoint {
             signals: Signals::default(),
             touched: SmallVec::new(),
             early: SmallVec::new(),
+            lanes: BTreeMap::new(),
         };
         Self { virtio, model }
     }
@@ -259,7 +321,12 @@ impl Endpoint {
         self.virtio.queues.len() as u16
     }
 
-    /// A queue.
+    /// A queue as it stands now, also while another thread has it.
+    pub(crate) fn queue_now(&self, n: u16) -> Option<Queue> {
+        self.virtio.queue_now(n)
+    }
+
+    /// A queue. While another thread has it only what the driver has set up of it is true.
     pub fn queue(&self, n: u16) -> Option<&Queue> {
         self.virtio.queue(n)
     }
@@ -268,6 +335,9 @@ impl Endpoint {
 
     /// Whether the device may reach memory from now on: bus mastering.
     pub fn set_may_dma(&mut self, may: bool) {
+        if !may {
+            self.virtio.recall_all();
+        }
         self.virtio.may_dma = may;
     }
 
@@ -354,6 +424,7 @@ impl Endpoint {
         if self.virtio.driver_features & feature::RING_RESET == 0 {
             return;
         }
+        self.virtio.recall(n);
         let Some(q) = self.virtio.queue_mut(n) else { return };
         let vector = q.config.vector;
         q.reset();
@@ -391,6 +462,7 @@ impl Endpoint {
 
     /// The driver takes that back, on transports where it can: the queue begins anew.
     pub fn disable_queue(&mut self, n: u16) {
+        self.virtio.recall(n);
         if let Some(q) = self.virtio.queue_mut(n) {
             let QueueConfig { vector, .. } = q.config;
             q.reset();

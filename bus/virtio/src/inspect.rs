@@ -82,7 +82,7 @@ pub enum Hidden {
 impl Endpoint {
     /// What there is to see of a queue without looking into memory; `None` if it has no such queue.
     pub fn queue_report(&self, n: u16) -> Option<QueueReport> {
-        self.queue(n).map(|q| QueueReport::of(q, self.driver_features()))
+        self.queue_now(n).map(|q| QueueReport::of(&q, self.driver_features()))
     }
 }
 

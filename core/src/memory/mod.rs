@@ -5,8 +5,10 @@
 
 mod guard;
 mod ram;
+mod view;
 
 pub use ram::{CODE_GRANULE, HostSpan, RamBlock, RamWindow};
+pub use view::RamView;
 
 use crate::device::DeviceId;
 
@@ -54,18 +56,6 @@ impl Target {
         }
         t
     }
-}
-
-/// A stretch of RAM by itself, apart from where it is mapped: what may be handed to another thread. Accesses from there are as racy as
-/// those of a device's DMA; who writes tells the machine afterwards with [`crate::Ctx::changed_memory`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RamPart {
-    /// The memory.
-    pub block: RamBlock,
-    /// First byte in it.
-    pub offset: u64,
-    /// Bytes.
-    pub len: usize,
 }
 
 /// Handle of one mapping.

@@ -1,7 +1,7 @@
 //! A device's only ways out: [`Ctx`] while it runs, [`Build`] while it is made.
 
 use super::*;
-use crate::memory::RamPart;
+use crate::memory::RamView;
 use crate::tape::Mode;
 
 /// A device's only way out, while one of its methods runs.
@@ -204,37 +204,20 @@ impl Ctx<'_> {
         self.sys.resize_region(self.me, region, bytes);
     }
 
-    /// The RAM behind `address..address+len`, to be read or (`write`) written by another thread while the machine goes on. `None` where
-    /// that must not be: something there is no such RAM; or what the host does has to be seen, by a recording or a rule of fault
-    /// injection, so that it must pass through completions.
-    pub fn shared_ram(&mut self, address: u64, len: usize, write: bool) -> Option<SmallVec<[RamPart; 2]>> {
-        if self.sys.tape.mode() != Mode::Off || self.sys.probes.contains(Probes::COMPLETION) {
-            return None;
-        }
-        let end = address.checked_add(len as u64)?;
-        let (mut at, mut parts) = (address, SmallVec::new());
-        while at < end {
-            let range = self.sys.memory.find(at)?;
-            let stop = end.min(range.last.checked_add(1)?);
-            let Target::Ram {
-                block,
-                offset,
-                readonly,
-            } = &range.target
-            else {
-                return None;
-            };
-            if *readonly && write {
-                return None;
-            }
-            parts.push(RamPart {
-                block: block.clone(),
-                offset: offset.checked_add(at - range.start)?,
-                len: usize::try_from(stop - at).ok()?,
-            });
-            at = stop;
-        }
-        Some(parts)
+    /// Whether another thread may work in the machine's memory. Not where what the host does has to be seen, by a recording or a rule of
+    /// fault injection, so that it must pass through completions.
+    pub fn may_share_ram(&self) -> bool {
+        self.sys.tape.mode() == Mode::Off && !self.sys.probes.contains(Probes::COMPLETION)
+    }
+
+    /// The RAM of the machine as it is mapped now, for another thread; see [`Ctx::may_share_ram`].
+    pub fn ram_view(&self) -> RamView {
+        RamView::of(&self.sys.memory)
+    }
+
+    /// Changes whenever the meaning of any address may have changed: a [`RamView`] of another generation may be out of date.
+    pub fn memory_generation(&self) -> u64 {
+        self.sys.memory.generation()
     }
 
     /// Gives guest RAM back to the host: what of `address..address+len` is RAM that can be written, in whole pages of 4096 bytes, reads as

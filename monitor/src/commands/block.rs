@@ -75,7 +75,7 @@ fn disks(cx: &mut Cx<'_>) -> Vec<Disk> {
         users: b.users().collect(),
         node: b.node().clone(),
         write_back: b.habits().write_back,
-        stats: b.stats,
+        stats: b.stats(),
     };
     backends.map(disk).collect()
 }

@@ -37,15 +37,33 @@ pub(super) fn spelled(value: &Value) -> Option<String> {
     })
 }
 
+/// A member with all that is in it, by keys as the command line has them: `name.0.part`. How deep it goes, the reader of the message has
+/// bounded.
+fn flatten(name: String, value: Value, words: &mut Vec<(String, String)>) -> Result<()> {
+    match value {
+        Value::Array(all) => {
+            let mut all = all.into_iter().enumerate();
+            all.try_for_each(|(i, v)| flatten(format!("{name}.{i}"), v, words))
+        }
+        Value::Object(all) => all
+            .into_iter()
+            .try_for_each(|(k, v)| flatten(format!("{name}.{k}"), v, words)),
+        value => match spelled(&value) {
+            Some(text) => {
+                words.push((name, text));
+                Ok(())
+            }
+            None => refuse(format!("'{name}' takes a string, a number, true or false")),
+        },
+    }
+}
+
 pub(super) fn device_add(cx: &mut Cx<'_>, args: Map<String, Value>) -> Result<()> {
     let mut words = Vec::new();
-    for (name, value) in &args {
-        match spelled(value) {
-            Some(text) => words.push((name.as_str(), text)),
-            None => return refuse(format!("'{name}' takes a string, a number, true or false")),
-        }
+    for (name, value) in args {
+        flatten(name, value, &mut words)?;
     }
-    let word = |name: &str| words.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str());
+    let word = |name: &str| words.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
     if let Some(id) = word("id").filter(|id| !southbridge_cli::keyval::value::is_id(id)) {
         return refuse(format!(
             "'id' cannot be '{id}'; it takes {}",
@@ -60,7 +78,7 @@ pub(super) fn device_add(cx: &mut Cx<'_>, args: Map<String, Value>) -> Result<()
         properties: words
             .iter()
             .filter(|(n, _)| own(n))
-            .map(|(n, v)| (*n, v.as_str()))
+            .map(|(n, v)| (n.as_str(), v.as_str()))
             .collect(),
     };
     plug(cx, &spec)

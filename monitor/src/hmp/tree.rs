@@ -144,6 +144,7 @@ fn shown(p: &Property, value: Option<&PropValue>) -> String {
         }
         (Some(PropValue::Uint(n)), _) => format!("{n} ({n:#x})"),
         (Some(PropValue::Str(s) | PropValue::Backend(s, _)), _) => format!("\"{s}\""),
+        (Some(PropValue::Nested(parts)), _) => crate::tree::nested(parts).to_string(),
         (None, PropKind::Bool) => "false".into(),
         (None, PropKind::Uint(_) | PropKind::Size) => "0 (0x0)".into(),
         (None, _) => "\"\"".into(),

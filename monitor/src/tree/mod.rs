@@ -18,6 +18,7 @@ use southbridge_core::system::{Bus, ClockNode};
 use southbridge_core::{BusId, BusKind, CpuId, DeviceId, Machine, PropValue};
 use southbridge_machine::qom::{self, Thing};
 use southbridge_protocol_qmp::Error;
+use std::collections::BTreeMap;
 
 use crate::schema::ObjectPropertyInfo;
 use crate::{Cx, World};
@@ -445,5 +446,28 @@ fn value(v: &PropValue) -> Value {
         PropValue::Uint(n) => json!(n),
         PropValue::Str(s) => json!(s),
         PropValue::Backend(id, _) => json!(id),
+        PropValue::Nested(parts) => nested(parts),
+    }
+}
+
+/// Parts of a value as the value that they came from: `0.name` is a member of the first of a list.
+pub(crate) fn nested(parts: &[(String, String)]) -> Value {
+    let mut names: Vec<&str> = Vec::new();
+    let mut by_name: BTreeMap<&str, Vec<(String, String)>> = BTreeMap::new();
+    for (key, value) in parts {
+        let (name, rest) = key.split_once('.').unwrap_or((key, ""));
+        if rest.is_empty() && parts.len() == 1 && name.is_empty() {
+            return value.parse().map_or_else(|_| json!(value), |n: u64| json!(n));
+        }
+        if !names.contains(&name) {
+            names.push(name);
+        }
+        by_name.entry(name).or_default().push((rest.to_owned(), value.clone()));
+    }
+    let is_list = names.iter().all(|n| n.parse::<u32>().is_ok());
+    let inside = |n: &str| nested(by_name.get(n).map_or(&[], Vec::as_slice));
+    match is_list {
+        true => names.into_iter().map(inside).collect(),
+        false => Value::Object(names.into_iter().map(|n| (n.to_owned(), inside(n))).collect()),
     }
 }

@@ -127,6 +127,7 @@ pub(crate) fn type_property() -> ObjectPropertyInfo {
 pub(crate) fn property_info(p: &Property) -> ObjectPropertyInfo {
     let of = match p.kind {
         PropKind::Backend("memdev") => "link<memory-backend>".to_owned(),
+        PropKind::Nested(name) => name.to_owned(),
         PropKind::Backend(_) | PropKind::Enum(_) => "str".to_owned(),
         kind => kind.name(),
     };
@@ -145,7 +146,7 @@ fn default(value: PropValue) -> Option<Value> {
         PropValue::OnOffAuto(Some(b)) => json!(if b { "on" } else { "off" }),
         PropValue::Uint(n) => json!(n),
         PropValue::Str(s) => json!(s),
-        PropValue::Backend(..) => return None,
+        PropValue::Backend(..) | PropValue::Nested(_) => return None,
     })
 }
 

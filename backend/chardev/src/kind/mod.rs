@@ -107,7 +107,7 @@ pub fn parse<'t>(
         let value = parse_value(declared.kind, text).ok_or_else(|| CharError::BadValue {
             option: name.to_owned(),
             value: text.to_owned(),
-            expected: expected(declared.kind),
+            expected: declared.kind.takes(),
         })?;
         values.set(declared.name, value);
     }
@@ -137,17 +137,6 @@ fn declared<'t>(kind: &'static Kind, name: &str, text: &'t str) -> Result<(&'sta
         option: name.to_owned(),
         nearest: nearest(name, kind.all_options().map(|p| p.name)),
     })
-}
-
-fn expected(kind: PropKind) -> String {
-    match kind {
-        PropKind::Bool => "on or off".into(),
-        PropKind::OnOffAuto => "on, off or auto".into(),
-        PropKind::Uint(bits) => format!("a number from 0 to {}", u64::MAX >> (64 - bits.clamp(1, 64))),
-        PropKind::Size => "a number of bytes, with a suffix of K, M or G if you like".into(),
-        PropKind::Enum(words) => format!("one of {}", words.join(", ")),
-        PropKind::Str | PropKind::Backend(_) => "text".into(),
-    }
 }
 
 /// A text option that must be there.

@@ -1,7 +1,7 @@
 //! The kinds of back ends: one file each, and the table from which parsing, help and errors derive.
 
 use southbridge_core::property::parse_value;
-use southbridge_core::{PropKind, PropValue, Properties, Property};
+use southbridge_core::{PropValue, Properties, Property};
 
 pub use self::table::KINDS;
 use crate::error::NetError;
@@ -169,7 +169,7 @@ pub fn parse<'t>(
         let value = parse_value(declared.kind, text).ok_or_else(|| NetError::BadValue {
             option: name.to_owned(),
             value: text.to_owned(),
-            expected: expected(declared.kind),
+            expected: declared.kind.takes(),
         })?;
         if kind.several.contains(&declared.name) {
             options.several.push((declared.name, text.to_owned()));
@@ -192,17 +192,6 @@ fn plain(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((list, number)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => list,
         _ => name,
-    }
-}
-
-fn expected(kind: PropKind) -> String {
-    match kind {
-        PropKind::Bool => "on or off".into(),
-        PropKind::OnOffAuto => "on, off or auto".into(),
-        PropKind::Uint(bits) => format!("a number from 0 to {}", u64::MAX >> (64 - bits.clamp(1, 64))),
-        PropKind::Size => "a number of bytes, with a suffix of K, M or G if you like".into(),
-        PropKind::Enum(words) => format!("one of {}", words.join(", ")),
-        PropKind::Str | PropKind::Backend(_) => "text".into(),
     }
 }
 

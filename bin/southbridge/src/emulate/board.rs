@@ -6,7 +6,6 @@ use southbridge_cli::personality::Role;
 use southbridge_cli::{Config, Located, Location, OptError, Personality};
 use southbridge_core::property::parse_value;
 use southbridge_core::{Machine, PropKind, PropValue, Property};
-use southbridge_machine::add::expectation;
 use southbridge_machine::board::{
     BOARDS, Board, Choices, Core, FlashFile, Isa, Jit, NumaNode, Ram, Unassigned, can_compile,
 };
@@ -176,7 +175,7 @@ fn check_properties(
         let Some(p) = properties(board).find(|p| p.name == entry.key) else {
             return Err(entry.unknown_key(&owner, properties(board).map(|p| p.name)));
         };
-        let value = parse_value(p.kind, &entry.value).ok_or_else(|| entry.bad_value(expectation(p.kind)))?;
+        let value = parse_value(p.kind, &entry.value).ok_or_else(|| entry.bad_value(p.kind.takes()))?;
         choices.properties.set(p.name, value);
     }
     choices.ram_backend = choices.properties.str("memory-backend").map(str::to_owned);

@@ -10,7 +10,7 @@ use southbridge_core::device::DeviceType;
 use southbridge_core::host::Host;
 use southbridge_core::property::parse_value;
 use southbridge_core::{CreateError, LineDirection, LogItems, PropKind, PropValue, Property, Registry};
-use southbridge_machine::add::{self, AddError, Spec, Surroundings, expectation};
+use southbridge_machine::add::{self, AddError, Spec, Surroundings};
 use southbridge_machine::board::Board;
 use southbridge_machine::objects::Objects;
 use southbridge_machine::pci::PciError;
@@ -94,7 +94,7 @@ fn property<'t>(t: &'t DeviceType, owner: &str, entry: &Entry) -> Result<&'t Pro
 }
 
 fn value(p: &Property, entry: &Entry) -> Result<PropValue, OptError> {
-    parse_value(p.kind, &entry.value).ok_or_else(|| entry.bad_value(expectation(p.kind)))
+    parse_value(p.kind, &entry.value).ok_or_else(|| entry.bad_value(p.kind.takes()))
 }
 
 /// `-global`, with values read by the type's table.
@@ -117,7 +117,7 @@ pub(crate) fn globals(config: &Config) -> Result<Vec<(String, String, PropValue)
             ));
         };
         let v = parse_value(p.kind, &g.value.value).ok_or_else(|| {
-            OptError::bad_value(Some(p.name), &g.value.value, expectation(p.kind), g.value.at.clone())
+            OptError::bad_value(Some(p.name), &g.value.value, p.kind.takes(), g.value.at.clone())
         })?;
         out.push((g.driver.value.clone(), g.property.value.clone(), v));
     }

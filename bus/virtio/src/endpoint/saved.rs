@@ -35,9 +35,9 @@ impl Endpoint {
     /// The guest-visible state.
     pub fn save(&self) -> EndpointState {
         let v = &self.virtio;
-        let queue = |q: &Queue| SavedQueue {
+        let queue = |q: Queue| SavedQueue {
             config: q.config,
-            at: q.at.clone(),
+            at: q.at,
         };
         EndpointState {
             driver_features: v.driver_features,
@@ -46,7 +46,10 @@ impl Endpoint {
             generation: v.generation,
             broken: v.broken,
             started: v.started,
-            queues: v.queues.iter().map(queue).collect(),
+            queues: (0..self.queue_count())
+                .filter_map(|n| v.queue_now(n))
+                .map(queue)
+                .collect(),
             model: self.model.save(),
         }
     }
@@ -78,6 +81,7 @@ impl Endpoint {
             s.check(q.max, packed)?;
         }
         self.model.load(&model)?;
+        v.recall_all();
         for (q, s) in v.queues.iter_mut().zip(queues) {
             *q = Queue::loaded(q.index, q.max, s.config, s.at, driver_features);
         }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use thiserror::Error;
 
 use crate::chain::{Chain, Parts, Segment};
-use crate::dma::Dma;
+use crate::dma::Memory;
 use crate::spec::{MAX_SEGMENTS, feature, ring};
 
 /// How a driver broke the rules of a ring.
@@ -70,7 +70,7 @@ pub(crate) const DESCRIPTOR: u64 = 16;
 
 impl Descriptor {
     /// The first 12 bytes are the same in both formats; `words` are the last two.
-    fn read(at: u64, dma: &mut Dma<'_, '_>) -> Result<(u64, u32, u16, u16), RingError> {
+    fn read(at: u64, dma: &mut dyn Memory) -> Result<(u64, u32, u16, u16), RingError> {
         let mut b = [0; DESCRIPTOR as usize];
         dma.read(at, &mut b)?;
         let [a0, a1, a2, a3, a4, a5, a6, a7, l0, l1, l2, l3, x0, x1, y0, y1] = b;
@@ -82,7 +82,7 @@ impl Descriptor {
         ))
     }
 
-    pub(crate) fn split(at: u64, dma: &mut Dma<'_, '_>) -> Result<Self, RingError> {
+    pub(crate) fn split(at: u64, dma: &mut dyn Memory) -> Result<Self, RingError> {
         let (addr, len, flags, other) = Self::read(at, dma)?;
         Ok(Self {
             addr,
@@ -92,7 +92,7 @@ impl Descriptor {
         })
     }
 
-    pub(crate) fn packed(at: u64, dma: &mut Dma<'_, '_>) -> Result<Self, RingError> {
+    pub(crate) fn packed(at: u64, dma: &mut dyn Memory) -> Result<Self, RingError> {
         let (addr, len, other, flags) = Self::read(at, dma)?;
         Ok(Self {
             addr,
@@ -276,7 +276,7 @@ impl Queue {
     }
 
     /// Takes the next chain.
-    pub(crate) fn pop(&mut self, dma: &mut Dma<'_, '_>) -> Result<Option<Chain>, RingError> {
+    pub(crate) fn pop(&mut self, dma: &mut dyn Memory) -> Result<Option<Chain>, RingError> {
         if !self.is_live() {
             return Ok(None);
         }
@@ -297,7 +297,7 @@ impl Queue {
     }
 
     /// Whether a chain could be taken.
-    pub(crate) fn has_next(&mut self, dma: &mut Dma<'_, '_>) -> Result<bool, RingError> {
+    pub(crate) fn has_next(&mut self, dma: &mut dyn Memory) -> Result<bool, RingError> {
         if !self.is_live() {
             return Ok(false);
         }
@@ -325,7 +325,7 @@ impl Queue {
     }
 
     /// Gives a chain back with the number of bytes that were written.
-    pub(crate) fn push(&mut self, chain: &Chain, written: u32, dma: &mut Dma<'_, '_>) -> Result<(), RingError> {
+    pub(crate) fn push(&mut self, chain: &Chain, written: u32, dma: &mut dyn Memory) -> Result<(), RingError> {
         if chain.epoch != self.at.epoch || !self.is_live() {
             return Ok(());
         }
@@ -348,7 +348,7 @@ impl Queue {
         Ok(())
     }
 
-    fn put(&mut self, id: u16, entries: u16, written: u32, dma: &mut Dma<'_, '_>) -> Result<(), RingError> {
+    fn put(&mut self, id: u16, entries: u16, written: u32, dma: &mut dyn Memory) -> Result<(), RingError> {
         self.at.in_use = self.at.in_use.saturating_sub(entries);
         self.unflushed = true;
         if self.is_packed() {
@@ -359,7 +359,7 @@ impl Queue {
     }
 
     /// Lets the driver see what was given back. Whether it wants an interrupt for it.
-    pub(crate) fn flush(&mut self, dma: &mut Dma<'_, '_>) -> Result<bool, RingError> {
+    pub(crate) fn flush(&mut self, dma: &mut dyn Memory) -> Result<bool, RingError> {
         if !std::mem::take(&mut self.unflushed) || !self.is_live() {
             return Ok(false);
         }
@@ -372,7 +372,7 @@ impl Queue {
     }
 
     /// Tells the driver when to notify next, if that has moved.
-    pub(crate) fn ask_for_kicks(&mut self, dma: &mut Dma<'_, '_>) -> Result<(), RingError> {
+    pub(crate) fn ask_for_kicks(&mut self, dma: &mut dyn Memory) -> Result<(), RingError> {
         if !std::mem::take(&mut self.moved) || !self.is_live() {
             return Ok(());
         }

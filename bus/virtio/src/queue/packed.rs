@@ -1,7 +1,8 @@
 //! Packed rings (Virtio 1.3, section 2.8).
 
-use super::{DESCRIPTOR, Descriptor, Dma, Parts, Queue, RingError};
+use super::{DESCRIPTOR, Descriptor, Memory, Parts, Queue, RingError};
 use crate::spec::{feature, ring};
+use std::sync::atomic::Ordering;
 
 const FLAGS: u64 = 14;
 /// Of the two structures of event suppression.
@@ -16,16 +17,17 @@ fn is_available(flags: u16, wrap: bool) -> bool {
     avail != used && avail == wrap
 }
 
-pub(super) fn has_next(q: &mut Queue, dma: &mut Dma<'_, '_>) -> Result<bool, RingError> {
+pub(super) fn has_next(q: &mut Queue, dma: &mut dyn Memory) -> Result<bool, RingError> {
     let flags = dma.u16(entry(q, q.at.avail).wrapping_add(FLAGS))?;
     Ok(is_available(flags, q.at.avail_wrap))
 }
 
-pub(super) fn pop(q: &mut Queue, dma: &mut Dma<'_, '_>) -> Result<Option<(u16, u16, Parts)>, RingError> {
-    let first = Descriptor::packed(entry(q, q.at.avail), dma)?;
-    if !is_available(first.flags, q.at.avail_wrap) {
+pub(super) fn pop(q: &mut Queue, dma: &mut dyn Memory) -> Result<Option<(u16, u16, Parts)>, RingError> {
+    if !has_next(q, dma)? {
         return Ok(None);
     }
+    dma.order(Ordering::Acquire);
+    let first = Descriptor::packed(entry(q, q.at.avail), dma)?;
     let mut parts = Parts::default();
     let (id, entries) = if first.is(ring::INDIRECT) {
         if first.is(ring::NEXT) || !q.has(feature::INDIRECT_DESC) {
@@ -48,7 +50,7 @@ pub(super) fn pop(q: &mut Queue, dma: &mut Dma<'_, '_>) -> Result<Option<(u16, u
 }
 
 /// The chain from `first` on, which is at the device's place. Its id stands in its last descriptor.
-fn walk(q: &Queue, first: Descriptor, parts: &mut Parts, dma: &mut Dma<'_, '_>) -> Result<(u16, u16), RingError> {
+fn walk(q: &Queue, first: Descriptor, parts: &mut Parts, dma: &mut dyn Memory) -> Result<(u16, u16), RingError> {
     let mut d = first;
     for entries in 1..=q.config.size {
         if d.is(ring::INDIRECT) {
@@ -64,7 +66,7 @@ fn walk(q: &Queue, first: Descriptor, parts: &mut Parts, dma: &mut Dma<'_, '_>) 
     Err(RingError::Loop)
 }
 
-fn walk_table(table: &Descriptor, parts: &mut Parts, dma: &mut Dma<'_, '_>) -> Result<(), RingError> {
+fn walk_table(table: &Descriptor, parts: &mut Parts, dma: &mut dyn Memory) -> Result<(), RingError> {
     let size = u64::from(table.len) / DESCRIPTOR;
     if size == 0 || !u64::from(table.len).is_multiple_of(DESCRIPTOR) {
         return Err(RingError::Indirect);
@@ -99,7 +101,7 @@ pub(super) fn step_back(q: &mut Queue, n: u16) {
     }
 }
 
-pub(super) fn put(q: &mut Queue, id: u16, n: u16, written: u32, dma: &mut Dma<'_, '_>) -> Result<(), RingError> {
+pub(super) fn put(q: &mut Queue, id: u16, n: u16, written: u32, dma: &mut dyn Memory) -> Result<(), RingError> {
     let at = entry(q, q.at.used);
     let mut flags = if q.at.used_wrap { ring::AVAIL | ring::USED } else { 0 };
     if written > 0 {
@@ -108,6 +110,7 @@ pub(super) fn put(q: &mut Queue, id: u16, n: u16, written: u32, dma: &mut Dma<'_
     let body = u64::from(written) | u64::from(id) << 32;
     dma.write(at.wrapping_add(8), &body.to_le_bytes()[..6])?;
     // The flags give the descriptor to the driver: last.
+    dma.order(Ordering::Release);
     dma.set_u16(at.wrapping_add(FLAGS), flags)?;
     let n = n.min(q.config.size);
     (q.at.used, q.at.used_wrap) = ahead(q, q.at.used, q.at.used_wrap, n);
@@ -115,7 +118,9 @@ pub(super) fn put(q: &mut Queue, id: u16, n: u16, written: u32, dma: &mut Dma<'_
     Ok(())
 }
 
-pub(super) fn wants_interrupt(q: &mut Queue, dma: &mut Dma<'_, '_>) -> Result<bool, RingError> {
+pub(super) fn wants_interrupt(q: &mut Queue, dma: &mut dyn Memory) -> Result<bool, RingError> {
+    // The driver writes its wish and looks for what is new; here it is the other way round.
+    dma.order(Ordering::SeqCst);
     let flags = dma.u16(q.config.driver.wrapping_add(EVENT_FLAGS))? & 3;
     let since = std::mem::take(&mut q.at.since);
     match flags {
@@ -139,13 +144,14 @@ fn passed(q: &Queue, place: u16, since: u16) -> bool {
     since >= q.config.size || super::split::passed(event, now.wrapping_sub(since), now)
 }
 
-pub(super) fn ask_for_kicks(q: &Queue, dma: &mut Dma<'_, '_>) -> Result<(), RingError> {
+pub(super) fn ask_for_kicks(q: &Queue, dma: &mut dyn Memory) -> Result<(), RingError> {
     let flags = match (q.at.kicks, q.has(feature::EVENT_IDX)) {
         (false, _) => ring::EVENT_DISABLE,
         (true, false) => ring::EVENT_ENABLE,
         (true, true) => {
             let wrap = u16::from(q.at.avail_wrap) << 15;
             dma.set_u16(q.config.device, q.at.avail | wrap)?;
+            dma.order(Ordering::Release);
             ring::EVENT_DESC
         }
     };

@@ -1,7 +1,8 @@
 //! Split rings (Virtio 1.3, section 2.7).
 
-use super::{DESCRIPTOR, Descriptor, Dma, Parts, Queue, RingError};
+use super::{DESCRIPTOR, Descriptor, Memory, Parts, Queue, RingError};
 use crate::spec::{feature, ring};
+use std::sync::atomic::Ordering;
 
 const IDX: u64 = 2;
 const RING: u64 = 4;
@@ -23,10 +24,11 @@ fn avail_event(q: &Queue) -> u64 {
 }
 
 /// How many chains wait.
-fn waiting(q: &mut Queue, dma: &mut Dma<'_, '_>) -> Result<u16, RingError> {
+fn waiting(q: &mut Queue, dma: &mut dyn Memory) -> Result<u16, RingError> {
     // The index is read again only when what was seen of it is used up.
     if q.seen == q.at.avail {
         q.seen = dma.u16(q.config.driver.wrapping_add(IDX))?;
+        dma.order(Ordering::Acquire);
     }
     let n = q.seen.wrapping_sub(q.at.avail);
     if n > q.config.size {
@@ -36,11 +38,11 @@ fn waiting(q: &mut Queue, dma: &mut Dma<'_, '_>) -> Result<u16, RingError> {
     Ok(n)
 }
 
-pub(super) fn has_next(q: &mut Queue, dma: &mut Dma<'_, '_>) -> Result<bool, RingError> {
+pub(super) fn has_next(q: &mut Queue, dma: &mut dyn Memory) -> Result<bool, RingError> {
     Ok(waiting(q, dma)? > 0)
 }
 
-pub(super) fn pop(q: &mut Queue, dma: &mut Dma<'_, '_>) -> Result<Option<(u16, u16, Parts)>, RingError> {
+pub(super) fn pop(q: &mut Queue, dma: &mut dyn Memory) -> Result<Option<(u16, u16, Parts)>, RingError> {
     if waiting(q, dma)? == 0 {
         return Ok(None);
     }
@@ -56,7 +58,7 @@ pub(super) fn pop(q: &mut Queue, dma: &mut Dma<'_, '_>) -> Result<Option<(u16, u
 }
 
 /// The chain from `head` on: descriptors of the ring and, as the last of them, perhaps a table.
-fn walk(q: &Queue, head: u16, dma: &mut Dma<'_, '_>) -> Result<Parts, RingError> {
+fn walk(q: &Queue, head: u16, dma: &mut dyn Memory) -> Result<Parts, RingError> {
     let mut parts = Parts::default();
     let mut next = head;
     for _ in 0..q.config.size {
@@ -80,7 +82,7 @@ fn walk(q: &Queue, head: u16, dma: &mut Dma<'_, '_>) -> Result<Parts, RingError>
     Err(RingError::Loop)
 }
 
-fn walk_table(table: &Descriptor, parts: &mut Parts, dma: &mut Dma<'_, '_>) -> Result<(), RingError> {
+fn walk_table(table: &Descriptor, parts: &mut Parts, dma: &mut dyn Memory) -> Result<(), RingError> {
     let size = u64::from(table.len) / DESCRIPTOR;
     if size == 0 || !u64::from(table.len).is_multiple_of(DESCRIPTOR) {
         return Err(RingError::Indirect);
@@ -108,7 +110,7 @@ pub(super) fn step_back(q: &mut Queue) {
     q.at.avail = q.at.avail.wrapping_sub(1);
 }
 
-pub(super) fn put(q: &mut Queue, id: u16, written: u32, dma: &mut Dma<'_, '_>) -> Result<(), RingError> {
+pub(super) fn put(q: &mut Queue, id: u16, written: u32, dma: &mut dyn Memory) -> Result<(), RingError> {
     let at = RING + USED_ELEMENT * u64::from(slot(q, q.at.used));
     let element = u64::from(id) | u64::from(written) << 32;
     dma.write(q.config.device.wrapping_add(at), &element.to_le_bytes())?;
@@ -116,11 +118,14 @@ pub(super) fn put(q: &mut Queue, id: u16, written: u32, dma: &mut Dma<'_, '_>) -
     Ok(())
 }
 
-pub(super) fn flush(q: &Queue, dma: &mut Dma<'_, '_>) -> Result<(), RingError> {
+pub(super) fn flush(q: &Queue, dma: &mut dyn Memory) -> Result<(), RingError> {
+    dma.order(Ordering::Release);
     dma.set_u16(q.config.device.wrapping_add(IDX), q.at.used)
 }
 
-pub(super) fn wants_interrupt(q: &mut Queue, dma: &mut Dma<'_, '_>) -> Result<bool, RingError> {
+pub(super) fn wants_interrupt(q: &mut Queue, dma: &mut dyn Memory) -> Result<bool, RingError> {
+    // The driver writes its wish and looks for what is new; here it is the other way round.
+    dma.order(Ordering::SeqCst);
     if q.has(feature::NOTIFY_ON_EMPTY) && q.at.in_use == 0 && !has_next(q, dma)? {
         return Ok(true);
     }
@@ -140,7 +145,7 @@ pub(super) fn passed(event: u16, before: u16, now: u16) -> bool {
     now.wrapping_sub(event).wrapping_sub(1) < now.wrapping_sub(before)
 }
 
-pub(super) fn ask_for_kicks(q: &Queue, dma: &mut Dma<'_, '_>) -> Result<(), RingError> {
+pub(super) fn ask_for_kicks(q: &Queue, dma: &mut dyn Memory) -> Result<(), RingError> {
     if !q.has(feature::EVENT_IDX) {
         return dma.set_u16(q.config.device, if q.at.kicks { 0 } else { ring::NO_NOTIFY });
     }

@@ -135,17 +135,12 @@ pub(super) const PROPERTIES: [Property; 33] = [
         true,
         "a request may have as many pieces as a queue has room for",
     ),
-    property(
-        "iothread",
-        PropKind::Str,
-        None,
-        "the thread that moves the data and waits for the host; the machine's own serves the rings",
-    ),
+    property("iothread", PropKind::Str, None, "the thread that serves all queues"),
     property(
         "iothread-vq-mapping",
-        PropKind::Str,
+        PropKind::Nested("IOThreadVirtQueueMappingList"),
         None,
-        "not here yet: iothread= is for all queues",
+        "threads that serve the queues, in turns or by number; in JSON alone",
     ),
     flag("discard", true, "the guest can give space back"),
     flag("report-discard-granularity", true, "the guest is told in which units"),
@@ -212,13 +207,6 @@ fn bad<T>(property: &'static str, value: impl ToString, expected: impl Into<Stri
 impl Conf {
     /// Checks what the user said. `processors` of the machine, and the bus of the device, decide how many queues there are.
     pub(super) fn new(p: &Properties, medium: &Medium, processors: usize, bus: BusKind) -> Result<Self, CreateError> {
-        if let Some(value) = p.str("iothread-vq-mapping") {
-            return bad(
-                "iothread-vq-mapping",
-                value,
-                "nothing yet: one thread serves all queues (iothread=)",
-            );
-        }
         let (block_size, physical) = block_sizes(p)?;
         let queues = match p.uint("num-queues") {
             0 => return bad("num-queues", 0, "1 or more"),

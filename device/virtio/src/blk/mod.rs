@@ -1,6 +1,7 @@
 //! `virtio-blk`: a disk (Virtio 1.3, section 5.2).
 //!
-//! Requests go to a block back end and come back as completions; the device has no thread and never waits. How much is under way is
+//! Requests go to a block back end and come back as completions; the device never waits. Threads of the user's
+//! (`iothread=`) serve its queues in place of the machine. How much is under way is
 //! bounded in bytes; the rest waits in the guest's own rings. A request that is longer than a piece is done piece by piece, so that no
 //! request makes us hold more than that.
 //!
@@ -10,18 +11,22 @@
 //! What it is not: a zoned disk, and SCSI commands pass nothing on.
 
 mod conf;
+mod mapping;
 mod model;
 mod regs;
 mod request;
+mod site;
 #[cfg(test)]
 mod tests;
 
-use southbridge_backend_block::{BlockFront, IoThread};
+use southbridge_backend_block::{BlockFront, IoThread, Worker};
 use southbridge_bus_virtio::VirtioModel;
 use southbridge_core::{Build, Category, CreateError, Properties};
+use std::sync::Arc;
 
 use crate::types::{IOEVENTFD, ModelType, NO_BUSES};
 use conf::{BOOT_INDEX, Conf, PROPERTIES as P};
+use site::Site;
 
 /// The connection to the back end; there is one.
 const PORT: u32 = 0;
@@ -46,14 +51,30 @@ crate::virtio_types! {
 fn create(p: &Properties, build: &mut Build<'_>) -> Result<Box<dyn VirtioModel>, CreateError> {
     let (front, medium) = BlockFront::attach(p, "drive", PORT, p.bool("share-rw"), build)?;
     let conf = Conf::new(p, &medium, build.processors(), build.bus())?;
-    let threaded = p.str("iothread").is_some();
-    if let Some(name) = p.str("iothread") {
-        let thread = IoThread::find_for(build, name).ok_or_else(|| CreateError::BadValue {
-            property: "iothread",
-            value: name.to_owned(),
-            expected: "the id of an -object iothread".into(),
-        })?;
-        front.work_on(thread, build);
+    let conf = Arc::new(conf);
+    let workers = workers(p, conf.queues, &front, build)?;
+    let site = workers.map(|w| Site::new(conf.clone(), w));
+    Ok(Box::new(model::Blk::new(conf, front, medium.len, site)))
+}
+
+/// The threads of the queues. `None` where the user names none, or the disk is none for threads: the machine's serves all then.
+fn workers(
+    p: &Properties,
+    queues: u16,
+    front: &BlockFront,
+    build: &mut Build<'_>,
+) -> Result<Option<Vec<Worker>>, CreateError> {
+    let mut workers = Vec::new();
+    for name in mapping::threads(p, queues)? {
+        let Some(thread) = IoThread::find_for(build, &name) else {
+            return Err(CreateError::BadValue {
+                property: "iothread",
+                value: name,
+                expected: "the id of an -object iothread".into(),
+            });
+        };
+        workers.push(front.worker(thread, build));
     }
-    Ok(Box::new(model::Blk::new(conf, front, medium.len, threaded)))
+    let all: Option<Vec<_>> = workers.into_iter().collect();
+    Ok(all.filter(|w| !w.is_empty()))
 }

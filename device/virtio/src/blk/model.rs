@@ -1,20 +1,20 @@
 //! The device: requests out of its queues, through the back end, and back.
 
 use serde::{Deserialize, Serialize};
-use southbridge_backend_block::{BlockEvent, BlockFront, ENOSPC, Gate, OnError, Request};
+use southbridge_backend_block::{BlockEvent, BlockFront, ENOSPC, OnError};
 use southbridge_bus_virtio::spec::id;
 use southbridge_bus_virtio::{Chain, VirtioCx, VirtioModel};
 use southbridge_core::clock::TimerIndex;
-use southbridge_core::{Completion, LoadError, NoticeValue, RamPart, SavedState};
+use southbridge_core::{Completion, LoadError, NoticeValue, SavedState};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::conf::Conf;
 use super::regs::{HEADER, ID_BYTES, config, feature, status};
-use super::request::{Op, Verdict, judge};
+use super::request::{Op, PIECE, Verdict, judge};
+use super::site::{Note, Site};
 
 const VERSION: u32 = 1;
-/// Bytes that are read or written at a time; longer requests are done in so many pieces, one after another.
-const PIECE: u64 = 2 << 20;
 /// Bytes that are under way at a time. What comes beyond waits in its ring, where it takes none of our memory.
 const UNDER_WAY: u64 = 64 << 20;
 /// The timer by which requests are tried again when the machine goes on.
@@ -57,26 +57,15 @@ struct State {
 /// The device model.
 pub(super) struct Blk {
     // Fixed.
-    conf: Conf,
+    conf: Arc<Conf>,
     // Glue.
     front: BlockFront,
-    /// A thread of the disk's own moves the data.
-    threaded: bool,
+    /// Threads of the user's that serve queues.
+    site: Option<Site>,
     // Volatile.
     state: State,
     /// Bytes under way; follows from the state.
     bytes: u64,
-    /// Memory that a thread of the disk's own reads or writes meanwhile, by token.
-    lent: BTreeMap<u64, Vec<RamPart>>,
-    /// Through which it does so, by queue.
-    gates: BTreeMap<u16, Gate>,
-}
-
-impl Drop for Blk {
-    fn drop(&mut self) {
-        // The buffers are the driver's again.
-        self.take_back(None);
-    }
 }
 
 impl Job {
@@ -98,7 +87,7 @@ impl Job {
 }
 
 impl Blk {
-    pub(super) fn new(conf: Conf, front: BlockFront, len: u64, threaded: bool) -> Self {
+    pub(super) fn new(conf: Arc<Conf>, front: BlockFront, len: u64, site: Option<Site>) -> Self {
         let state = State {
             len,
             write_back: conf.write_back,
@@ -110,12 +99,44 @@ impl Blk {
         Self {
             conf,
             front,
-            threaded,
+            site,
             state,
             bytes: 0,
-            lent: BTreeMap::new(),
-            gates: BTreeMap::new(),
         }
+    }
+
+    /// Serves a queue, or has its thread do so where it has one.
+    fn turn(&mut self, queue: u16, cx: &mut VirtioCx<'_, '_>) {
+        if let Some(site) = &self.site
+            && cx.ctx().may_share_ram()
+        {
+            site.update(self.state.len, self.state.write_back);
+            // A queue of which the machine has a request in its hands is served when that is done.
+            if self.holds(queue) || site.serve(queue, cx) {
+                return;
+            }
+        }
+        cx.recall(queue);
+        self.serve(queue, cx);
+    }
+
+    /// Does one request that the thread of its queue left to the machine.
+    fn serve_odd(&mut self, queue: u16, cx: &mut VirtioCx<'_, '_>) {
+        if !cx.is_lent(queue) {
+            return;
+        }
+        cx.recall(queue);
+        if let Some(chain) = cx.pop(queue)
+            && self.take(chain, cx)
+        {
+            self.turn(queue, cx);
+        }
+    }
+
+    /// Whether requests of a queue are in the machine's hands.
+    fn holds(&self, queue: u16) -> bool {
+        let mut jobs = self.state.under_way.values().chain(&self.state.parked);
+        jobs.any(|j| j.chain.queue() == queue)
     }
 
     /// Takes requests out of a queue as long as not too much is under way.
@@ -134,7 +155,8 @@ impl Blk {
 
     /// Begins one request, or answers it. `false` if the device needs a reset now.
     fn take(&mut self, chain: Chain, cx: &mut VirtioCx<'_, '_>) -> bool {
-        match judge(&chain, &self.conf, self.state.len, cx) {
+        let read = &mut |offset, out: &mut [u8]| cx.read(&chain, offset, out);
+        match judge(&chain, &self.conf, self.state.len, read) {
             Verdict::Do(op) => self.begin(Job { chain, op, done: 0 }, cx),
             Verdict::Answer(status) => finish(chain, status, cx),
             Verdict::Invalid(kind) => {
@@ -172,73 +194,15 @@ impl Blk {
 
     fn submit(&mut self, token: u64, job: &Job, cx: &mut VirtioCx<'_, '_>) {
         let durable = !self.state.write_back;
-        let piece = job.piece() as usize;
-        if let Some(request) = self.lend(token, job, cx) {
-            return self.front.submit(token, request, cx.ctx());
-        }
-        let request = match job.op {
-            Op::Read { offset, .. } => Request::Read {
-                offset: offset.saturating_add(job.done),
-                len: piece,
-            },
-            Op::Write { offset, .. } => {
-                let data = cx.read_vec(&job.chain, HEADER + job.done, piece);
-                Request::Write {
-                    offset: offset.saturating_add(job.done),
-                    // What cannot be read has broken the device; the request comes back and vanishes.
-                    data: data.unwrap_or_default(),
-                    durable,
-                }
-            }
-            Op::Flush => Request::Flush,
-            Op::Discard { offset, len } => Request::Discard { offset, len },
-            Op::WriteZeroes { offset, len, unmap } => Request::WriteZeroes {
-                offset,
-                len,
-                unmap,
-                durable,
-            },
+        let data = match job.op {
+            // What cannot be read has broken the device; the request comes back and vanishes.
+            Op::Write { .. } => cx
+                .read_vec(&job.chain, HEADER + job.done, job.piece() as usize)
+                .unwrap_or_default(),
+            _ => Vec::new(),
         };
+        let request = job.op.request(job.done, data, durable);
         self.front.submit(token, request, cx.ctx());
-    }
-
-    /// The request that has the disk's own thread move the data, where that may be.
-    fn lend(&mut self, token: u64, job: &Job, cx: &mut VirtioCx<'_, '_>) -> Option<Request> {
-        if !self.threaded {
-            return None;
-        }
-        let (write, at, offset) = match job.op {
-            Op::Read { offset, .. } => (true, job.done, offset),
-            Op::Write { offset, .. } => (false, HEADER + job.done, offset),
-            _ => return None,
-        };
-        let memory = cx.shared(&job.chain, write, at, job.piece() as usize)?;
-        let offset = offset.saturating_add(job.done);
-        let gate = self.gates.entry(job.chain.queue()).or_default().clone();
-        self.lent.insert(token, memory.clone());
-        Some(match write {
-            true => Request::ReadInto { offset, memory, gate },
-            false => Request::WriteFrom {
-                offset,
-                memory,
-                gate,
-                durable: !self.state.write_back,
-            },
-        })
-    }
-
-    /// Takes the memory of a queue, or of all, away from the thread: it reaches nothing of it from now on.
-    fn take_back(&mut self, queue: Option<u16>) {
-        self.gates.retain(|n, gate| {
-            let stays = queue.is_some_and(|q| q != *n);
-            if !stays {
-                gate.shut();
-            }
-            stays
-        });
-        let is_there = |token: &u64| self.state.under_way.get(token);
-        self.lent
-            .retain(|token, _| is_there(token).is_some_and(|j| queue.is_some_and(|q| q != j.chain.queue())));
     }
 
     fn done(&mut self, token: u64, result: Result<Vec<u8>, i32>, cx: &mut VirtioCx<'_, '_>) {
@@ -248,18 +212,11 @@ impl Blk {
         };
         let piece = job.piece();
         self.bytes = self.bytes.saturating_sub(piece);
-        let lent = self.lent.remove(&token);
-        // Before the driver hears of it, processors do: there may have been code.
-        for part in lent.iter().flatten().filter(|_| job.op.is_read()) {
-            cx.ctx().changed_memory(&part.block, part.offset, part.len as u64);
-        }
         let data = match result {
             Ok(data) => data,
-            // A thread that found its buffers taken away has done nothing wrong.
-            Err(_) if !cx.is_current(&job.chain) => return,
             Err(errno) => return self.failed(job, errno, cx),
         };
-        if job.op.is_read() && lent.is_none() && cx.write(&job.chain, job.done, &data).is_err() {
+        if job.op.is_read() && cx.write(&job.chain, job.done, &data).is_err() {
             return finish(job.chain, status::IOERR, cx);
         }
         job.done = job.done.saturating_add(piece);
@@ -329,6 +286,13 @@ impl Blk {
         }
     }
 
+    /// Threads that are at work go by this from their next request on.
+    fn tell_site(&self) {
+        if let Some(site) = &self.site {
+            site.update(self.state.len, self.state.write_back);
+        }
+    }
+
     fn count_bytes(&mut self) {
         let all = self.state.under_way.values().map(Job::piece);
         self.bytes = all.fold(0, u64::saturating_add);
@@ -385,7 +349,10 @@ impl VirtioModel for Blk {
     fn write_config(&mut self, offset: usize, data: &[u8], cx: &mut VirtioCx<'_, '_>) {
         let byte = config::WRITEBACK.checked_sub(offset).and_then(|i| data.get(i));
         match byte {
-            Some(byte) if self.conf.has(feature::CONFIG_WCE) => self.state.write_back = *byte != 0,
+            Some(byte) if self.conf.has(feature::CONFIG_WCE) => {
+                self.state.write_back = *byte != 0;
+                self.tell_site();
+            }
             _ => cx.ctx().guest_error(format_args!(
                 "a write to the configuration at {offset:#x} has no effect"
             )),
@@ -409,26 +376,24 @@ impl VirtioModel for Blk {
             next: _,
         } = &mut self.state;
         *write_back = self.conf.write_back;
-        if !under_way.is_empty() {
+        if !under_way.is_empty() || self.site.is_some() {
             self.front.forget(cx.ctx());
         }
         under_way.clear();
         parked.clear();
         waiting.clear();
         self.bytes = 0;
-        self.take_back(None);
         cx.ctx().cancel_timer(RETRY);
     }
 
     fn queue_reset(&mut self, queue: u16, _: &mut VirtioCx<'_, '_>) {
         // What is under way is done on the disk; its chains are the driver's again and their answers vanish.
-        self.take_back(Some(queue));
         self.state.parked.retain(|j| j.chain.queue() != queue);
         self.state.waiting.remove(&queue);
     }
 
     fn on_notify(&mut self, queue: u16, cx: &mut VirtioCx<'_, '_>) {
-        self.serve(queue, cx);
+        self.turn(queue, cx);
     }
 
     fn on_timer(&mut self, timer: TimerIndex, cx: &mut VirtioCx<'_, '_>) {
@@ -442,11 +407,20 @@ impl VirtioModel for Blk {
     fn on_completion(&mut self, done: Completion, cx: &mut VirtioCx<'_, '_>) {
         match BlockEvent::from_completion(done) {
             Some(BlockEvent::Done { token, result }) => {
+                let queue = self.state.under_way.get(&token).map(|j| j.chain.queue());
                 self.done(token, result, cx);
                 self.serve_waiting(cx);
+                if let (Some(queue), true) = (queue, self.site.is_some()) {
+                    self.turn(queue, cx);
+                }
             }
+            Some(BlockEvent::Note(note)) => match Note::of(note) {
+                Note::Signal(queue) => cx.signal(queue),
+                Note::Odd(queue) => self.serve_odd(queue, cx),
+            },
             Some(BlockEvent::Resized(len)) => {
                 self.state.len = len;
+                self.tell_site();
                 cx.config_changed();
             }
             None => {}
@@ -457,11 +431,9 @@ impl VirtioModel for Blk {
         let Self {
             conf: _,
             front: _,
-            threaded: _,
+            site: _,
             state,
             bytes: _,
-            lent: _,
-            gates: _,
         } = self;
         SavedState::of(VERSION, state)
     }
@@ -477,7 +449,6 @@ impl VirtioModel for Blk {
         if tokens > state.next || state.next > u64::MAX >> 1 || state.waiting.iter().any(|q| *q >= self.conf.queues) {
             return Err(LoadError::Impossible("the number of a request"));
         }
-        self.take_back(None);
         self.state = state;
         self.count_bytes();
         Ok(())
@@ -495,6 +466,10 @@ impl VirtioModel for Blk {
         }
         for (token, job) in self.state.under_way.clone() {
             self.submit(token, &job, cx);
+        }
+        // A thread may have had requests, there or here; the driver has notified of them already.
+        if self.site.is_some() {
+            (0..self.conf.queues).for_each(|queue| self.turn(queue, cx));
         }
     }
 }

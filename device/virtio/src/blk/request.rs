@@ -1,11 +1,17 @@
 //! A request as the driver wrote it becomes one that the device does, or an answer at once.
 
 use serde::{Deserialize, Serialize};
-use southbridge_backend_block::Kind;
-use southbridge_bus_virtio::{Chain, ChainError, VirtioCx};
+use southbridge_backend_block::{Kind, Request};
+use southbridge_bus_virtio::{Chain, ChainError};
 
 use super::conf::Conf;
 use super::regs::{HEADER, MAX_SECTORS, SECTOR, SEGMENT, UNMAP, feature, request, status};
+
+/// Bytes that are read or written at a time; longer requests are done in so many pieces, one after another.
+pub(super) const PIECE: u64 = 2 << 20;
+
+/// How the beginning of a request is read: bytes of its readable part from an offset on.
+pub(super) type Read<'a> = dyn FnMut(u64, &mut [u8]) -> Result<(), ChainError> + 'a;
 
 /// What is to be done on the disk. Offsets and lengths are bytes, inside the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +45,29 @@ impl Op {
         matches!(self, Self::Read { .. })
     }
 
+    /// What the host is asked for, of the piece that begins `done` bytes into it; `data` is what is written.
+    pub(super) fn request(self, done: u64, data: Vec<u8>, durable: bool) -> Request {
+        match self {
+            Self::Read { offset, len } => Request::Read {
+                offset: offset.saturating_add(done),
+                len: len.saturating_sub(done).min(PIECE) as usize,
+            },
+            Self::Write { offset, .. } => Request::Write {
+                offset: offset.saturating_add(done),
+                data,
+                durable,
+            },
+            Self::Flush => Request::Flush,
+            Self::Discard { offset, len } => Request::Discard { offset, len },
+            Self::WriteZeroes { offset, len, unmap } => Request::WriteZeroes {
+                offset,
+                len,
+                unmap,
+                durable,
+            },
+        }
+    }
+
     /// Whether a chain has room for it: of a saved request nothing is known.
     pub(super) fn fits(self, chain: &Chain) -> bool {
         let (out, room) = (chain.readable_len(), chain.writable_len());
@@ -60,12 +89,12 @@ impl Op {
 }
 
 /// Reads a request's header and judges it.
-pub(super) fn judge(chain: &Chain, conf: &Conf, len: u64, cx: &mut VirtioCx<'_, '_>) -> Verdict {
+pub(super) fn judge(chain: &Chain, conf: &Conf, len: u64, read: &mut Read<'_>) -> Verdict {
     if chain.writable_len() == 0 || chain.readable_len() < HEADER {
         return Verdict::Broken("a request without room for its header or status");
     }
     let mut header = [0; HEADER as usize];
-    if let Err(e) = cx.read(chain, 0, &mut header) {
+    if let Err(e) = read(0, &mut header) {
         return unreadable(e);
     }
     let kind = le32(&header, 0);
@@ -78,10 +107,10 @@ pub(super) fn judge(chain: &Chain, conf: &Conf, len: u64, cx: &mut VirtioCx<'_, 
         request::GET_ID => Verdict::GetId,
         request::SCSI_CMD => Verdict::Scsi,
         n if n == request::DISCARD & !request::OUT && conf.has(feature::DISCARD) => {
-            segment(chain, conf, len, out, false, cx)
+            segment(chain, conf, len, out, false, read)
         }
         n if n == request::WRITE_ZEROES & !request::OUT && conf.has(feature::WRITE_ZEROES) => {
-            segment(chain, conf, len, out, true, cx)
+            segment(chain, conf, len, out, true, read)
         }
         _ => Verdict::Answer(status::UNSUPP),
     }
@@ -118,13 +147,13 @@ fn stretch(conf: &Conf, disk: u64, sector: u64, bytes: u64) -> Option<u64> {
     (whole && inside).then(|| sector.saturating_mul(SECTOR))
 }
 
-fn segment(chain: &Chain, conf: &Conf, disk: u64, out: bool, zeroes: bool, cx: &mut VirtioCx<'_, '_>) -> Verdict {
+fn segment(chain: &Chain, conf: &Conf, disk: u64, out: bool, zeroes: bool, read: &mut Read<'_>) -> Verdict {
     // Only one segment, as the configuration says.
     if !out || chain.readable_len() > HEADER + SEGMENT {
         return Verdict::Answer(status::UNSUPP);
     }
     let mut raw = [0; SEGMENT as usize];
-    if let Err(e) = cx.read(chain, HEADER, &mut raw) {
+    if let Err(e) = read(HEADER, &mut raw) {
         return unreadable(e);
     }
     let (sector, sectors, flags) = (le64(&raw, 0), u64::from(le32(&raw, 8)), le32(&raw, 12));

@@ -3,11 +3,13 @@
 use southbridge_backend_block::{BlockBackend, Blocks, IoThread};
 use southbridge_bus_virtio::spec::feature as ring_feature;
 use southbridge_bus_virtio::testing::{Buffer, Guest, Used, system};
-use southbridge_core::{CpuId, DeviceType, PropValue, Properties, property};
+use southbridge_core::{DeviceType, PropValue, Properties, property};
 use std::fs;
 use std::path::Path;
 
 use super::regs::{config, feature, request, status};
+
+mod threads;
 
 const SECTOR: usize = 512;
 const ALL: u64 = !ring_feature::IN_ORDER & !ring_feature::ACCESS_PLATFORM & !ring_feature::RING_PACKED;
@@ -82,7 +84,7 @@ impl Bench {
 
     fn stats(&mut self) -> southbridge_backend_block::Stats {
         let id = self.blocks.get("d").unwrap();
-        self.guest.sys.host.peek::<BlockBackend>(id).unwrap().stats
+        self.guest.sys.host.peek::<BlockBackend>(id).unwrap().stats()
     }
 }
 
@@ -584,7 +586,6 @@ fn words_are_judged() {
         ("discard_granularity=100", "a multiple"),
         ("heads=3", "cyls"),
         ("iothread=t0", "-object iothread"),
-        ("iothread-vq-mapping=t0", "iothread="),
     ] {
         let mut sys = system();
         let mut blocks = Blocks::default();
@@ -604,135 +605,4 @@ fn words_are_judged() {
         .map(|_| ())
         .unwrap_err();
     assert!(error.to_string().contains("drive"), "{error}");
-}
-
-/// A bench whose disk has a thread of its own.
-fn threaded(path: &Path, features: u64) -> Bench {
-    let mut b = Bench::bare(&format!("driver=file,filename={}", path.display()), "iothread=t0");
-    b.guest.start(ALL & !ring_feature::RING_PACKED | features);
-    assert!(IoThread::is_used(&b.guest.sys.host, "t0"));
-    b
-}
-
-#[test]
-fn a_thread_of_its_own_moves_the_data() {
-    let folder = tempfile::tempdir().unwrap();
-    for features in [0, ring_feature::RING_PACKED, ring_feature::IN_ORDER] {
-        let path = image(&folder, 8192);
-        let mut b = threaded(&path, features);
-        let (data, status) = b.read(3, 2 * SECTOR);
-        assert_eq!((data[0], data[SECTOR], status), (3, 4, status::OK));
-        let data: Vec<u8> = (0..16 * SECTOR).map(|i| (i % 251) as u8).collect();
-        assert_eq!(b.write(100, &data), status::OK);
-        assert_eq!(fs::read(&path).unwrap()[100 * SECTOR..116 * SECTOR], data);
-        assert_eq!(b.plain(request::FLUSH, &[]), status::OK);
-        // Longer than a piece.
-        let (long, status) = b.read(0, 4 << 20);
-        assert_eq!(status, status::OK);
-        assert_eq!(long, fs::read(&path).unwrap());
-        let stats = b.stats();
-        assert_eq!((stats.write.bytes, stats.read.bytes), (16 * 512, 1024 + (4 << 20)));
-    }
-}
-
-#[test]
-fn code_that_the_thread_writes_over_is_told_of_before_the_driver_hears() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = image(&folder, 64);
-    let mut b = threaded(&path, 0);
-    b.guest.sys.set_cpu_count(1);
-    let buffer = b.guest.alloc(SECTOR as u64);
-    let window = b.guest.sys.ram_window(buffer).unwrap();
-    let at = window.block_offset() + (buffer - window.start);
-    window.block().mark_code(at);
-    let head = b.guest.alloc(16);
-    b.guest.write(head, &header(request::IN, 5));
-    let status = b.guest.alloc(1);
-    let buffers = [
-        Buffer {
-            addr: head,
-            len: 16,
-            write: false,
-        },
-        Buffer {
-            addr: buffer,
-            len: SECTOR as u32,
-            write: true,
-        },
-        Buffer {
-            addr: status,
-            len: 1,
-            write: true,
-        },
-    ];
-    b.guest.add_buffers(0, &buffers);
-    b.guest.kick(0);
-    assert_eq!(
-        b.guest.sys.take_code_writes(CpuId(0)),
-        [],
-        "nothing is told before it is done"
-    );
-    b.guest.wait_used(0);
-    let writes = b.guest.sys.take_code_writes(CpuId(0));
-    assert!(
-        writes.iter().any(|w| w.block == window.block().id() && w.offset == at),
-        "{writes:?}"
-    );
-    assert_eq!(b.guest.read(buffer, 1), [5]);
-}
-
-/// Resets come at any time; what the thread has in hand then reaches neither buffers that are the driver's again nor, half old and half
-/// new, the disk.
-#[test]
-fn a_reset_takes_the_buffers_away_from_the_thread() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = image(&folder, 8192);
-    for round in 0..50 {
-        let mut b = threaded(&path, 0);
-        let head = header(request::IN, 1);
-        for _ in 0..8 {
-            b.guest.add(0, &[&head], &[1 << 20, 1]);
-        }
-        b.guest.kick(0);
-        if round % 2 == 0 {
-            b.guest.set_status(0);
-        } else {
-            b.guest.drive(|e, cx| e.reset_queue(0, cx));
-        }
-        // The driver's own from here on.
-        let all = b.guest.alloc(0);
-        let from = all - (8 << 20);
-        let mark = vec![0xa5; 8 << 20];
-        b.guest.write(from, &mark);
-        b.guest.poll(std::time::Duration::from_millis(2));
-        b.guest.sys.host.drain();
-        b.guest.sys.deliver_completions();
-        assert!(b.guest.read(from, 8 << 20) == mark, "round {round}");
-        assert!(!b.guest.needs_reset());
-    }
-}
-
-#[test]
-fn a_machine_with_a_thread_at_work_moves() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = image(&folder, 8192);
-    let make = || {
-        Bench::bare(
-            &format!("driver=file,filename={},locking=off", path.display()),
-            "iothread=t0",
-        )
-    };
-    let mut b = make();
-    b.guest.start(ALL);
-    let head = header(request::IN, 2);
-    for _ in 0..4 {
-        b.guest.add(0, &[&head], &[512, 1]);
-    }
-    b.guest.kick(0);
-    let other = make();
-    let mut moved = b.guest.move_to(other.guest);
-    for _ in 0..4 {
-        let (data, status) = split(moved.wait_used(0));
-        assert_eq!((data[0], status), (2, status::OK));
-    }
 }
