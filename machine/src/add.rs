@@ -343,7 +343,7 @@ fn properties(
         properties.set(name, value.clone());
     }
     for (name, text) in &spec.properties {
-        if let Some((p, part)) = nested(t, name) {
+        if let Some((p, part)) = part_of(t, name) {
             properties.add_part(p.name, part, text);
             continue;
         }
@@ -357,8 +357,8 @@ fn properties(
     Ok(properties)
 }
 
-/// The property of which `name` is a part, and which part.
-fn nested<'a>(t: &'static DeviceType, name: &'a str) -> Option<(&'static Property, &'a str)> {
+/// The property of which `name` is a part, and which part: `list.0.word` is `0.word` of `list`.
+pub fn part_of<'a>(t: &'static DeviceType, name: &'a str) -> Option<(&'static Property, &'a str)> {
     let (outer, part) = name.split_once('.')?;
     let p = t.properties.iter().find(|p| p.name == outer)?;
     matches!(p.kind, PropKind::Nested(_)).then_some((p, part))

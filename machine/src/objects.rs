@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use thiserror::Error;
 
-
 mod filter;
 mod iothread;
 mod memory;

@@ -63,7 +63,7 @@ fn wrong_options_say_what_would_be_right() {
         (
             "ringbuf",
             &[("size", "lots")],
-            "[size] size=lots: expected a number of bytes, with a suffix of K, M or G if you like",
+            "[size] size=lots: expected a size in bytes, such as 64K or 4M",
         ),
         (
             "pipe",

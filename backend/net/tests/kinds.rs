@@ -348,7 +348,7 @@ fn what_is_wrong_is_named() {
         ("socket,fd=banana", "the number of an open descriptor"),
         ("socket,lisen=:1", "did you mean 'listen'?"),
         ("stream", "'stream' needs 'addr.type="),
-        ("stream,addr.type=tcp", "one of inet, unix, fd"),
+        ("stream,addr.type=tcp", "inet, unix, fd or vsock"),
         ("stream,addr.type=unix", "'stream' needs 'addr.path="),
         (
             "stream,addr.type=inet,addr.port=1,server=on,reconnect-ms=5",

@@ -1,5 +1,5 @@
 //! A running machine driven in ways that need a second channel: back ends that change, events of tracing, gdb on a chardev, commands out
-//! of band, several processors, the monitor beside a serial port elsewhere, and messages that nobody reads.
+//! of band, several processors, the monitor beside a serial port elsewhere, messages that nobody reads, and words with lists inside.
 
 mod common;
 
@@ -406,4 +406,35 @@ fn gdb_opens_a_dump_of_64_bits() {
         Ok(at),
         "{registers}"
     );
+}
+
+/// Lists inside a device's words come in JSON, on the command line and later, and are told again as they came.
+#[test]
+fn queues_of_a_disk_are_given_to_threads_in_json() {
+    let run = Run::new(
+        "-M virt -S -object iothread,id=t0 -object iothread,id=t1 -blockdev null-co,node-name=a -blockdev null-co,node-name=b \
+         -device {\"driver\":\"virtio-blk-pci\",\"id\":\"d\",\"drive\":\"a\",\"num-queues\":2,\"iothread-vq-mapping\":\
+         [{\"iothread\":\"t0\",\"vqs\":[1]},{\"iothread\":\"t1\",\"vqs\":[0]}]} -device pcie-root-port,id=port",
+    );
+    let mut qmp = run.client();
+    let path = json!({ "path": "/machine/peripheral/d", "property": "iothread-vq-mapping" });
+    assert_eq!(
+        qmp.ok("qom-get", path),
+        json!([{ "iothread": "t0", "vqs": [1] }, { "iothread": "t1", "vqs": [0] }])
+    );
+    let plug = |mapping| {
+        let mut words = json!({ "driver": "virtio-blk-pci", "id": "e", "drive": "b", "bus": "port", "num-queues": 3 });
+        words["iothread-vq-mapping"] = mapping;
+        words
+    };
+    let refused = qmp.run("device_add", plug(json!([{ "iothread": "t0" }, { "iothread": "t0" }])));
+    let why = refused["error"]["desc"].as_str().unwrap_or_default().to_owned();
+    assert!(why.contains("each thread once"), "{refused}");
+    let refused = qmp.run("device_add", plug(json!([{ "iothread": "t7" }])));
+    let why = refused["error"]["desc"].as_str().unwrap_or_default().to_owned();
+    assert!(why.contains("-object iothread"), "{refused}");
+    qmp.ok("device_add", plug(json!([{ "iothread": "t0" }, { "iothread": "t1" }])));
+    // Who is at work for a disk cannot go.
+    let refused = qmp.run("object-del", json!({ "id": "t1" }));
+    assert!(refused["error"].is_object(), "{refused}");
 }

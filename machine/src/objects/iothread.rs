@@ -1,8 +1,7 @@
 //! `-object iothread`: a thread for the disks that name it (`iothread=`).
 //!
-//! It moves their data between guest memory and the host and waits for the host, while processors go on. Rings stay with the machine's
-//! thread, as all devices do (see the architecture): it takes requests out and gives them back. Settings about polling and batches are
-//! accepted and told again; the thread sleeps when it has nothing to do.
+//! It serves their rings, moves their data and waits for the host, while processors go on. Settings about polling and batches are accepted
+//! and told again; the thread sleeps when it has nothing to do.
 
 use southbridge_backend_block::IoThread;
 use southbridge_core::{PropKind, Properties, System};
@@ -11,7 +10,7 @@ use super::{ObjectError, ObjectType, Running, property};
 
 pub(super) const IOTHREAD: ObjectType = ObjectType {
     name: "iothread",
-    summary: "A thread that moves the data of disks; rings stay with the machine's own thread",
+    summary: "A thread that serves the queues of disks, while processors go on",
     properties: &[
         property(
             "poll-max-ns",

@@ -65,6 +65,9 @@ pub(crate) fn check(config: &Config, board: &Board) -> Result<(), OptError> {
         let t = type_named(&registry, &device.driver.value, device.driver.at.clone())?;
         check_bus(device, t, board, &registry)?;
         for entry in device.props.entries() {
+            if add::part_of(t, &entry.key).is_some() {
+                continue;
+            }
             let p = property(t, &format!("device '{}'", t.name), entry)?;
             if !matches!(p.kind, PropKind::Backend(_)) {
                 value(p, entry)?;
@@ -116,9 +119,8 @@ pub(crate) fn globals(config: &Config) -> Result<Vec<(String, String, PropValue)
                 g.property.at.clone(),
             ));
         };
-        let v = parse_value(p.kind, &g.value.value).ok_or_else(|| {
-            OptError::bad_value(Some(p.name), &g.value.value, p.kind.takes(), g.value.at.clone())
-        })?;
+        let v = parse_value(p.kind, &g.value.value)
+            .ok_or_else(|| OptError::bad_value(Some(p.name), &g.value.value, p.kind.takes(), g.value.at.clone()))?;
         out.push((g.driver.value.clone(), g.property.value.clone(), v));
     }
     Ok(out)
