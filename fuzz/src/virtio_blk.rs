@@ -1,7 +1,8 @@
 //! virtio-blk through its requests: any header, any division into buffers, any stretch; restarts and saved states between them; hosts that
-//! fail. Against a model: what is read is what was written last, by requests that the device called done.
+//! fail; queues served by the machine or by another thread. Against a model: what is read is what was written last, by requests that the
+//! device called done.
 
-use southbridge_backend_block::Blocks;
+use southbridge_backend_block::{Blocks, IoThread};
 use southbridge_bus_virtio::spec::feature;
 use southbridge_bus_virtio::testing::{Guest, system};
 use southbridge_core::inject::{FaultAction, FaultKind, FaultRule};
@@ -73,6 +74,11 @@ impl Rig {
         let mut p = Properties::default().with("drive", PropValue::Backend("d".into(), Blocks::find(&sys.host, "d")?));
         for (bit, name) in [(1, "packed"), (2, "in_order"), (4, "config-wce"), (8, "discard")] {
             p.set(name, PropValue::Bool(choice & bit != 0));
+        }
+        if more & 0x80 != 0 {
+            // Its queue is served by another thread, as long as no rule has the host fail.
+            IoThread::add(&mut sys.host, "t").ok()?;
+            p.set("iothread", PropValue::Str("t".into()));
         }
         let policy = ["report", "ignore", "stop", "enospc"][usize::from(more % 4)];
         p.set("werror", PropValue::Str(policy.into()));

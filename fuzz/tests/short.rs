@@ -10,8 +10,8 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use southbridge_fuzz::{TARGETS, Target, find, mutate};
 use southbridge_testing::Noise;
 
-/// Bytes of address space. What every test needs is a tenth of it.
-const MEMORY: u64 = 1 << 30;
+/// Bytes of address space. What every test needs is a tenth of it, beside what the allocator reserves for each thread.
+const MEMORY: u64 = 2 << 30;
 /// Seconds of processor time for all targets together, when they share one process.
 const PROCESSOR: u64 = 1200;
 
