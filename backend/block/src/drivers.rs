@@ -1,5 +1,6 @@
 //! The drivers: one table, from which parsing, help and errors derive.
 
+use southbridge_backend_options::nearest;
 use southbridge_core::property::parse_value;
 use southbridge_core::{PropKind, PropValue, Properties, Property};
 use std::sync::Arc;
@@ -223,13 +224,6 @@ pub fn find(name: &str) -> Result<&'static Driver, BlockError> {
             nearest: nearest(name, DRIVERS.iter().filter(|d| d.is_here()).map(|d| d.name)),
         }),
     }
-}
-
-fn nearest(name: &str, all: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    all.map(|n| (strsim::damerau_levenshtein(name, n), n))
-        .filter(|(d, n)| *d <= 1 + n.len() / 4)
-        .min_by_key(|(d, _)| *d)
-        .map(|(_, n)| n)
 }
 
 /// Reads options as the command line spells them, defaults filled in.

@@ -1,12 +1,13 @@
 //! Why there is no such node, so told that a command line can mark the wrong word.
 
+use southbridge_backend_options::hint;
 use std::io;
 
 /// Why a node was not made, removed or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum BlockError {
     /// No driver has this name.
-    #[error("'{driver}' is not a block driver{}", hint(.nearest))]
+    #[error("'{driver}' is not a block driver{}", hint(*.nearest))]
     UnknownDriver {
         /// As written.
         driver: String,
@@ -20,7 +21,7 @@ pub enum BlockError {
         driver: &'static str,
     },
     /// The driver has no such option.
-    #[error("block driver '{driver}' has no option '{option}'{}", hint(.nearest))]
+    #[error("block driver '{driver}' has no option '{option}'{}", hint(*.nearest))]
     UnknownOption {
         /// The driver.
         driver: &'static str,
@@ -90,10 +91,6 @@ pub enum BlockError {
         /// What the host said.
         source: io::Error,
     },
-}
-
-fn hint(nearest: &Option<&'static str>) -> String {
-    nearest.map(|n| format!(", did you mean '{n}'?")).unwrap_or_default()
 }
 
 fn here() -> String {

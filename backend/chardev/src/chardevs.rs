@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 
 use crate::chardev::{Chardev, Common, Replacement};
-use crate::error::CharError;
+use crate::error::{CharError, FAMILY};
 use crate::front::CharHandle;
 use crate::kind::hub::{HUB_PARTS, Hub};
 use crate::kind::{self, Kind, Make, Maker};
@@ -71,7 +71,10 @@ impl Chardevs {
         options: &Properties,
     ) -> Result<BackendId, CharError> {
         if self.ids.contains_key(id) {
-            return Err(CharError::DuplicateId(id.to_owned()));
+            return Err(CharError::DuplicateId {
+                family: FAMILY,
+                id: id.to_owned(),
+            });
         }
         let backend = match kind.maker {
             Maker::Mux => self.share(host, options)?,
@@ -329,11 +332,18 @@ fn open_with(
         Maker::Link(make) => make,
         Maker::Mux | Maker::Hub => {
             return Err(CharError::KindMissing {
+                family: FAMILY,
                 kind: kind.name,
                 why: "needs the other chardevs of its machine",
             });
         }
-        Maker::Missing(why) => return Err(CharError::KindMissing { kind: kind.name, why }),
+        Maker::Missing(why) => {
+            return Err(CharError::KindMissing {
+                family: FAMILY,
+                kind: kind.name,
+                why,
+            });
+        }
     };
     let mut inbox = VecDeque::new();
     let link = make(&mut Make {

@@ -7,7 +7,7 @@ use southbridge_core::host::{Backend, BackendId, Host, HostCx, HostEvent};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::error::FsError;
+use crate::error::{FAMILY, FsError};
 use crate::front::completion;
 use crate::fs::FileSystem;
 use crate::kind::{self, Driver, Kind, PERMISSIONS};
@@ -68,7 +68,10 @@ impl Fsdevs {
         let kind = kind::find(driver)?;
         let options = kind::parse(kind, pairs)?;
         if Self::get(host, id).is_some() {
-            return Err(FsError::DuplicateId(id.to_owned()));
+            return Err(FsError::DuplicateId {
+                family: FAMILY,
+                id: id.to_owned(),
+            });
         }
         let export = export(kind, &options, for_tests)?;
         let backend = host.add(|cx| {
@@ -98,7 +101,13 @@ fn export(kind: &'static Kind, options: &Properties, for_tests: bool) -> Result<
     let fs: Box<dyn FileSystem> = match kind.driver {
         Driver::Local => Box::new(local(kind, options)?),
         Driver::Synth => Box::new(Synth::new(for_tests)),
-        Driver::Missing(why) => return Err(FsError::KindMissing { kind: kind.name, why }),
+        Driver::Missing(why) => {
+            return Err(FsError::KindMissing {
+                family: FAMILY,
+                kind: kind.name,
+                why,
+            });
+        }
     };
     let multidevs = match options.str("multidevs") {
         Some("forbid") => MultiDevices::Forbid,

@@ -1,9 +1,9 @@
 //! The drivers and their options: names and defaults are QEMU's.
 
-use southbridge_core::property::parse_value;
+use southbridge_backend_options::{nearest, value};
 use southbridge_core::{PropKind, Properties, Property};
 
-use crate::error::FsError;
+use crate::error::{FAMILY, FsError};
 
 /// What stands behind a driver's name.
 pub(crate) enum Driver {
@@ -112,16 +112,10 @@ pub static KINDS: &[Kind] = &[
 pub fn find(name: &str) -> Result<&'static Kind, FsError> {
     let found = KINDS.iter().find(|k| k.name == name);
     found.ok_or_else(|| FsError::UnknownKind {
+        family: FAMILY,
         kind: name.to_owned(),
         nearest: nearest(name, KINDS.iter().map(|k| k.name)),
     })
-}
-
-fn nearest(name: &str, all: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    all.map(|n| (strsim::damerau_levenshtein(name, n), n))
-        .filter(|(d, n)| *d <= 1 + n.len() / 4)
-        .min_by_key(|(d, _)| *d)
-        .map(|(_, n)| n)
 }
 
 /// Reads options as the command line spells them. Later ones win. Defaults are filled in.
@@ -133,12 +127,19 @@ pub fn parse<'t>(
     pairs: impl IntoIterator<Item = (&'t str, &'t str)>,
 ) -> Result<Properties, FsError> {
     if let Driver::Missing(why) = kind.driver {
-        return Err(FsError::KindMissing { kind: kind.name, why });
+        return Err(FsError::KindMissing {
+            family: FAMILY,
+            kind: kind.name,
+            why,
+        });
     }
     let mut values = Properties::default();
     for (name, text) in pairs {
         if name.starts_with("throttling.") && matches!(kind.driver, Driver::Local) {
-            return Err(FsError::OptionMissing { option: name.into() });
+            return Err(FsError::OptionMissing {
+                option: name.to_owned().into(),
+                why: ": shared folders are not throttled",
+            });
         }
         let declared = kind.options.iter().find(|p| p.name == name);
         let declared = declared.ok_or_else(|| FsError::UnknownOption {
@@ -146,12 +147,7 @@ pub fn parse<'t>(
             option: name.to_owned(),
             nearest: nearest(name, kind.options.iter().map(|p| p.name)),
         })?;
-        let value = parse_value(declared.kind, text).ok_or_else(|| FsError::BadValue {
-            option: name.to_owned(),
-            value: text.to_owned(),
-            expected: declared.kind.takes(),
-        })?;
-        values.set(declared.name, value);
+        values.set(declared.name, value(declared, name, text)?);
     }
     values.apply_defaults(kind.options);
     Ok(values)

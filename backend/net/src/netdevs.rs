@@ -5,7 +5,7 @@ use southbridge_backend_usernet::GuestForward;
 use southbridge_core::host::{BackendId, Host, HostCx};
 use std::collections::BTreeMap;
 
-use crate::error::NetError;
+use crate::error::{FAMILY, NetError};
 use crate::kind::hubport::{Hub, HubPort};
 use crate::kind::user;
 use crate::kind::vhost_user::VhostUser;
@@ -53,7 +53,10 @@ impl Netdevs {
         options: &Options,
     ) -> Result<BackendId, NetError> {
         if self.ids.contains_key(id) {
-            return Err(NetError::DuplicateId(id.to_owned()));
+            return Err(NetError::DuplicateId {
+                family: FAMILY,
+                id: id.to_owned(),
+            });
         }
         let backend = match kind.maker {
             Maker::Link(make) => {
@@ -63,7 +66,13 @@ impl Netdevs {
             Maker::HubPort => self.hub_port(host, id, options)?,
             Maker::User => self.user(host, id, options)?,
             Maker::VhostUser => self.vhost_user(host, id, options)?,
-            Maker::Missing(why) => return Err(NetError::KindMissing { kind: kind.name, why }),
+            Maker::Missing(why) => {
+                return Err(NetError::KindMissing {
+                    family: FAMILY,
+                    kind: kind.name,
+                    why,
+                });
+            }
         };
         self.ids.insert(id.to_owned(), backend);
         Ok(backend)

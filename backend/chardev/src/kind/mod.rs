@@ -1,10 +1,10 @@
 //! The kinds of back ends: one file each, and the table from which parsing, help and errors derive.
 
-use southbridge_core::property::parse_value;
+use southbridge_backend_options::{fill, nearest, value};
 use southbridge_core::{PropKind, PropValue, Properties, Property};
 
 pub use self::table::{COMMON, KINDS};
-use crate::error::CharError;
+use crate::error::{CharError, FAMILY};
 use crate::link::{Link, LinkEvent};
 use std::collections::VecDeque;
 
@@ -81,16 +81,10 @@ pub fn find(name: &str) -> Result<&'static Kind, CharError> {
         .iter()
         .find(|k| k.name == name || k.alias.is_some_and(|a| a == name))
         .ok_or_else(|| CharError::UnknownKind {
+            family: FAMILY,
             kind: name.to_owned(),
             nearest: nearest(name, KINDS.iter().map(|k| k.name)),
         })
-}
-
-fn nearest(name: &str, all: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    all.map(|n| (strsim::damerau_levenshtein(name, n), n))
-        .filter(|(d, n)| *d <= 1 + n.len() / 4)
-        .min_by_key(|(d, _)| *d)
-        .map(|(_, n)| n)
 }
 
 /// Reads options as the command line spells them; a word without a value counts as `on`. Later ones win. Defaults are filled in.
@@ -100,24 +94,17 @@ pub fn parse<'t>(
 ) -> Result<Properties, CharError> {
     let mut values = Properties::default();
     if let Maker::Missing(why) = kind.maker {
-        return Err(CharError::KindMissing { kind: kind.name, why });
+        return Err(CharError::KindMissing {
+            family: FAMILY,
+            kind: kind.name,
+            why,
+        });
     }
     for (name, text) in pairs {
         let (declared, text) = declared(kind, name, text)?;
-        let value = parse_value(declared.kind, text).ok_or_else(|| CharError::BadValue {
-            option: name.to_owned(),
-            value: text.to_owned(),
-            expected: declared.kind.takes(),
-        })?;
-        values.set(declared.name, value);
+        values.set(declared.name, value(declared, name, text)?);
     }
-    for p in kind.all_options() {
-        if let (None, Some(text)) = (values.get(p.name), p.default)
-            && let Some(v) = parse_value(p.kind, text)
-        {
-            values.set(p.name, v);
-        }
-    }
+    fill(&mut values, kind.all_options());
     Ok(values)
 }
 

@@ -63,7 +63,7 @@ impl Place {
             "fd" => Self::Fd(options.required(back_end, names.fd, "NUMBER")?.to_owned()),
             "vsock" => {
                 return Err(NetError::OptionMissing {
-                    option: names.kind,
+                    option: names.kind.into(),
                     why: " for vsock; inet, unix and fd are",
                 });
             }

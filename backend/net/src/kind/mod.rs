@@ -1,10 +1,10 @@
 //! The kinds of back ends: one file each, and the table from which parsing, help and errors derive.
 
-use southbridge_core::property::parse_value;
+use southbridge_backend_options::{fill, nearest, value};
 use southbridge_core::{PropValue, Properties, Property};
 
 pub use self::table::KINDS;
-use crate::error::NetError;
+use crate::error::{FAMILY, NetError};
 use crate::link::Link;
 
 mod address;
@@ -132,16 +132,10 @@ pub fn find(name: &str) -> Result<&'static Kind, NetError> {
         .iter()
         .find(|k| k.name == name)
         .ok_or_else(|| NetError::UnknownKind {
+            family: FAMILY,
             kind: name.to_owned(),
             nearest: nearest(name, KINDS.iter().map(|k| k.name)),
         })
-}
-
-fn nearest(name: &str, all: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    all.map(|n| (strsim::damerau_levenshtein(name, n), n))
-        .filter(|(d, n)| *d <= 1 + n.len() / 4)
-        .min_by_key(|(d, _)| *d)
-        .map(|(_, n)| n)
 }
 
 /// Reads options as the command line spells them (without `id` and `type`); a word without a value counts as `on`. Later ones win, but
@@ -155,7 +149,11 @@ pub fn parse<'t>(
 ) -> Result<Options, NetError> {
     let mut options = Options::default();
     if let Maker::Missing(why) = kind.maker {
-        return Err(NetError::KindMissing { kind: kind.name, why });
+        return Err(NetError::KindMissing {
+            family: FAMILY,
+            kind: kind.name,
+            why,
+        });
     }
     for (name, text) in pairs {
         let declared =
@@ -166,23 +164,13 @@ pub fn parse<'t>(
                     option: name.to_owned(),
                     nearest: nearest(name, kind.options.iter().map(|p| p.name)),
                 })?;
-        let value = parse_value(declared.kind, text).ok_or_else(|| NetError::BadValue {
-            option: name.to_owned(),
-            value: text.to_owned(),
-            expected: declared.kind.takes(),
-        })?;
+        let value = value(declared, name, text)?;
         if kind.several.contains(&declared.name) {
             options.several.push((declared.name, text.to_owned()));
         }
         options.values.set(declared.name, value);
     }
-    for p in kind.options {
-        if let (None, Some(text)) = (options.values.get(p.name), p.default)
-            && let Some(v) = parse_value(p.kind, text)
-        {
-            options.values.set(p.name, v);
-        }
-    }
+    fill(&mut options.values, kind.options.iter());
     Ok(options)
 }
 

@@ -123,7 +123,7 @@ pub(crate) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, NetError> {
     let options = make.options;
     if options.bool("vhost-user") {
         return Err(NetError::OptionMissing {
-            option: "vhost-user",
+            option: "vhost-user".into(),
             why: ": frames go over a socket",
         });
     }

@@ -10,6 +10,7 @@ use southbridge_core::machine::Cause;
 use southbridge_core::{BackendId, Machine};
 use southbridge_machine::Board;
 
+use super::options::{self, Words};
 use super::signals::Signals;
 use crate::say;
 
@@ -190,31 +191,13 @@ pub(crate) fn no_kind(name: &str, at: Location) -> OptError {
 
 /// The error at the word that caused it, in the words of its kind.
 fn refused(option: &ChardevOpt, error: &CharError) -> OptError {
-    let owner = || format!("chardev back end '{}'", option.backend.value);
-    let entry = error.option().and_then(|name| option.props.get(name));
-    match (error, entry) {
-        (CharError::UnknownKind { kind, .. }, _) => no_kind(kind, option.backend.at.clone()),
-        (CharError::UnknownOption { kind, .. }, Some(e)) => {
-            let names = chardev::find(kind)
-                .map(|k| k.all_options().map(|o| o.name).collect())
-                .unwrap_or_else(|_| Vec::new());
-            e.unknown_key(&owner(), names)
-        }
-        (CharError::BadValue { expected, .. }, Some(e)) => e.bad_value(expected),
-        (
-            CharError::Missing {
-                option: name, expected, ..
-            },
-            _,
-        ) => OptError::missing(&owner(), format!("'{name}'"), option.backend.at.clone())
-            .with_help(format!("add {name}={expected}")),
-        (CharError::DuplicateId(_), _) => refuse(error, option.id.at.clone()),
-        (_, Some(e)) if error.is_about_the_name() => refuse(error, e.key_at.clone()),
-        (_, Some(e)) => refuse(error, e.value_at.clone()),
-        (_, None) => refuse(error, option.backend.at.clone()),
-    }
-}
-
-fn refuse(error: &CharError, at: Location) -> OptError {
-    OptError::new(ErrorKind::Refused { why: error.to_string() }, at)
+    let words = Words {
+        what: "chardev back end",
+        kind: &option.backend,
+        id: &option.id.at,
+        props: &option.props,
+        options: chardev::find(&option.backend.value)
+            .map_or_else(|_| Vec::new(), |k| k.all_options().map(|o| o.name).collect()),
+    };
+    options::refused(&words, error, no_kind)
 }

@@ -2,10 +2,11 @@
 
 use southbridge_backend_fs::{self as fs, FsError, Fsdevs};
 use southbridge_cli::config::FsdevOpt;
-use southbridge_cli::error::ErrorKind;
 use southbridge_cli::{Config, Location, OptError};
 use southbridge_core::Machine;
 use southbridge_core::host::Host;
+
+use super::options::{self, Words};
 
 fn pairs(option: &FsdevOpt) -> impl Iterator<Item = (&str, &str)> {
     let entries = option.props.entries().iter();
@@ -57,29 +58,13 @@ pub(crate) fn no_kind(name: &str, at: Location) -> OptError {
 
 /// The error at the word that caused it, in the words of its kind.
 fn refused(option: &FsdevOpt, error: &FsError) -> OptError {
-    let owner = || format!("file system driver '{}'", option.driver.value);
-    let entry = error.option().and_then(|name| option.props.get(name));
-    match (error, entry) {
-        (FsError::UnknownKind { kind, .. }, _) => no_kind(kind, option.driver.at.clone()),
-        (FsError::UnknownOption { kind, .. }, Some(e)) => {
-            let names = fs::find(kind).map_or_else(|_| Vec::new(), |k| k.options.iter().map(|o| o.name).collect());
-            e.unknown_key(&owner(), names)
-        }
-        (FsError::BadValue { expected, .. }, Some(e)) => e.bad_value(expected),
-        (
-            FsError::Missing {
-                option: name, expected, ..
-            },
-            _,
-        ) => OptError::missing(&owner(), format!("'{name}'"), option.driver.at.clone())
-            .with_help(format!("add {name}={expected}")),
-        (FsError::DuplicateId(_), _) => refuse(error, option.id.at.clone()),
-        (_, Some(e)) if error.is_about_the_name() => refuse(error, e.key_at.clone()),
-        (_, Some(e)) => refuse(error, e.value_at.clone()),
-        (_, None) => refuse(error, option.driver.at.clone()),
-    }
-}
-
-fn refuse(error: &FsError, at: Location) -> OptError {
-    OptError::new(ErrorKind::Refused { why: error.to_string() }, at)
+    let words = Words {
+        what: "file system driver",
+        kind: &option.driver,
+        id: &option.id.at,
+        props: &option.props,
+        options: fs::find(&option.driver.value)
+            .map_or_else(|_| Vec::new(), |k| k.options.iter().map(|o| o.name).collect()),
+    };
+    options::refused(&words, error, no_kind)
 }

@@ -13,6 +13,7 @@ mod migration;
 mod monitor;
 pub(crate) mod netdevs;
 pub(crate) mod objects;
+mod options;
 mod qtest;
 mod semihosting;
 mod shared;

@@ -12,6 +12,7 @@ use southbridge_machine::nic::{self, NicWish};
 use southbridge_machine::{Built, registry};
 
 use super::chardevs::Chardevs;
+use super::options::{self, Words};
 use crate::say;
 
 /// The type of NICs for which neither the user nor the board has one.
@@ -185,29 +186,13 @@ pub(crate) fn no_kind(name: &str, at: Location) -> OptError {
 
 /// The error at the word that caused it, in the words of its kind.
 fn refused(option: &NetdevOpt, error: &NetError) -> OptError {
-    let owner = || format!("network back end '{}'", option.kind.value);
-    let entry = error.option().and_then(|name| option.props.get(name));
-    match (error, entry) {
-        (NetError::UnknownKind { kind, .. }, _) => no_kind(kind, option.kind.at.clone()),
-        (NetError::UnknownOption { kind, .. }, Some(e)) => {
-            let names = net::find(kind).map(|k| k.options.iter().map(|o| o.name).collect());
-            e.unknown_key(&owner(), names.unwrap_or_else(|_| Vec::new()))
-        }
-        (NetError::BadValue { expected, .. }, Some(e)) => e.bad_value(expected),
-        (
-            NetError::Missing {
-                option: name, expected, ..
-            },
-            _,
-        ) => OptError::missing(&owner(), format!("'{name}'"), option.kind.at.clone())
-            .with_help(format!("add {name}={expected}")),
-        (NetError::DuplicateId(_), _) => refuse(error, option.id.at.clone()),
-        (_, Some(e)) if error.is_about_the_name() => refuse(error, e.key_at.clone()),
-        (_, Some(e)) => refuse(error, e.value_at.clone()),
-        (_, None) => refuse(error, option.kind.at.clone()),
-    }
-}
-
-fn refuse(error: &NetError, at: Location) -> OptError {
-    OptError::new(ErrorKind::Refused { why: error.to_string() }, at)
+    let words = Words {
+        what: "network back end",
+        kind: &option.kind,
+        id: &option.id.at,
+        props: &option.props,
+        options: net::find(&option.kind.value)
+            .map_or_else(|_| Vec::new(), |k| k.options.iter().map(|o| o.name).collect()),
+    };
+    options::refused(&words, error, no_kind)
 }

@@ -50,19 +50,19 @@ fn conflict(option: &'static str, why: &str) -> Result<(), CharError> {
 fn check_missing(options: &Properties) -> Result<(), CharError> {
     if options.str("tls-creds").is_some() {
         return Err(CharError::OptionMissing {
-            option: "tls-creds",
+            option: "tls-creds".into(),
             why: "; put stunnel or socat before the socket",
         });
     }
     if options.str("tls-authz").is_some() {
         return Err(CharError::OptionMissing {
-            option: "tls-authz",
+            option: "tls-authz".into(),
             why: "",
         });
     }
     if options.bool("websocket") {
         return Err(CharError::OptionMissing {
-            option: "websocket",
+            option: "websocket".into(),
             why: "; put websockify before the socket",
         });
     }

@@ -82,7 +82,7 @@ fn vhost(options: &Options) -> Result<(), NetError> {
     let given = ["vhostfd", "vhostfds"].into_iter().find(|o| options.given(o));
     match given {
         Some(option) => Err(NetError::OptionMissing {
-            option,
+            option: option.into(),
             why: ": frames go through this process (vhost=on is accepted and means that)",
         }),
         None => Ok(()),

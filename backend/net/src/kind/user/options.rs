@@ -15,7 +15,7 @@ pub(crate) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, NetError> {
     let options = make.options;
     if let Some(option) = ["smb", "smbserver"].into_iter().find(|o| options.given(o)) {
         return Err(NetError::OptionMissing {
-            option,
+            option: option.into(),
             why: ": files of the host reach the guest by -virtfs, or by tftp",
         });
     }
