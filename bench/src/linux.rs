@@ -4,16 +4,16 @@
 //! Processor time is told beside the wall's: on a machine that others use it is the steadier of the two.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use southbridge_backend_ivshmem::{Server, ServerConfig};
 
 use crate::Result;
 use crate::memory::field;
-use crate::program::{QEMU_RISCV, Running, command, firmware, is_installed, southbridge};
+use crate::program::{Running, command, firmware, southbridge};
 use crate::report::{Goal, Row};
-use crate::stats::Series;
+use crate::shell::{Guest, empty, programs, row};
 
 const RUNS: usize = 3;
 const ROUNDS: u32 = 10_000;
@@ -35,7 +35,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 
 /// All rows.
 pub(crate) fn measure() -> Result<Vec<Row>> {
-    let guest = Guest::find()?;
+    let guest = Guest::find(&[])?;
     let programs = programs()?;
     let mut rows = Vec::new();
     for harts in [1, 4] {
@@ -47,53 +47,6 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
     rows.extend(in_the_shell(&guest, &programs)?);
     rows.push(doorbell(&guest, &programs)?);
     Ok(rows)
-}
-
-/// Ours, and QEMU where it is installed.
-fn programs() -> Result<Vec<PathBuf>> {
-    let mut all = vec![southbridge()?];
-    if is_installed(QEMU_RISCV) {
-        all.push(QEMU_RISCV.into());
-    }
-    Ok(all)
-}
-
-/// One row of both, from the series of each program.
-fn row(what: String, unit: &'static str, mut series: Vec<Series>) -> Row {
-    let peer = series.split_off(1).pop().unwrap_or_default();
-    Row::new(what, unit, series.pop().unwrap_or_default()).beside("QEMU (JIT)", peer)
-}
-
-fn empty(programs: &[PathBuf]) -> Vec<Series> {
-    programs.iter().map(|_| Series::default()).collect()
-}
-
-/// Kernel and initramfs, as `guest/build` makes them.
-struct Guest {
-    kernel: PathBuf,
-    initramfs: PathBuf,
-}
-
-impl Guest {
-    fn find() -> Result<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/guest");
-        let found = |name: &str| {
-            let path = folder.join(name);
-            path.canonicalize()
-                .map_err(|e| format!("{}: {e}; guest/build makes it", path.display()))
-        };
-        Ok(Self {
-            kernel: found("vmlinux")?,
-            initramfs: found("initramfs.cpio.gz")?,
-        })
-    }
-
-    fn on(&self, program: &Path, words: &str, append: &str) -> Command {
-        let mut c = command(program, &format!("-M virt -m 512M -nographic {words}"), &self.kernel);
-        c.arg("-initrd").arg(&self.initramfs);
-        c.arg("-append").arg(format!("console=ttyS0 {append}"));
-        c
-    }
 }
 
 /// Wall and processor time to the shell, and what is resident there.

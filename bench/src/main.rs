@@ -7,16 +7,20 @@ mod board;
 mod client;
 mod doorbell;
 mod echo;
+mod guest_blk;
+mod guest_net;
 mod linux;
 mod memory;
 mod mips;
 mod mmio;
+mod nat;
 mod place;
 mod program;
 mod qmp;
 mod qtest;
 mod report;
 mod saved;
+mod shell;
 mod start;
 mod stats;
 mod virtio_blk;
@@ -42,6 +46,9 @@ const ALL: &[(&str, Benchmark)] = &[
     ("saved", saved::measure),
     ("virtio-blk", virtio_blk::measure),
     ("virtio-net", virtio_net::measure),
+    ("guest-blk", guest_blk::measure),
+    ("guest-net", guest_net::measure),
+    ("nat", nat::measure),
     ("linux", linux::measure),
 ];
 

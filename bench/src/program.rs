@@ -102,16 +102,20 @@ impl Running {
         Ok(self.out.read_exact(&mut [0])?)
     }
 
+    /// The next line, without its end.
+    pub(crate) fn next_line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        if self.out.read_line(&mut line)? == 0 {
+            return Err("the program has ended".into());
+        }
+        Ok(line.trim_end().to_owned())
+    }
+
     /// Waits for a line that begins so.
     pub(crate) fn line(&mut self, begin: &str) -> Result<()> {
-        let mut line = String::new();
-        while self.out.read_line(&mut line)? > 0 {
-            if line.trim_start().starts_with(begin) {
-                return Ok(());
-            }
-            line.clear();
-        }
-        Err(format!("the program ended before it printed '{begin}'").into())
+        let lost = |e| format!("it did not print '{begin}': {e}");
+        while !self.next_line().map_err(lost)?.trim_start().starts_with(begin) {}
+        Ok(())
     }
 }
 

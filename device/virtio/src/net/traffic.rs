@@ -189,19 +189,18 @@ type Chains = SmallVec<[Chain; 2]>;
 /// Takes buffers for `total` bytes: one if they cannot be joined, which may then be too small. `None`, with all as before and the driver
 /// asked for word of more, if there are too few; an empty list if the driver has broken the rules.
 fn collect(queue: u16, header: u64, total: u64, mergeable: bool, cx: &mut VirtioCx<'_, '_>) -> Option<Chains> {
-    for attempt in 0..2 {
+    for _ in 0..2 {
         let chains = take(queue, header, total, mergeable, cx);
         let room: u64 = chains.iter().map(Chain::writable_len).sum();
         let is_all = room >= total || chains.len() == MOST_BUFFERS || (!mergeable && !chains.is_empty());
         if is_all || !cx.ready() {
             return Some(chains);
         }
+        // Said before they go back: with event index it is the place behind all that were seen which has the driver speak, and it would
+        // never come past one that it has left behind. What has come in the meantime is seen by the second attempt.
+        cx.want_kicks(queue, true);
+        cx.flush(queue);
         give_back(chains, cx);
-        if attempt == 0 {
-            // More may have come while the driver had no reason to say so.
-            cx.want_kicks(queue, true);
-            cx.flush(queue);
-        }
     }
     None
 }

@@ -79,6 +79,27 @@ fn a_large_frame_is_spread_over_buffers() {
 }
 
 #[test]
+fn a_large_frame_that_finds_too_few_buffers_hears_of_the_next_one() {
+    for ring in [0, ring_feature::RING_PACKED] {
+        let mut c = Card::started("packed=on", ALL | ring_feature::EVENT_IDX | ring);
+        for _ in 0..3 {
+            c.guest.add(0, &[], &[1000]);
+        }
+        c.guest.kick(0);
+        let f = tcp(3000);
+        c.arrive_with(gso(1448), &f);
+        assert!(c.guest.used(0).is_none());
+        // The driver tells of buffers where it is asked to, and of those that it has told of never again.
+        c.guest.wants_kick(0);
+        c.guest.add(0, &[], &[1000]);
+        assert!(c.guest.wants_kick(0), "the card must hear of the fourth buffer");
+        c.guest.kick(0);
+        let parts: Vec<_> = std::iter::from_fn(|| c.guest.used(0)).map(|u| u.len).collect();
+        assert_eq!(parts, [1000, 1000, 1000, 66]);
+    }
+}
+
+#[test]
 fn a_driver_without_merging_gets_what_fits_its_buffers() {
     let mut c = Card::started("mrg_rxbuf=off,guest_tso4=off,guest_csum=off", ALL);
     c.guest.add(0, &[], &[100]);
