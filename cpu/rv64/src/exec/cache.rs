@@ -71,9 +71,15 @@ fn cbo_zero(h: &mut Hart, sys: &mut System, op: &Op) -> Flow {
     if !enabled(h, envcfg::CBZE) {
         return h.illegal();
     }
-    h.publish(sys, op.idx);
     let addr = h.x(op.rs1);
     let block = addr & !(CACHE_BLOCK - 1);
+    // A page that is known is RAM that may be written, and nobody watches it. Kernels clear whole pages so: no walk for each block. Where
+    // code stands, what follows tells of it.
+    let known = h.tlb.writable(block, CACHE_BLOCK, h.data_context);
+    if known.and_then(|(w, offset)| w.zero(offset, CACHE_BLOCK)) == Some(false) {
+        return Flow::NEXT;
+    }
+    h.publish(sys, op.idx);
     let paddr = match h.reach(sys, block, CACHE_BLOCK, Access::Write) {
         Ok(paddr) => paddr,
         Err(trap) => return h.fail(Trap { tval: addr, ..trap }),
