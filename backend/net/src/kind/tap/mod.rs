@@ -165,6 +165,12 @@ impl Link for Tap {
 
 impl Tap {
     fn new(fds: Vec<OwnedFd>, vnet: bool, about: String, down: Option<(String, String)>) -> Self {
+        if vnet {
+            for fd in &fds {
+                // An interface that outlives its users keeps what the last one has set (QEMU: 12). Kernels without the call know no other.
+                let _ = sys::set_header_len(fd, VnetHeader::LEN as i32);
+            }
+        }
         let queue = |(number, fd): (usize, OwnedFd)| Queue {
             fd,
             watch: Watch::new(number as u64 + 1),
@@ -177,5 +183,31 @@ impl Tap {
             down,
             buffer: vec![0; MAX_FRAME],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{Mode, OFlags};
+    use southbridge_testing::private::is_private;
+
+    #[test]
+    fn an_interface_that_others_have_used_has_our_header() {
+        const NAME: &str = "kind::tap::tests::an_interface_that_others_have_used_has_our_header";
+        if !is_private(NAME, &["/dev/net/tun"], &[]) {
+            return;
+        }
+        let flags = sys::IFF_TAP | sys::IFF_NO_PI | sys::IFF_VNET_HDR | sys::IFF_MULTI_QUEUE;
+        let mut name = [0; 16];
+        let mut open = || {
+            let fd = rustix::fs::open("/dev/net/tun", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).unwrap();
+            name = sys::set_interface(&fd, name, flags).unwrap();
+            fd
+        };
+        let (theirs, ours) = (open(), open());
+        sys::set_header_len(&theirs, 12).unwrap();
+        let tap = Tap::new(vec![ours], true, String::new(), None);
+        assert_eq!(sys::header_len(&tap.queues[0].fd), Ok(10));
     }
 }

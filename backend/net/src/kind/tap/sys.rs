@@ -1,4 +1,4 @@
-//! The four calls that make a descriptor of `/dev/net/tun` an interface. The one place in this crate that is not safe Rust: there is no
+//! The calls that make a descriptor of `/dev/net/tun` an interface. The one place in this crate that is not safe Rust: there is no
 //! maintained crate that has just these calls, and `rustix` leaves the numbers and layouts of drivers' calls to its users.
 //!
 //! Numbers and layouts: Linux, `include/uapi/linux/if_tun.h` and `if.h` (`struct ifreq`).
@@ -12,6 +12,9 @@ const TUNSETIFF: Opcode = 0x4004_54ca;
 const TUNSETOFFLOAD: Opcode = 0x4004_54d0;
 const TUNGETIFF: Opcode = 0x8004_54d2;
 const TUNSETSNDBUF: Opcode = 0x4004_54d4;
+#[cfg(test)]
+const TUNGETVNETHDRSZ: Opcode = 0x8004_54d7;
+const TUNSETVNETHDRSZ: Opcode = 0x4004_54d8;
 
 /// Frames, not packets.
 pub(super) const IFF_TAP: u16 = 2;
@@ -66,4 +69,20 @@ pub(super) fn set_send_buffer(fd: &OwnedFd, bytes: i32) -> Result<(), Errno> {
     let mut bytes = bytes;
     // SAFETY: TUNSETSNDBUF reads one `int`, which lives until the call is over.
     unsafe { ioctl(fd, Updater::<TUNSETSNDBUF, i32>::new(&mut bytes)) }
+}
+
+/// How long the header before each frame is.
+pub(super) fn set_header_len(fd: &OwnedFd, bytes: i32) -> Result<(), Errno> {
+    let mut bytes = bytes;
+    // SAFETY: TUNSETVNETHDRSZ reads one `int`, which lives until the call is over.
+    unsafe { ioctl(fd, Updater::<TUNSETVNETHDRSZ, i32>::new(&mut bytes)) }
+}
+
+/// The same, asked.
+#[cfg(test)]
+pub(super) fn header_len(fd: &OwnedFd) -> Result<i32, Errno> {
+    let mut bytes = 0;
+    // SAFETY: TUNGETVNETHDRSZ writes one `int`, which lives until the call is over.
+    unsafe { ioctl(fd, Updater::<TUNGETVNETHDRSZ, i32>::new(&mut bytes)) }?;
+    Ok(bytes)
 }
