@@ -43,6 +43,9 @@ pub(crate) enum Phase {
 pub(crate) const RTO_FIRST: Duration = Duration::from_secs(1);
 pub(crate) const RTO_LEAST: Duration = Duration::from_millis(200);
 pub(crate) const RTO_MOST: Duration = Duration::from_secs(60);
+/// How long a small segment waits for an answer that its acknowledgement can go with. Far below the 500 ms of RFC 9293 §3.8.6.3: a guest
+/// that holds back its next small segment until then should not feel it.
+pub(crate) const ACK_DELAY: Duration = Duration::from_millis(2);
 pub(crate) const TIME_WAIT: Duration = Duration::from_secs(5);
 /// Silence after which the guest is asked whether it is still there, and how often.
 pub(crate) const KEEP_IDLE: Duration = Duration::from_secs(7200);
@@ -131,6 +134,7 @@ pub(crate) struct Flow {
     pub(crate) rtt: Rtt,
     pub(crate) resend_at: Option<Duration>,
     pub(crate) probe_at: Option<Duration>,
+    pub(crate) ack_at: Option<Duration>,
     pub(crate) heard: Duration,
     pub(crate) keep_probes: u8,
     pub(crate) alarm: Alarm,
@@ -177,6 +181,7 @@ impl Flow {
             rtt: Rtt::new(),
             resend_at: None,
             probe_at: None,
+            ack_at: None,
             heard: now,
             keep_probes: 0,
             alarm: Alarm::default(),
@@ -272,7 +277,7 @@ impl Flow {
             Phase::Open => Some(self.keep_at()),
             _ => None,
         };
-        [self.resend_at, self.probe_at, idle].into_iter().flatten().min()
+        [self.resend_at, self.probe_at, self.ack_at, idle].into_iter().flatten().min()
     }
 
     pub(crate) fn start_resend(&mut self, now: Duration) {

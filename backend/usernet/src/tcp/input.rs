@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::flow::{Flow, Phase};
+use super::flow::{ACK_DELAY, Flow, Phase};
 use super::ring::Budget;
 use super::segment::{Segment, before, later};
 
@@ -138,7 +138,7 @@ impl Flow {
         }
         self.acknowledged(ack, s, now);
         if s.len() > 0 {
-            self.data(s, limit, budget);
+            self.data(s, limit, budget, now);
         } else if s.seq != self.rcv_nxt && before(s.seq, self.rcv_nxt) {
             // A keep-alive probe stands just before the window (RFC 9293 §3.8.4).
             self.ack_now = true;
@@ -158,6 +158,7 @@ impl Flow {
         self.heard = now;
         self.resend_at = None;
         self.probe_at = None;
+        self.ack_at = None;
         Verdict::Keep
     }
 
@@ -233,8 +234,13 @@ impl Flow {
         }
     }
 
-    fn data(&mut self, s: &Segment<'_>, limit: usize, budget: &mut Budget) {
-        self.ack_now = true;
+    fn data(&mut self, s: &Segment<'_>, limit: usize, budget: &mut Budget, now: Duration) {
+        let is_question = s.seq == self.rcv_nxt && s.payload.len() < self.mss && !s.fin && self.ahead.is_empty();
+        if is_question && self.ack_at.is_none() {
+            self.ack_at = Some(now + ACK_DELAY);
+        } else {
+            self.ack_now = true;
+        }
         // Where it begins as seen from what is expected; what came before is cut off.
         let skip = self.rcv_nxt.wrapping_sub(s.seq);
         let (ahead, payload) = if before(s.seq, self.rcv_nxt) {

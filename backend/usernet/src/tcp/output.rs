@@ -133,6 +133,7 @@ impl Flow {
         self.edge = later(self.edge, told);
         let window = self.edge.wrapping_sub(self.rcv_nxt) >> self.rcv_scale;
         self.ack_now = false;
+        self.ack_at = None;
         Head {
             seq: self.nxt,
             ack: Some(self.rcv_nxt),
@@ -353,6 +354,10 @@ impl Flow {
     pub(crate) fn on_time(&mut self, now: Duration, blocked: bool) -> bool {
         if self.resend_at.is_some_and(|at| at <= now) && !self.resend(now, blocked) {
             return false;
+        }
+        if self.ack_at.is_some_and(|at| at <= now) {
+            self.ack_at = None;
+            self.ack_now = true;
         }
         if self.probe_at.is_some_and(|at| at <= now) {
             self.probe_now = true;
