@@ -1,8 +1,9 @@
 //! What of the device changes while it runs, and is saved with the machine.
 
 use serde::{Deserialize, Serialize};
-use southbridge_backend_net::VnetHeader;
+use southbridge_backend_net::{Packet, VnetHeader};
 use southbridge_bus_virtio::Chain;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::filter::{Filter, Mac};
@@ -12,7 +13,7 @@ use super::steer::{Steered, Steering};
 /// Frames that a pair of queues takes from its back end before the driver has found room for them.
 pub(crate) const WAITING: usize = 64;
 
-/// A frame on its way to the driver.
+/// A frame that waits for the driver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Incoming {
     pub(crate) vnet: [u8; VnetHeader::LEN],
@@ -22,23 +23,49 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    pub(crate) fn new(vnet: VnetHeader, steered: Steered, frame: &[u8]) -> Self {
-        Self {
-            vnet: vnet.to_bytes(),
-            hash: steered.hash,
-            report: steered.report as u16,
-            frame: frame.to_vec(),
+    pub(crate) fn as_arrival(&self) -> Arrival<'_> {
+        Arrival {
+            vnet: self.vnet,
+            hash: self.hash,
+            report: self.report,
+            frame: Cow::Borrowed(&self.frame),
         }
     }
 }
 
-impl Incoming {
+/// The same while it may not have to wait: the frame is still the back end's.
+pub(crate) struct Arrival<'a> {
+    pub(crate) vnet: [u8; VnetHeader::LEN],
+    pub(crate) hash: u32,
+    pub(crate) report: u16,
+    pub(crate) frame: Cow<'a, [u8]>,
+}
+
+impl<'a> Arrival<'a> {
+    pub(crate) fn new(packet: Packet<'a>, steered: Steered) -> Self {
+        Self {
+            vnet: packet.vnet.to_bytes(),
+            hash: steered.hash,
+            report: steered.report as u16,
+            frame: Cow::Borrowed(packet.frame),
+        }
+    }
+
     /// Computes the checksum that the sender left to be done.
     pub(crate) fn complete_checksum(&mut self) {
         let vnet = VnetHeader::from_bytes(&self.vnet);
-        let done = southbridge_protocol_packet::checksum::complete(&mut self.frame, vnet.csum_start, vnet.csum_offset);
-        if done.is_some() {
+        let frame = self.frame.to_mut();
+        if southbridge_protocol_packet::checksum::complete(frame, vnet.csum_start, vnet.csum_offset).is_some() {
             self.vnet[0] &= !VnetHeader::NEEDS_CSUM;
+        }
+    }
+
+    pub(crate) fn into_waiting(self) -> Incoming {
+        Incoming {
+            vnet: self.vnet,
+            hash: self.hash,
+            report: self.report,
+            frame: self.frame.into_owned(),
         }
     }
 }

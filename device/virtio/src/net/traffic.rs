@@ -6,7 +6,7 @@ use southbridge_bus_virtio::{Chain, VirtioCx};
 
 use super::device::{Net, tx_timer};
 use super::spec::{self, feature};
-use super::state::Incoming;
+use super::state::Arrival;
 
 /// The most buffers of the driver that one frame is spread over.
 const MOST_BUFFERS: usize = 1024;
@@ -32,19 +32,19 @@ impl Net {
             .map(|s| s.steer(packet.frame))
             .unwrap_or_default();
         let to = steered.queue.unwrap_or(from) % self.state.in_use.max(1);
-        let mut incoming = Incoming::new(packet.vnet, steered, packet.frame);
+        let mut arrival = Arrival::new(packet, steered);
         if packet.vnet.flags & VnetHeader::NEEDS_CSUM != 0 && is_dhcp_answer(packet.frame) {
-            incoming.complete_checksum();
+            arrival.complete_checksum();
         }
         let Some(pair) = self.state.pairs.get(usize::from(to)) else {
             return;
         };
         let in_turn = pair.incoming.is_empty();
-        if in_turn && matches!(deliver(to * 2, &incoming, cx), Delivery::Done) {
+        if in_turn && matches!(deliver(to * 2, &arrival, cx), Delivery::Done) {
             return;
         }
         if let Some(pair) = self.state.pairs.get_mut(usize::from(to)) {
-            pair.incoming.push_back(incoming);
+            pair.incoming.push_back(arrival.into_waiting());
         }
     }
 
@@ -54,7 +54,7 @@ impl Net {
             return;
         };
         while let Some(first) = p.incoming.front() {
-            if matches!(deliver(pair * 2, first, cx), Delivery::NoRoom) {
+            if matches!(deliver(pair * 2, &first.as_arrival(), cx), Delivery::NoRoom) {
                 return;
             }
             p.incoming.pop_front();
@@ -153,9 +153,9 @@ enum Sent {
 }
 
 /// Puts a frame into the driver's buffers.
-fn deliver(queue: u16, incoming: &Incoming, cx: &mut VirtioCx<'_, '_>) -> Delivery {
+fn deliver(queue: u16, arrival: &Arrival<'_>, cx: &mut VirtioCx<'_, '_>) -> Delivery {
     let header = Net::header_len(cx);
-    let total = (header + incoming.frame.len()) as u64;
+    let total = (header + arrival.frame.len()) as u64;
     let mergeable = cx.has(feature::MRG_RXBUF);
     let Some(chains) = collect(queue, header as u64, total, mergeable, cx) else {
         return Delivery::NoRoom;
@@ -166,20 +166,17 @@ fn deliver(queue: u16, incoming: &Incoming, cx: &mut VirtioCx<'_, '_>) -> Delive
         give_back(chains, cx);
         return Delivery::Done;
     }
-    let mut bytes: SmallVec<[u8; 1600]> = SmallVec::with_capacity(total as usize);
-    bytes.extend_from_slice(&header_bytes(incoming, chains.len() as u16)[..header]);
-    bytes.extend_from_slice(&incoming.frame);
-    let mut rest = &bytes[..];
+    let head = header_bytes(arrival, chains.len() as u16);
+    let (mut head, mut rest) = (&head[..header], &arrival.frame[..]);
     for chain in chains {
-        let here = usize::try_from(chain.writable_len())
-            .unwrap_or(usize::MAX)
-            .min(rest.len());
-        let (part, behind) = rest.split_at(here);
-        if cx.write(&chain, 0, part).is_err() {
+        let room = usize::try_from(chain.writable_len()).unwrap_or(usize::MAX);
+        let (part, behind) = rest.split_at(rest.len().min(room.saturating_sub(head.len())));
+        let skip = head.len() as u64;
+        if cx.write(&chain, 0, head).is_err() || cx.write(&chain, skip, part).is_err() {
             return Delivery::Done;
         }
-        cx.push(chain, here as u32);
-        rest = behind;
+        cx.push(chain, (head.len() + part.len()) as u32);
+        (head, rest) = (&[], behind);
     }
     Delivery::Done
 }
@@ -228,11 +225,11 @@ fn give_back(chains: Chains, cx: &mut VirtioCx<'_, '_>) {
 }
 
 /// The longest header; drivers of older ways get its beginning.
-fn header_bytes(incoming: &Incoming, buffers: u16) -> [u8; spec::LONGEST_HEADER] {
+fn header_bytes(arrival: &Arrival<'_>, buffers: u16) -> [u8; spec::LONGEST_HEADER] {
     let mut h = [0; spec::LONGEST_HEADER];
-    h[..10].copy_from_slice(&incoming.vnet);
+    h[..10].copy_from_slice(&arrival.vnet);
     h[10..12].copy_from_slice(&buffers.to_le_bytes());
-    h[12..16].copy_from_slice(&incoming.hash.to_le_bytes());
-    h[16..18].copy_from_slice(&incoming.report.to_le_bytes());
+    h[12..16].copy_from_slice(&arrival.hash.to_le_bytes());
+    h[16..18].copy_from_slice(&arrival.report.to_le_bytes());
     h
 }
