@@ -67,8 +67,10 @@ fn all() -> Result<Vec<Row>> {
             set_up(&mut shell)?;
             let all = CARDS.iter().flat_map(|c| WORKS.iter().map(move |w| (c, w)));
             for (((_, _, _, host), (_, what, amount, unit)), series) in all.zip(&mut taken) {
-                let command = format!("net-bench to={host} port={PORT} do={what} amount={amount}");
-                let seconds = shell.time(&command)?.as_secs_f64();
+                let command = |amount| format!("net-bench to={host} port={PORT} do={what} amount={amount}");
+                // Both programs translate the guest's code while it runs: what was never executed before is not what is asked for.
+                shell.time(&command(amount / 4))?;
+                let seconds = shell.time(&command(*amount))?.as_secs_f64();
                 let amount = f64::from(*amount);
                 series[i].push(match *unit {
                     "us" => seconds * 1e6 / amount,

@@ -118,7 +118,7 @@ impl Shell {
     /// Runs a command that prints `ready` and, some time later, `done`: that time.
     pub(crate) fn time(&mut self, command: &str) -> Result<Duration> {
         let end = self.begin(command)?;
-        let mut begin = None;
+        let (mut begin, mut printed) = (None, String::new());
         loop {
             let line = self.running.next_line()?;
             match (line.trim(), begin) {
@@ -128,8 +128,10 @@ impl Shell {
                     while !self.running.next_line()?.contains(&end) {}
                     return Ok(took);
                 }
-                (l, _) if l.contains(&end) => return Err(format!("'{command}' has failed in the guest").into()),
-                _ => {}
+                (l, _) if l.contains(&end) => {
+                    return Err(format!("'{command}' has failed in the guest: {printed}").into());
+                }
+                (l, _) => printed += l,
             }
         }
     }
