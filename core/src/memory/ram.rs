@@ -398,7 +398,7 @@ impl RamWindow {
     #[inline]
     pub fn zero(&self, offset: u64, len: u64) -> Option<bool> {
         let aligned = (self.ptr as u64).wrapping_add(offset) | len;
-        if self.readonly || offset >= self.len || self.len - offset < len || aligned % 8 != 0 {
+        if self.readonly || offset >= self.len || self.len - offset < len || !aligned.is_multiple_of(8) {
             return None;
         }
         for at in (offset..offset + len).step_by(8) {

@@ -38,6 +38,21 @@ fn a_store_into_marked_code_is_reported_across_the_granule_edge() {
 }
 
 #[test]
+fn zeros_are_written_where_a_value_could_be() {
+    let block = RamBlock::new("t", 0x1000).unwrap();
+    let w = RamWindow::new(0, 0x800, false, &block, 0x800).unwrap();
+    block.mark_code(0x900);
+    assert!((0..0x100).all(|i| w.write_u8(i, 7) == Some(false)));
+    assert_eq!(w.zero(0x40, 0x40), Some(false));
+    assert_eq!([w.read_u8(0x3f), w.read_u8(0x80)], [Some(7); 2]);
+    assert_eq!([w.read_u64(0x40), w.read_u64(0x78)], [Some(0); 2]);
+    assert_eq!(w.zero(0x100, 0x40), Some(true), "there is code");
+    assert_eq!([w.zero(0x7c8, 0x40), w.zero(0x800, 8), w.zero(0x44, 8)], [None; 3]);
+    let rom = RamWindow::new(0, 0x1000, true, &block, 0).unwrap();
+    assert_eq!(rom.zero(0, 8), None);
+}
+
+#[test]
 fn truncated_shared_memory_reads_as_zero_and_does_not_kill_us() {
     let block = RamBlock::new("t", 0x4000).unwrap();
     let w = RamWindow::new(0, 0x4000, false, &block, 0).unwrap();
