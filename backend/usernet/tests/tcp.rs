@@ -87,6 +87,35 @@ const BAD: Wire = Wire {
 };
 
 #[test]
+fn a_small_segment_is_acknowledged_with_the_answer_or_a_little_later() {
+    let mut world = World::new(config());
+    let (port, server) = serve("127.0.0.1:0", |mut stream| stream.read_to_end(&mut Vec::new()).unwrap());
+    let handle = world.connect(v4("10.0.2.2"), port, 40_000);
+    world.until("a connection", |w| w.tcp(handle).may_send());
+    world.tcp(handle).set_nagle_enabled(false);
+    world.idle(10);
+    world.tcp(handle).send_slice(b"question").unwrap();
+    world.turn(false);
+    assert_eq!(world.tcp(handle).send_queue(), 8, "an answer may come");
+    let now = world.router.now;
+    world.tcp(handle).send_slice(b"question").unwrap();
+    world.turn(false);
+    world.turn(false);
+    assert_eq!(world.tcp(handle).send_queue(), 0, "the second one is not left waiting");
+    assert!(world.router.now < now + std::time::Duration::from_millis(1));
+    world.tcp(handle).send_slice(b"question").unwrap();
+    world.turn(false);
+    assert_eq!(world.tcp(handle).send_queue(), 8);
+    world.idle(4);
+    assert_eq!(world.tcp(handle).send_queue(), 0, "no answer has come");
+    world.tcp(handle).close();
+    world.until("an end", |w| {
+        w.tcp(handle).state() == State::TimeWait || !w.tcp(handle).is_open()
+    });
+    assert_eq!(server.join().unwrap(), 24);
+}
+
+#[test]
 fn twenty_megabytes_to_the_host() {
     to_host("127.0.0.1:0", "10.0.2.2", Wire::default(), 20 << 20, config());
 }

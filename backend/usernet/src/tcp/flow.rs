@@ -277,7 +277,10 @@ impl Flow {
             Phase::Open => Some(self.keep_at()),
             _ => None,
         };
-        [self.resend_at, self.probe_at, self.ack_at, idle].into_iter().flatten().min()
+        [self.resend_at, self.probe_at, self.ack_at, idle]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(crate) fn start_resend(&mut self, now: Duration) {
