@@ -165,9 +165,11 @@ fn connection(mut stream: TcpStream) -> Result<()> {
             }
         }
     }
-    // The guest closes.
-    stream.read(&mut buffer)?;
-    Ok(())
+    // The guest closes, so there is nothing more.
+    match stream.read(&mut buffer)? {
+        0 => Ok(()),
+        _ => Err("the guest says more than it promised".into()),
+    }
 }
 
 /// The other end of a `stream`: each frame stands behind its length in four bytes, and goes through the engine of `user`.
