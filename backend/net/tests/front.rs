@@ -4,7 +4,7 @@ mod common;
 
 use common::{World, frame};
 use southbridge_backend_net::testing::Loop;
-use southbridge_backend_net::{Announce, NetFront, Netdev, Offloads, Packet, VnetHeader};
+use southbridge_backend_net::{Announce, NetFront, Netdev, Offloads, Packet};
 use southbridge_core::{BackendId, PropValue, Properties};
 
 fn looped() -> (World, Loop) {
@@ -110,18 +110,7 @@ fn backend_of(w: &World, nic: usize) -> BackendId {
 #[test]
 fn offloads_that_the_other_side_lacks_are_done_in_software() {
     let (mut w, other) = looped();
-    let mut tcp = vec![2; 12];
-    tcp.extend([
-        8, 0, 0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 2, 15, 10, 0, 2, 2,
-    ]);
-    tcp.extend([0x10, 0, 0, 80, 0, 0, 0, 0, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0]);
-    tcp.extend([7; 4000]);
-    let vnet = VnetHeader {
-        flags: VnetHeader::NEEDS_CSUM,
-        gso_type: VnetHeader::GSO_TCPV4,
-        gso_size: 1460,
-        ..VnetHeader::NONE
-    };
+    let (vnet, tcp) = common::long_segment();
     let send = |w: &mut World| w.on(0, |n, cx| n.front.send(Packet { vnet, frame: &tcp }, cx));
     assert!(send(&mut w));
     assert_eq!(

@@ -5,7 +5,7 @@ mod common;
 use common::cable::{CABLE, Cable};
 use common::peer::{ALL, Manner, Peer, VERSION_1};
 use common::{World, frame};
-use southbridge_backend_net::{Message, Offloads, Packet, VnetHeader};
+use southbridge_backend_net::{Message, Offloads, Packet};
 use southbridge_core::{PropValue, Properties};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -104,20 +104,7 @@ fn frames_of_all_lengths_go_both_ways() {
 
 #[test]
 fn what_is_left_to_do_is_left_where_both_agree() {
-    let mut tcp = vec![2; 12];
-    tcp.extend([
-        8, 0, 0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 2, 15, 10, 0, 2, 2,
-    ]);
-    tcp.extend([0x10, 0, 0, 80, 0, 0, 0, 0, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0]);
-    tcp.extend([7; 4000]);
-    let vnet = VnetHeader {
-        flags: VnetHeader::NEEDS_CSUM,
-        gso_type: VnetHeader::GSO_TCPV4,
-        hdr_len: 54,
-        gso_size: 1460,
-        csum_start: 34,
-        csum_offset: 16,
-    };
+    let (vnet, tcp) = common::long_segment();
     for (features, frames) in [(ALL, 1), (VERSION_1, 3)] {
         let (mut w, _place, peer) = joined(Manner {
             features,

@@ -230,3 +230,22 @@ pub fn arp_for(address: [u8; 4]) -> Vec<u8> {
 pub fn is_arp_answer(frame: &[u8], address: [u8; 4]) -> bool {
     frame.get(12..14) == Some(&[8, 6]) && frame.get(20..22) == Some(&[0, 2]) && frame.get(28..32) == Some(&address)
 }
+
+/// A TCP segment of 4000 bytes over IPv4 that is still to be cut into frames, and whose checksum is still to be made.
+pub fn long_segment() -> (VnetHeader, Vec<u8>) {
+    let mut tcp = vec![2; 12];
+    tcp.extend([
+        8, 0, 0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 2, 15, 10, 0, 2, 2,
+    ]);
+    tcp.extend([0x10, 0, 0, 80, 0, 0, 0, 0, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0]);
+    tcp.extend([7; 4000]);
+    let vnet = VnetHeader {
+        flags: VnetHeader::NEEDS_CSUM,
+        gso_type: VnetHeader::GSO_TCPV4,
+        hdr_len: 54,
+        gso_size: 1460,
+        csum_start: 34,
+        csum_offset: 16,
+    };
+    (vnet, tcp)
+}
