@@ -8,7 +8,8 @@
 use thiserror::Error;
 
 use super::pages::{Kept, KeptPages};
-use super::{Machine, Outcome, RunState, SavedMachine};
+use super::state::SavedMachine;
+use super::{Machine, Outcome, RunState};
 use crate::clock::VirtualTime;
 use crate::cpu::{CpuId, SemihostingCall};
 use crate::saved::LoadError;

@@ -8,7 +8,7 @@ use rustix::fs::{SeekFrom, seek};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::PAGE;
+use super::state::PAGE;
 use super::whole::{MAX_RUN, RamImage, Run};
 use crate::memory::RamBlock;
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::pages::{Draft, put_runs, runs_of};
-use super::{History, Machine, PAGE, SAVE_VERSION, SavedMachine, SavedTurns};
+use super::state::{PAGE, SAVE_VERSION, SavedMachine};
+use super::{History, Machine, SavedTurns};
 use crate::clock::{Clock, Timebase, TimerIndex, VirtualTime};
 use crate::device::DeviceId;
 use crate::saved::{LoadError, SavedState};
