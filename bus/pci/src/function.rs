@@ -10,7 +10,7 @@ use southbridge_core::LineId;
 
 use crate::bar::Bar;
 use crate::bridge::{self, Windows};
-use crate::caps::{self, Capability, PM_CONTROL, PM_STATE, express::regs as express};
+use crate::caps::{self, PM_CONTROL, PM_STATE, express::regs as express};
 use crate::config::{ConfigSpace, SavedConfig};
 use crate::decode::{BridgeDecode, Decode, Window};
 use crate::errors::Logged;

@@ -3,7 +3,7 @@
 use southbridge_core::{Access, Ctx};
 
 use super::{Effects, Pci};
-use crate::caps::{self, Capability, PM_CONTROL, PM_NO_SOFT_RESET, devctl, express::regs as express};
+use crate::caps::{self, PM_CONTROL, PM_NO_SOFT_RESET, devctl, express::regs as express};
 use crate::regs::*;
 
 impl Pci {

@@ -1,6 +1,5 @@
 //! A function while its device is made: what it says it is, its BARs and its capabilities.
 
-use serde::{Deserialize, Serialize};
 use southbridge_core::LineId;
 
 use super::{Identity, Pci};

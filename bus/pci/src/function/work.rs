@@ -1,10 +1,8 @@
 //! What the device does: DMA that asks for permission, and interrupts.
 
-use serde::{Deserialize, Serialize};
 use southbridge_core::{BusError, Ctx};
 
 use super::Pci;
-use crate::caps::{Capability, ExtendedCapability};
 use crate::msi::{Message, Msi};
 use crate::regs::*;
 
