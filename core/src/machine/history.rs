@@ -94,6 +94,9 @@ impl Machine {
             kept: Kept::default(),
         }));
         if has_tape {
+            // Threads that work in memory finish what they have: they would pass the tape by.
+            self.sys.host.drain();
+            self.deliver_completions();
             self.sys.tape.record();
         }
         self.take_snapshot();
