@@ -47,6 +47,8 @@ pub(crate) struct Engine {
     net: UserNet,
     epoll: OwnedFd,
     begin: Instant,
+    /// When the last turn was: what comes in one go comes at one time.
+    now: Duration,
     /// What it has sent to the guest.
     pub(crate) out: Out,
 }
@@ -64,6 +66,7 @@ impl Engine {
             net,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             begin: Instant::now(),
+            now: Duration::ZERO,
             out,
         })
     }
@@ -80,7 +83,7 @@ impl Engine {
 
     /// A frame of the guest.
     pub(crate) fn frame(&mut self, frame: &[u8], meta: &Meta) {
-        self.net.guest_frame(frame, meta, self.begin.elapsed());
+        self.net.guest_frame(frame, meta, self.now);
     }
 
     /// Waits no longer than that for something to happen, and lets the engine work on it.
@@ -106,7 +109,8 @@ impl Engine {
             };
             self.net.host_ready(Token(event.data.u64()), ready);
         }
-        self.net.run(self.begin.elapsed(), &mut self.out);
+        self.now = self.begin.elapsed();
+        self.net.run(self.now, &mut self.out);
         Ok(())
     }
 }
