@@ -80,6 +80,25 @@ pub(super) const REDIRECTOR: ObjectType = ObjectType {
     start: redirector,
 };
 
+pub(super) const REWRITER: ObjectType = ObjectType {
+    name: "filter-rewriter",
+    summary: "Gives a guest in another's shadow the other's TCP numbers",
+    properties: &[
+        NETDEV,
+        property(
+            "vnet_hdr_support",
+            PropKind::Bool,
+            Some("off"),
+            "Accepted: filters see frames without virtio headers",
+        ),
+        QUEUE,
+        STATUS,
+        POSITION,
+        INSERT,
+    ],
+    start: |id, p, sys| add("filter-rewriter", id, p, sys, Work::Rewrite),
+};
+
 pub(super) const BUFFER: ObjectType = ObjectType {
     name: "filter-buffer",
     summary: "Lets frames wait for the end of an interval",

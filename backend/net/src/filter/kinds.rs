@@ -9,6 +9,7 @@ use super::buffer::Buffer;
 use super::dump::{Dump, MAX_LEN};
 use super::gate::{Gate, PlaceError, Position, Ways, insert};
 use super::mirror::{Mirror, Redirector};
+use super::rewriter::Rewriter;
 use super::wire::{Receiver, Sender};
 use super::{Direction, Filter, FilterCx, Verdict};
 use crate::netdev::Netdev;
@@ -42,6 +43,8 @@ pub enum Work<'a> {
     },
     /// Frames wait for the end of an interval.
     Buffer(Duration),
+    /// Numbers of TCP are those of another guest, which runs the same.
+    Rewrite,
     /// Nothing. That a run can be repeated with all its frames is the machine's doing, for every NIC: `filter-replay` asks for what is
     /// there.
     Replay,
@@ -96,6 +99,7 @@ pub fn add(host: &mut Host, netdev: BackendId, wish: &Wish<'_>) -> Result<(), Fi
             },
         }),
         Work::Buffer(interval) => Box::new(Buffer::new(interval)),
+        Work::Rewrite => Box::new(Rewriter::default()),
         Work::Replay => Box::new(Replay),
     };
     let gate = Gate {

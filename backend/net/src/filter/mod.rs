@@ -8,6 +8,7 @@ mod dump;
 mod gate;
 mod kinds;
 mod mirror;
+mod rewriter;
 #[cfg(test)]
 mod tests;
 mod wire;

@@ -256,3 +256,71 @@ fn a_stream_that_makes_no_sense_gives_nothing_and_keeps_nothing() {
         assert_eq!(got, [b"ok"]);
     }
 }
+
+#[test]
+fn a_rewriter_takes_part_in_the_row() {
+    let mut b = Bench::new();
+    b.add("f", Work::Rewrite, Ways::All);
+    let segment = |from: u8, flags: u8, sequence: u8, acknowledged: u8| {
+        let mut f = vec![0; 12];
+        f.extend([
+            8,
+            0,
+            0x45,
+            0,
+            0,
+            40,
+            0,
+            0,
+            0,
+            0,
+            64,
+            6,
+            0,
+            0,
+            10,
+            0,
+            0,
+            from,
+            10,
+            0,
+            0,
+            3 - from,
+        ]);
+        f.extend([
+            from,
+            0,
+            3 - from,
+            0,
+            0,
+            0,
+            0,
+            sequence,
+            0,
+            0,
+            0,
+            acknowledged,
+            0x50,
+            flags,
+            1,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ]);
+        southbridge_protocol_packet::checksum::refill(&mut f).unwrap();
+        f
+    };
+    // The guest begins at 100, and the one that the peer knows at 30.
+    assert!(b.nic.send(Packet::plain(&segment(1, 0x12, 100, 8))));
+    b.settle();
+    b.host.feed(&segment(2, 0x10, 8, 31));
+    b.settle();
+    assert!(b.nic.send(Packet::plain(&segment(1, 0x10, 101, 8))));
+    // What is no TCP goes by.
+    let (host, nic) = b.exchange();
+    let expected = [segment(1, 0x12, 100, 8), segment(1, 0x10, 31, 8), TO_HOST.to_vec()];
+    assert_eq!(host, expected);
+    assert_eq!(nic, [segment(2, 0x10, 8, 101), TO_NIC.to_vec()]);
+}

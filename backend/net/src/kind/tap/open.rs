@@ -71,15 +71,23 @@ fn exclude(options: &Options, first: &str, more: &[&'static str]) -> Result<(), 
 
 /// Rings that the kernel works on by itself are a matter of speed; without the kernel's part they cannot be asked for.
 fn vhost(options: &Options) -> Result<(), NetError> {
-    let asked = options.said_bool("vhost").unwrap_or(false) || options.bool("vhostforce");
-    if asked && !Path::new("/dev/vhost-net").exists() {
+    let given = ["vhostfd", "vhostfds"].into_iter().find(|o| options.given(o));
+    let said = options.said_bool("vhost");
+    if let (Some(false), Some(option)) = (said, given) {
+        return Err(NetError::Conflict {
+            option,
+            why: "is nothing without 'vhost'".into(),
+        });
+    }
+    // QEMU's order: what 'vhost' says counts, and is on where a descriptor or 'vhostforce' is given.
+    let asked = said.unwrap_or(options.bool("vhostforce"));
+    if asked && given.is_none() && !Path::new("/dev/vhost-net").exists() {
         return Err(NetError::Conflict {
             option: "vhost",
             why: "needs /dev/vhost-net, which this host does not have (load the module vhost_net, or leave it out)"
                 .into(),
         });
     }
-    let given = ["vhostfd", "vhostfds"].into_iter().find(|o| options.given(o));
     match given {
         Some(option) => Err(NetError::OptionMissing {
             option: option.into(),
