@@ -16,6 +16,7 @@ use crate::pool::Pool;
 use crate::qid::MultiDevices;
 use crate::session::Export;
 use crate::synth::Synth;
+use crate::throttle::Throttle;
 
 /// A shared folder.
 pub struct Fsdev {
@@ -74,8 +75,9 @@ impl Fsdevs {
             });
         }
         let export = export(kind, &options, for_tests)?;
+        let throttle = Throttle::of(&options)?;
         let backend = host.add(|cx| {
-            let pool = Arc::new(Pool::new(export, cx.waker()));
+            let pool = Arc::new(Pool::new(export, throttle, cx.waker()));
             Ok::<_, FsError>(Box::new(Fsdev { pool }) as _)
         })?;
         let all = host.find_or_add::<Self>();

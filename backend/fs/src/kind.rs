@@ -50,45 +50,74 @@ const MODELS: &[&str] = &["mapped-xattr", "mapped-file", "passthrough", "none", 
 /// What the options that take permissions want.
 pub(crate) const PERMISSIONS: &str = "permissions as a number, such as 0644";
 
+const fn limit(name: &'static str, help: &'static str) -> Property {
+    option(name, PropKind::Uint(64), None, help)
+}
+
+/// Options of `local`.
+const LOCAL: &[Property] = &[
+    option("path", PropKind::Str, None, "the folder"),
+    option(
+        "security_model",
+        PropKind::Enum(MODELS),
+        None,
+        "where the guest's owners and permissions are kept",
+    ),
+    READONLY,
+    option(
+        "fmode",
+        PropKind::Str,
+        None,
+        "permissions on the host of new files, when mapped (default: 0600)",
+    ),
+    option(
+        "dmode",
+        PropKind::Str,
+        None,
+        "permissions on the host of new folders, when mapped (default: 0700)",
+    ),
+    option(
+        "multidevs",
+        PropKind::Enum(&["remap", "forbid", "warn"]),
+        Some("remap"),
+        "what to do when several file systems are in the folder",
+    ),
+    option(
+        "writeout",
+        PropKind::Enum(&["immediate"]),
+        None,
+        "bring what is written to the disk at once",
+    ),
+    limit("throttling.bps-total", "bytes in all in a second, at most"),
+    limit("throttling.bps-total-max", "the same in a burst"),
+    limit("throttling.bps-total-max-length", "seconds of a burst"),
+    limit("throttling.bps-read", "bytes read in a second, at most"),
+    limit("throttling.bps-read-max", "the same in a burst"),
+    limit("throttling.bps-read-max-length", "seconds of a burst"),
+    limit("throttling.bps-write", "bytes written in a second, at most"),
+    limit("throttling.bps-write-max", "the same in a burst"),
+    limit("throttling.bps-write-max-length", "seconds of a burst"),
+    limit("throttling.iops-total", "requests in all in a second, at most"),
+    limit("throttling.iops-total-max", "the same in a burst"),
+    limit("throttling.iops-total-max-length", "seconds of a burst"),
+    limit("throttling.iops-read", "requests that read in a second, at most"),
+    limit("throttling.iops-read-max", "the same in a burst"),
+    limit("throttling.iops-read-max-length", "seconds of a burst"),
+    limit("throttling.iops-write", "requests that write in a second, at most"),
+    limit("throttling.iops-write-max", "the same in a burst"),
+    limit("throttling.iops-write-max-length", "seconds of a burst"),
+    limit(
+        "throttling.iops-size",
+        "bytes of a request, of which more count as several",
+    ),
+];
+
 /// All drivers, by name.
 pub static KINDS: &[Kind] = &[
     Kind {
         name: "local",
         summary: "a folder of the host",
-        options: &[
-            option("path", PropKind::Str, None, "the folder"),
-            option(
-                "security_model",
-                PropKind::Enum(MODELS),
-                None,
-                "where the guest's owners and permissions are kept",
-            ),
-            READONLY,
-            option(
-                "fmode",
-                PropKind::Str,
-                None,
-                "permissions on the host of new files, when mapped (default: 0600)",
-            ),
-            option(
-                "dmode",
-                PropKind::Str,
-                None,
-                "permissions on the host of new folders, when mapped (default: 0700)",
-            ),
-            option(
-                "multidevs",
-                PropKind::Enum(&["remap", "forbid", "warn"]),
-                Some("remap"),
-                "what to do when several file systems are in the folder",
-            ),
-            option(
-                "writeout",
-                PropKind::Enum(&["immediate"]),
-                None,
-                "bring what is written to the disk at once",
-            ),
-        ],
+        options: LOCAL,
         driver: Driver::Local,
     },
     Kind {
@@ -135,12 +164,6 @@ pub fn parse<'t>(
     }
     let mut values = Properties::default();
     for (name, text) in pairs {
-        if name.starts_with("throttling.") && matches!(kind.driver, Driver::Local) {
-            return Err(FsError::OptionMissing {
-                option: name.to_owned().into(),
-                why: ": shared folders are not throttled",
-            });
-        }
         let declared = kind.options.iter().find(|p| p.name == name);
         let declared = declared.ok_or_else(|| FsError::UnknownOption {
             kind: kind.name,

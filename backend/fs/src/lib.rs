@@ -17,6 +17,7 @@ mod pool;
 mod qid;
 mod session;
 mod synth;
+mod throttle;
 
 pub use error::FsError;
 pub use front::{FsFront, SavedFs};

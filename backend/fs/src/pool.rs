@@ -8,11 +8,15 @@ use southbridge_core::DeviceId;
 use southbridge_core::host::Waker;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::session::{self, Export, SavedSession, Session};
+use crate::throttle::Throttle;
 
 /// Most threads of a folder.
 const MOST_THREADS: usize = 4;
+/// Longest time that limits may have somebody wait, in seconds: years. What there are no numbers for is no time.
+const LONGEST_WAIT: f64 = 1e9;
 /// Longest reply to a read that is kept until the device has seen it; a longer one is just read again.
 const LONGEST_KEPT: usize = 64 << 10;
 
@@ -40,6 +44,8 @@ struct Job {
     tag: Option<u16>,
     message: Vec<u8>,
     room: usize,
+    /// A limit has it wait until then.
+    not_before: Option<Instant>,
 }
 
 struct Running {
@@ -67,6 +73,9 @@ struct Work {
     threads: usize,
     idle: usize,
     closing: bool,
+    /// How many wait for all to be done. Limits wait for nobody then.
+    hurry: usize,
+    throttle: Option<Throttle>,
 }
 
 /// The threads of a folder.
@@ -78,6 +87,8 @@ pub(crate) struct Pool {
     /// Work was finished.
     finished: Condvar,
     waker: Waker,
+    /// When times of limits begin.
+    began: Instant,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -85,13 +96,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Pool {
-    pub(crate) fn new(export: Export, waker: Waker) -> Self {
+    pub(crate) fn new(export: Export, throttle: Option<Throttle>, waker: Waker) -> Self {
+        let work = Work {
+            throttle,
+            ..Work::default()
+        };
         Self {
             export: Arc::new(export),
-            work: Mutex::default(),
+            work: Mutex::new(work),
             more: Condvar::new(),
             finished: Condvar::new(),
             waker,
+            began: Instant::now(),
         }
     }
 
@@ -111,8 +127,9 @@ impl Pool {
         self.more.notify_all();
     }
 
-    fn enqueue(self: &Arc<Self>, job: Job) {
+    fn enqueue(self: &Arc<Self>, mut job: Job) {
         let mut work = lock(&self.work);
+        job.not_before = work.throttle.as_mut().and_then(|t| self.turn_of(&job.message, t));
         work.waiting.push_back(job);
         if work.idle < work.waiting.len() && work.threads < MOST_THREADS && !work.closing {
             work.threads += 1;
@@ -132,6 +149,14 @@ impl Pool {
         self.more.notify_one();
     }
 
+    /// When limits let a request begin, if they say anything of it.
+    fn turn_of(&self, message: &[u8], throttle: &mut Throttle) -> Option<Instant> {
+        let (way, bytes) = session::moves(message)?;
+        let start = throttle.reserve(way, bytes, self.began.elapsed().as_secs_f64());
+        let start = Duration::try_from_secs_f64(start.min(LONGEST_WAIT)).ok()?;
+        self.began.checked_add(start)
+    }
+
     /// A thread's life.
     fn work(&self) {
         let mut work = lock(&self.work);
@@ -140,26 +165,39 @@ impl Pool {
                 work.threads -= 1;
                 return;
             }
-            if work.waiting.is_empty() {
-                work.idle += 1;
-                work = self.more.wait(work).unwrap_or_else(PoisonError::into_inner);
-                work.idle -= 1;
-                continue;
+            work = match work.next() {
+                Next::Job(index) => self.one(work, index),
+                next => {
+                    work.idle += 1;
+                    let mut work = self.sleep(work, &next);
+                    work.idle -= 1;
+                    work
+                }
+            };
+        }
+    }
+
+    fn sleep<'w>(&self, work: MutexGuard<'w, Work>, next: &Next) -> MutexGuard<'w, Work> {
+        match next {
+            Next::At(time) => {
+                let left = time.saturating_duration_since(Instant::now());
+                let slept = self.more.wait_timeout(work, left);
+                slept.unwrap_or_else(PoisonError::into_inner).0
             }
-            work = self.one(work);
+            _ => self.more.wait(work).unwrap_or_else(PoisonError::into_inner),
         }
     }
 
     fn work_off(&self) {
         let mut work = lock(&self.work);
         while !work.waiting.is_empty() {
-            work = self.one(work);
+            work = self.one(work, 0);
         }
     }
 
-    /// Carries out the oldest request.
-    fn one<'w>(&'w self, mut work: MutexGuard<'w, Work>) -> MutexGuard<'w, Work> {
-        let Some(job) = work.waiting.pop_front() else {
+    /// Carries out one of the requests that wait.
+    fn one<'w>(&'w self, mut work: MutexGuard<'w, Work>, index: usize) -> MutexGuard<'w, Work> {
+        let Some(job) = work.waiting.remove(index) else {
             return work;
         };
         work.running.push(Running {
@@ -193,7 +231,33 @@ impl Pool {
     }
 }
 
+/// What a thread may do.
+enum Next {
+    /// The oldest request whose time has come.
+    Job(usize),
+    /// Wait for the time of one.
+    At(Instant),
+    /// Wait.
+    Nothing,
+}
+
 impl Work {
+    fn next(&self) -> Next {
+        let now = self
+            .throttle
+            .as_ref()
+            .filter(|_| self.hurry == 0)
+            .map(|_| Instant::now());
+        let may = |job: &Job| now.is_none_or(|now| job.not_before.is_none_or(|time| time <= now));
+        match self.waiting.iter().position(may) {
+            Some(index) => Next::Job(index),
+            None => {
+                let first = self.waiting.iter().filter_map(|job| job.not_before).min();
+                first.map_or(Next::Nothing, Next::At)
+            }
+        }
+    }
+
     fn done(&mut self, link: &Arc<Link>, generation: u64, token: u64, reply: Option<Vec<u8>>) {
         let mut state = lock(&link.state);
         if state.generation == generation
@@ -245,6 +309,7 @@ impl Link {
             tag,
             message,
             room,
+            not_before: None,
         });
     }
 
@@ -297,9 +362,12 @@ impl Link {
             let ours = |link: &Arc<Self>| Arc::ptr_eq(link, self);
             work.running.iter().any(|r| ours(&r.link)) || work.waiting.iter().any(|j| ours(&j.link))
         };
+        work.hurry += 1;
+        pool.more.notify_all();
         while busy(&work) && !work.closing {
             work = pool.finished.wait(work).unwrap_or_else(PoisonError::into_inner);
         }
+        work.hurry -= 1;
         drop(work);
         let state = lock(&self.state);
         let (session, done) = (state.session.clone(), state.done.clone());

@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::fs::{FileStat, FileSystem, Result, Spot};
 use crate::qid::{MultiDevices, Qids};
+use crate::throttle::Way;
 use fid::{Count, Fid, NodeRef};
 pub(crate) use save::SavedSession;
 use tree::{ROOT, Tree};
@@ -297,6 +298,15 @@ pub(crate) fn tag_of(message: &[u8]) -> Option<u16> {
 pub(crate) fn flushes(message: &[u8]) -> Option<u16> {
     match Request::read(message) {
         Ok((_, Request::Flush { old_tag })) => Some(old_tag),
+        _ => None,
+    }
+}
+
+/// Which way a request moves how many bytes of a file, if it does.
+pub(crate) fn moves(message: &[u8]) -> Option<(Way, u64)> {
+    match Request::read(message) {
+        Ok((_, Request::Read { count, .. })) => Some((Way::Read, count.into())),
+        Ok((_, Request::Write { data, .. })) => Some((Way::Write, data.0.len() as u64)),
         _ => None,
     }
 }

@@ -11,15 +11,15 @@ use tempfile::TempDir;
 use super::{P9, TYPES};
 
 fn guest(folder: &TempDir) -> Guest {
+    guest_with(folder, &[])
+}
+
+fn guest_with(folder: &TempDir, more: &[(&str, &str)]) -> Guest {
     let mut sys = system();
     let path = folder.path().to_str().unwrap();
-    let fsdev = Fsdevs::open(
-        &mut sys.host,
-        "local",
-        "f",
-        [("path", path), ("security_model", "none")],
-        false,
-    );
+    let pairs = [("path", path), ("security_model", "none")];
+    let pairs = pairs.iter().chain(more).copied();
+    let fsdev = Fsdevs::open(&mut sys.host, "local", "f", pairs, false);
     let properties = Properties::default()
         .with("mount_tag", PropValue::Str("tag".into()))
         .with("fsdev", PropValue::Backend("f".into(), fsdev.unwrap()));
@@ -133,6 +133,37 @@ fn many_requests_are_in_flight_at_once() {
     tags.sort_unstable();
     assert_eq!(tags, (0..60).collect::<Vec<_>>());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 60);
+}
+
+#[test]
+fn a_limit_holds_up_what_it_is_about_and_nothing_else() {
+    let folder = TempDir::new().unwrap();
+    let mut g = guest_with(&folder, &[("throttling.bps-write", "1")]);
+    g.start(0);
+    mount(&mut g);
+    create(&mut g, 1, "f");
+    let write = |offset, data| Request::Write {
+        fid: 1,
+        offset,
+        data: Data(data),
+    };
+    let len = || std::fs::metadata(folder.path().join("f")).unwrap().len();
+    // More than an hour's worth.
+    ok(&mut g, write(0, &[1; 4096]));
+    g.add(0, &[&write(4096, &[2; 3]).to_bytes(7)], &[100]);
+    g.kick(0);
+    create(&mut g, 2, "g");
+    let read = Request::Read {
+        fid: 1,
+        offset: 0,
+        count: 10,
+    };
+    ok(&mut g, read);
+    assert_eq!(len(), 4096);
+    // A machine that is saved does not wait for it, and it is done but once.
+    g.save();
+    assert_eq!(len(), 4099);
+    assert_eq!(Reply::read(&g.wait_used(0).data).unwrap().0, 7);
 }
 
 #[test]
