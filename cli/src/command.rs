@@ -59,6 +59,8 @@ pub enum HelpTopic {
     FsdevProperties(String),
     /// `-accel help`.
     Accels,
+    /// `-accel NAME,help`.
+    AccelProperties(String),
     /// `-display help`.
     Displays,
     /// `-machine help` (machine layer).

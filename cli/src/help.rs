@@ -15,6 +15,7 @@ pub fn text(topic: &HelpTopic, personality: &Personality) -> Option<String> {
             "Accelerators supported in this program:\n{}\n",
             AccelOpt::NAMES.join("\n")
         )),
+        HelpTopic::AccelProperties(name) => Some(accel(name)),
         HelpTopic::Displays => Some("Available display backend types:\nnone\n".to_owned()),
         HelpTopic::Netdevs
         | HelpTopic::NetdevProperties(_)
@@ -34,6 +35,18 @@ pub fn text(topic: &HelpTopic, personality: &Personality) -> Option<String> {
         | HelpTopic::ObjectProperties(_)
         | HelpTopic::TraceEvents => None,
     }
+}
+
+fn accel(name: &str) -> String {
+    let properties = AccelOpt::properties(name);
+    if properties.is_empty() {
+        return format!("The accelerator '{name}' has no options.\n");
+    }
+    let mut text = format!("{name} options:\n");
+    for (name, kind, what) in properties {
+        text += &format!("  {name}=<{kind}>  - {what}\n");
+    }
+    text
 }
 
 /// The forms of a call, one a line, without the program's name.

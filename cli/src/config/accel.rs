@@ -34,6 +34,14 @@ impl AccelOpt {
     /// The engines that this program has. `tcg` is QEMU's name for execution in software: the fastest there is. `qtest` executes nothing.
     pub const NAMES: [&str; 4] = ["jit", "interp", "tcg", "qtest"];
 
+    /// What an engine can be told: name, kind and meaning of each.
+    pub fn properties(engine: &str) -> &'static [(&'static str, &'static str, &'static str)] {
+        match engine {
+            "jit" | "tcg" => &PROPERTIES,
+            _ => &[],
+        }
+    }
+
     /// Whether guest code may be compiled.
     pub fn compiles(&self) -> bool {
         matches!(self.name.value.as_str(), "jit" | "tcg")
@@ -41,16 +49,32 @@ impl AccelOpt {
 }
 
 /// Properties of `jit`, and what QEMU's users say to `tcg`.
-const PROPERTIES: [&str; 9] = [
-    "cache-size",
-    "threads",
-    "hot",
-    "check",
-    "perf-map",
-    "tb-size",
-    "thread",
-    "split-wx",
-    "one-insn-per-tb",
+const PROPERTIES: [(&str, &str, &str); 9] = [
+    ("cache-size", "size", "host code kept, 1M to 1G"),
+    (
+        "threads",
+        "uint",
+        "threads that compile, at most 16; 0: the one that executes",
+    ),
+    (
+        "hot",
+        "uint",
+        "runs of a piece of code after which it is compiled, 1 to 1000000",
+    ),
+    (
+        "check",
+        "bool",
+        "all that compiled code does is done again and compared",
+    ),
+    ("perf-map", "bool", "write /tmp/perf-PID.map, for perf"),
+    ("tb-size", "uint", "host code kept, in MiB (QEMU's name)"),
+    ("thread", "single|multi", "accepted: processors take turns either way"),
+    (
+        "split-wx",
+        "bool",
+        "accepted: code is never writable and executable at once",
+    ),
+    ("one-insn-per-tb", "bool", "only off: -accel interp executes one by one"),
 ];
 const MOST_THREADS: u64 = 16;
 const HOT: std::ops::RangeInclusive<u64> = 1..=1_000_000;
@@ -58,7 +82,7 @@ const CACHE: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
 
 impl JitOpt {
     fn parse(owner: &str, props: &Props) -> Result<Self, OptError> {
-        props.only(owner, &PROPERTIES)?;
+        props.only(owner, &PROPERTIES.map(|(name, ..)| name))?;
         let threads = props.number("threads")?;
         if let Some(n) = threads.as_ref().filter(|n| n.value > MOST_THREADS) {
             let expected = format!("at most {MOST_THREADS} threads");
@@ -150,7 +174,9 @@ pub(super) fn check(config: &Config) -> Result<(), OptError> {
 /// `-accel`.
 pub(super) fn parse(props: Props, config: &mut Config) -> Result<(), OptError> {
     if props.help_at().is_some() {
-        config.show(Info::Help(HelpTopic::Accels));
+        let name = props.text("accel").map(|n| n.value);
+        let known = name.filter(|n| AccelOpt::NAMES.contains(&n.as_str()));
+        config.show(Info::Help(known.map_or(HelpTopic::Accels, HelpTopic::AccelProperties)));
         return Ok(());
     }
     let name = props.required("-accel", "accel")?;
