@@ -56,6 +56,18 @@ pub(super) fn drive(props: &Props, config: &mut Config) -> Result<(), OptError> 
     Ok(())
 }
 
+/// `-snapshot`: what is written to a drive goes to a temporary file, unless the drive itself says whether it does.
+pub(super) fn snapshot(at: &Location, config: &mut Config) {
+    for drive in &mut config.drives {
+        if drive.props.get("snapshot").is_none() {
+            drive.props.push("snapshot", "on", at);
+        }
+    }
+    for flash in &mut config.flash {
+        flash.temporary.get_or_insert(true);
+    }
+}
+
 fn later(what: &str, at: Location) -> OptError {
     OptError::not_yet(what, at).with_help("if=virtio makes a disk on PCI, if=none leaves it to a -device")
 }

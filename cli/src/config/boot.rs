@@ -16,6 +16,8 @@ pub struct FlashOpt {
     pub file: Located<String>,
     /// What the guest writes is refused.
     pub readonly: bool,
+    /// Whether what the guest writes is kept from the file, if anything was said of that.
+    pub temporary: Option<bool>,
 }
 
 /// Chips that boards have.
@@ -44,9 +46,7 @@ pub(super) fn drive(props: &Props, config: &mut Config) -> Result<(), OptError> 
         ],
     )?;
     raw_only(props, "format")?;
-    if let Some(on) = props.switch("snapshot")?.filter(|s| s.value) {
-        return Err(later("-drive snapshot=on", on.at));
-    }
+    let temporary = props.switch("snapshot")?.map(|s| s.value);
     let unit = match props.number("unit")? {
         Some(unit) => Some(unit),
         None => props.number("index")?,
@@ -57,7 +57,7 @@ pub(super) fn drive(props: &Props, config: &mut Config) -> Result<(), OptError> 
     };
     // A drive without a file is an empty slot, which is what the chip has anyhow.
     let Some(file) = props.text("file") else { return Ok(()) };
-    add(config, unit, file, readonly.is_some_and(|r| r.value))
+    add(config, unit, file, readonly.is_some_and(|r| r.value), temporary)
 }
 
 fn raw_only(props: &Props, key: &str) -> Result<(), OptError> {
@@ -67,7 +67,13 @@ fn raw_only(props: &Props, key: &str) -> Result<(), OptError> {
     }
 }
 
-fn add(config: &mut Config, unit: Option<Located<u64>>, file: Located<String>, readonly: bool) -> Result<(), OptError> {
+fn add(
+    config: &mut Config,
+    unit: Option<Located<u64>>,
+    file: Located<String>,
+    readonly: bool,
+    temporary: Option<bool>,
+) -> Result<(), OptError> {
     let free = || (0..).find(|n| config.flash.iter().all(|f| f.unit != *n)).unwrap_or(0);
     let number = unit.as_ref().map_or_else(free, |u| u.value);
     let at = || unit.as_ref().map_or_else(|| file.at.clone(), |u| u.at.clone());
@@ -82,6 +88,7 @@ fn add(config: &mut Config, unit: Option<Located<u64>>, file: Located<String>, r
         unit: number,
         file,
         readonly,
+        temporary,
     });
     Ok(())
 }
@@ -89,7 +96,7 @@ fn add(config: &mut Config, unit: Option<Located<u64>>, file: Located<String>, r
 /// `-pflash FILE`: the next chip.
 pub(super) fn pflash(option: &RawOption, config: &mut Config) -> Result<(), OptError> {
     let file = Located::new(option.source.text.clone(), option.at_argument());
-    add(config, None, file, false)
+    add(config, None, file, false, None)
 }
 
 /// `-machine pflash0=NODE`.
@@ -99,7 +106,8 @@ pub(super) fn machine_flash(props: &Props, config: &mut Config) -> Result<(), Op
             continue;
         };
         let (file, readonly) = block::file_of(config, &name)?;
-        add(config, Some(Located::new(unit, name.at)), file, readonly)?;
+        // What a node says counts: `-snapshot` is for drives.
+        add(config, Some(Located::new(unit, name.at)), file, readonly, Some(false))?;
     }
     Ok(())
 }

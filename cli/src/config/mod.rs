@@ -184,6 +184,9 @@ impl Config {
         for option in line.options() {
             config.take(option, &mut lists)?;
         }
+        if let Some(at) = lists.snapshot.take() {
+            block::snapshot(&at, &mut config);
+        }
         lists.finish(&mut config)?;
         monitor::on_terminal(&mut config)?;
         config.options = line.options().to_vec();
@@ -245,6 +248,7 @@ impl Config {
             Handler::Uuid => self.uuid = Some(run::uuid(option)?),
             Handler::Seed => self.seed = Some(run::seed(option)?),
             Handler::Pace => self.pace = Some(time::pace(option)?),
+            Handler::Snapshot => lists.snapshot = Some(option.at()),
             Handler::NoReboot => self.action.reboot = RebootAction::Shutdown,
             Handler::NoShutdown => self.action.shutdown = ShutdownAction::Pause,
             Handler::WatchdogAction => self.action.watchdog(option)?,
@@ -316,6 +320,8 @@ struct Lists {
     icount: Option<Props>,
     rtc: Option<Props>,
     name: Option<Props>,
+    /// Where `-snapshot` stands: it is for drives that come after it, too.
+    snapshot: Option<Location>,
 }
 
 fn merge(slot: &mut Option<Props>, props: Props) {

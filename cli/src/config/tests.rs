@@ -242,6 +242,7 @@ fn help_may_be_asked_for_nearly_everything() {
         ("-object x,help", T::ObjectProperties("x".into())),
         ("-chardev help", T::Chardevs),
         ("-accel help", T::Accels),
+        ("-accel jit,help", T::AccelProperties("jit".into())),
         ("-d help", T::LogItems),
         ("-d trace:help", T::TraceEvents),
         ("-trace help", T::TraceEvents),
@@ -276,6 +277,25 @@ fn the_loader_is_checked() {
     ] {
         assert_eq!(load(props).unwrap_err().message(), message, "{props}");
     }
+}
+
+#[test]
+fn one_word_keeps_what_is_written_from_all_drives() {
+    let line = "-drive file=a,id=a -snapshot -drive file=b,id=b,snapshot=off -blockdev file,node-name=n,filename=c \
+                -pflash d -drive if=pflash,file=e,snapshot=off";
+    let c = config(line);
+    let said: Vec<_> = c
+        .drives
+        .iter()
+        .map(|d| d.props.switch("snapshot").unwrap().unwrap().value)
+        .collect();
+    assert_eq!(said, [true, false]);
+    assert!(c.block_nodes[0].props.get("snapshot").is_none());
+    assert_eq!(
+        c.flash.iter().map(|f| f.temporary).collect::<Vec<_>>(),
+        [Some(true), Some(false)]
+    );
+    assert!(config("-drive file=a").drives[0].props.get("snapshot").is_none());
 }
 
 /// One line for each kind of error; the file is the collection of all wordings.

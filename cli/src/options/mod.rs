@@ -153,6 +153,8 @@ pub enum Handler {
     ReadConfig,
     WriteConfig,
     NoReboot,
+    /// `-snapshot`
+    Snapshot,
     NoShutdown,
     Action,
     WatchdogAction,

@@ -42,6 +42,8 @@ pub struct FlashFile {
     pub path: String,
     /// What the guest writes is refused.
     pub readonly: bool,
+    /// What the guest writes does not reach the file.
+    pub temporary: bool,
 }
 
 /// A NUMA node.

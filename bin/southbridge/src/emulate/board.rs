@@ -162,6 +162,7 @@ fn flash_file(flash: &FlashOpt) -> FlashFile {
         chip: flash.unit,
         path: flash.file.value.clone(),
         readonly: flash.readonly,
+        temporary: flash.temporary == Some(true),
     }
 }
 

@@ -445,6 +445,11 @@ pub(super) const TABLE: &[OptionDef] = &[
              the board's usual one: virtio where there is PCI. MODE is writeback, none, writethrough, directsync or unsafe. \
              With if=pflash it is the flash chip of number 'unit', or the next one.",
         ),
+    opt("snapshot", Disk, H::Snapshot, "what guests write to drives is gone with the run")
+        .detail(
+            "The same as snapshot=on in each -drive that does not say otherwise, and for -pflash. Images of -blockdev are \
+             written as ever.",
+        ),
     opt("blockdev", Disk, H::Blockdev, "create a block node: what is behind a disk")
         .arg("[driver=]DRIVER,node-name=NAME[,KEY=VALUE]...")
         .list(Grammar::list("driver").or_json(), "blockdev")

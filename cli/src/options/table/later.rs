@@ -119,7 +119,6 @@ pub(super) const TABLE: &[OptionDef] = &[
     later("cdrom", Disk, "image of the CD drive", DISKS).arg("FILE"),
     later("mtdblock", Disk, "image of on-board flash", DISKS).arg("FILE"),
     later("sd", Disk, "image of the SD card", DISKS).arg("FILE"),
-    later("snapshot", Disk, "write to temporary files", DISKS),
     later("iscsi", Disk, "settings of iSCSI", DISKS).arg("[user=NAME][,...]"),
     // Display
     later("vga", Display, "the graphics card", DISPLAY)

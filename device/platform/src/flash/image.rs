@@ -24,7 +24,7 @@ impl Image {
         Ok(Self { memory, file: None })
     }
 
-    /// The bytes of a raw file, which must fill the flash exactly. Changes go back unless `readonly`.
+    /// The bytes of a raw file, which must fill the flash exactly. Changes go back unless the file is only to be read.
     pub(crate) fn of(path: &str, size: u64, readonly: bool) -> Result<Self, CreateError> {
         let refused = |expected: String| CreateError::BadValue {
             property: PROPERTY,

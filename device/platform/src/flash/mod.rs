@@ -59,6 +59,7 @@ pub static TYPE: DeviceType = DeviceType {
             "readonly",
             "the guest's changes are refused and the file is not written",
         ),
+        flag("x-temporary", "the guest's changes are not written to the file"),
         number("num-blocks", 32, "128", "erase blocks"),
         number("sector-length", 64, "262144", "bytes of an erase block"),
         number("width", 8, "4", "bytes of the bus"),
@@ -130,7 +131,7 @@ impl Pflash {
         let bank = bank(p)?;
         let readonly = p.bool("readonly");
         let image = match p.str("drive") {
-            Some(path) => Image::of(path, bank.size(), readonly)?,
+            Some(path) => Image::of(path, bank.size(), readonly || p.bool("x-temporary"))?,
             None => Image::blank(bank.size())?,
         };
         build.region_size(0, bank.size());

@@ -269,3 +269,20 @@ fn its_memory_is_the_boards_to_save() {
         "what was loaded goes back to the file"
     );
 }
+
+#[test]
+fn changes_can_be_kept_from_the_file() {
+    let f = file(0x5a);
+    let path = f.path().to_str().unwrap().to_owned();
+    let p = properties()
+        .with("drive", PropValue::Str(path))
+        .with("x-temporary", PropValue::Bool(true));
+    let mut b = Bench::new(&TYPE, p);
+    command(&mut b, 0, 0x40);
+    b.write32(0, 0);
+    command(&mut b, 0, 0xff);
+    assert_eq!(b.read32(0), 0);
+    drop(b);
+    let kept = std::fs::read(f.path()).unwrap();
+    assert!(kept.iter().all(|b| *b == 0x5a));
+}

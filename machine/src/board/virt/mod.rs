@@ -201,6 +201,7 @@ fn firmware_parts(d: &mut Description, choices: &Choices) {
         if let Some(file) = choices.flash.iter().find(|f| f.chip == chip as u64) {
             properties.push(("drive", Value::Text(Cow::Owned(file.path.clone()))));
             properties.push(("readonly", Value::Switch(file.readonly)));
+            properties.push(("x-temporary", Value::Switch(file.temporary)));
         }
         let at = map::FLASH.0 + chip as u64 * map::FLASH.1;
         d.parts.push(Part::new(name, "cfi.pflash01", at).with(properties));
