@@ -6,6 +6,7 @@ use std::any::{Any, TypeId};
 use crate::clock::TimerIndex;
 use crate::host::Completion;
 use crate::line::LineId;
+use crate::machine::Moving;
 use crate::property::{Properties, Property};
 use crate::region::{Access, Region};
 use crate::saved::{LoadError, SavedState};
@@ -80,6 +81,9 @@ pub trait Device: Any + Send {
     fn migration_blocker(&self) -> Option<String> {
         None
     }
+
+    /// The machine is about to move elsewhere, and the guest still runs.
+    fn on_moving(&mut self, _step: &Moving, _cx: &mut Ctx<'_>) {}
 
     /// An input line changed. Only devices that declare inputs are called.
     fn on_line(&mut self, _input: LineId, _level: bool, _cx: &mut Ctx<'_>) {}

@@ -16,6 +16,7 @@ use crate::memory::RamBlock;
 use crate::system::System;
 
 mod control;
+mod free;
 mod history;
 mod pages;
 mod power;
@@ -25,6 +26,7 @@ mod turns;
 mod whole;
 
 pub use control::{Attendant, Caller, Image, MachineEvent, Outcome, Pacing, Policy, RunState, StopHandle};
+pub use free::{Asking, FreeSearch, Moving};
 use history::History;
 pub use history::{NoPast, Reached};
 pub use pages::Draft;

@@ -1,12 +1,13 @@
 //! A machine moves to another process, or comes from one.
 //!
-//! While the guest still runs, a thread of its own copies what is in RAM. Then the machine stands, and its picture is taken in one go
-//! between two instructions: of RAM only what has changed meanwhile. The thread then writes it, so that a peer that does not read stalls
+//! While the guest still runs, a thread of its own copies what is in RAM; a guest that can be asked says which memory it has no use for, and
+//! that goes back to the host. Then the machine stands, and its picture is taken in one go between two instructions: of RAM only what has
+//! changed meanwhile. The thread then writes it, so that a peer that does not read stalls
 //! nobody. One such copy and no more: what these boards are made of is small, and nothing is sent that would have to be sent again.
 //! On the way in such a thread reads and checks everything before the machine is touched.
 
 use southbridge_core::Machine;
-use southbridge_core::machine::{Attendant, Caller, Cause, Draft, RunState, StopHandle};
+use southbridge_core::machine::{Attendant, Caller, Cause, Draft, FreeSearch, RunState, StopHandle};
 use southbridge_core::memory::RamBlock;
 use std::collections::VecDeque;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -176,7 +177,9 @@ struct State {
 
 /// From the thread of a transfer to the machine's.
 enum News {
-    /// The way is open and RAM copied: the picture, please.
+    /// The way is open and RAM copied: is any of it free?
+    Copied(Sender<Arc<FreeSearch>>, Draft),
+    /// The picture, please.
     Ready(Sender<Picture>, Draft),
     Sent(io::Result<()>),
     Received(Box<Result<Picture, String>>),
@@ -423,7 +426,7 @@ impl Migration {
         });
         self.pass();
         self.set_status(Status::Active);
-        let draft = Draft::of(ram);
+        let Some(draft) = self.draft(ram) else { return Ok(()) };
         let (answer, picture): (_, Receiver<Picture>) = channel();
         self.tell(News::Ready(answer, draft));
         // A machine that cannot be saved after all has said why, and drops the sender.
@@ -440,6 +443,21 @@ impl Migration {
         out.flush()?;
         let counted = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         counted.channel.finish()
+    }
+
+    /// What is in RAM and of use. `None` if the machine takes no part any more.
+    fn draft(&self, ram: &[RamBlock]) -> Option<Draft> {
+        let (answer, search): (_, Receiver<Arc<FreeSearch>>) = channel();
+        self.tell(News::Copied(answer, Draft::of(ram)));
+        let search = search.recv().ok()?;
+        search.wait(HINT_PATIENCE, HINT_LIMIT, || self.query().status != Status::Active);
+        match search.end() {
+            (draft, false) => Some(draft),
+            (draft, true) => {
+                self.pass();
+                Some(draft.again(ram))
+            }
+        }
     }
 
     fn count(&self, picture: &Picture) {
@@ -470,6 +488,10 @@ impl Migration {
 }
 
 const PAGE: u64 = 4096;
+/// How long a guest may take to its next hint about free memory.
+const HINT_PATIENCE: Duration = Duration::from_secs(3);
+/// How long to all of them.
+const HINT_LIMIT: Duration = Duration::from_secs(30);
 
 fn ms(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
@@ -509,6 +531,11 @@ impl Attendant for Mover {
             let news = lock(&self.migration.0.state).news.pop_front();
             match news {
                 None => return,
+                Some(News::Copied(answer, draft)) => {
+                    if self.migration.query().status == Status::Active {
+                        let _ = answer.send(machine.search_free(draft));
+                    }
+                }
                 Some(News::Ready(answer, draft)) => self.take_picture(machine, &answer, draft),
                 Some(News::Sent(done)) => self.sent(machine, done),
                 Some(News::Received(picture)) => self.received(machine, *picture),
@@ -536,6 +563,7 @@ impl Mover {
         machine.pause(RunState::FinishMigrate);
         self.migration.set_status(Status::Device);
         self.migration.pass();
+        machine.end_search();
         match Picture::take_from(machine, &self.migration.0.board, draft) {
             Ok(mut picture) => {
                 picture.about.run_state = self.before.name().to_owned();
@@ -550,6 +578,7 @@ impl Mover {
 
     fn sent(&mut self, machine: &mut Machine, done: io::Result<()>) {
         let status = self.migration.query().status;
+        machine.end_search();
         match (status, done) {
             // It failed before, and has said so.
             (Status::Failed, _) => {}

@@ -343,3 +343,55 @@ fn drivers_of_linux_on_every_device_before_and_after_a_snapshot() {
     run.guest.type_line("poweroff -f");
     assert_eq!(run.guest.ended(), Some(0));
 }
+
+/// What a guest calls free while its machine moves is not sent, whatever stood there, and what it takes back meanwhile is.
+#[test]
+fn memory_that_a_guest_calls_free_does_not_move() {
+    if !have_guest("memory_that_a_guest_calls_free_does_not_move") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let saved = folder.path().join("saved");
+    let start = |more: &str| {
+        let words = format!(
+            "-object iothread,id=t0 -device virtio-balloon-pci,free-page-hint=on,iothread=t0 \
+             -qmp unix:{},server=on,wait=off {more}",
+            folder.path().join("qmp").display()
+        );
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let guest = Guest::boot_with(&words, "");
+        let qmp = Client::ready(&folder.path().join("qmp"));
+        (guest, qmp)
+    };
+    let free = |guest: &mut Guest| kilobytes(&guest.shell("cat /proc/meminfo"), "MemFree:");
+    let (mut guest, mut qmp) = start("");
+    guest.wait_for_shell();
+    guest.shell("load virtio_pci 2>/dev/null; load virtio_balloon 2>/dev/null; true");
+    guest.shell("for i in $(seq 1 150); do head -c 1000000 /bin/busybox; done >/tmp/big; cp /bin/busybox /tmp/kept; rm /tmp/big");
+    let before = free(&mut guest);
+    guest.shell("(for i in $(seq 1 40); do cp /bin/busybox /tmp/$i; usleep 20000; done; echo ok >/tmp/done) & true");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", guest.child.id())).unwrap();
+    let taken = kilobytes(&status, "RssShmem:") << 10;
+    qmp.ok("migrate", json!({ "uri": format!("file:{}", saved.display()) }));
+    until("the end of the move", || {
+        qmp.ok("query-migrate", json!({}))["status"] == "completed"
+    });
+    let sent = std::fs::metadata(&saved).unwrap().len();
+    println!("{} MiB of {} were sent", sent >> 20, taken >> 20);
+    assert!(sent + (100 << 20) < taken, "{sent} of {taken} bytes");
+    assert_eq!(qmp.ok("query-migrate", json!({}))["ram"]["dirty-sync-count"], 3);
+    qmp.ok("quit", json!({}));
+    guest.ended();
+    std::fs::remove_file(folder.path().join("qmp")).unwrap_or_default();
+
+    let (mut guest, _qmp) = start(&format!("-incoming file:{}", saved.display()));
+    guest.type_line("");
+    guest.shell("while [ ! -e /tmp/done ]; do usleep 100000; done");
+    guest.shell("for i in kept $(seq 1 40); do cmp /bin/busybox /tmp/$i || exit 1; done");
+    // What it held back for the search it has again.
+    guest.shell("rm /tmp/[0-9]*");
+    let after = free(&mut guest);
+    assert!(after + (40 << 10) > before, "{after} KiB are free, {before} were");
+    guest.type_line("poweroff -f");
+    assert_eq!(guest.ended(), Some(0));
+}

@@ -9,6 +9,7 @@ pub use saved::EndpointState;
 
 use smallvec::SmallVec;
 use southbridge_core::clock::TimerIndex;
+use southbridge_core::machine::Moving;
 use southbridge_core::{Completion, Ctx, RamView};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -543,6 +544,11 @@ impl Endpoint {
     /// The machine has been loaded.
     pub fn after_load(&mut self, cx: &mut Ctx<'_>) {
         self.call(cx, |model, cx| model.after_load(cx));
+    }
+
+    /// The machine is about to move.
+    pub fn on_moving(&mut self, step: &Moving, cx: &mut Ctx<'_>) {
+        self.call(cx, |model, cx| model.on_moving(step, cx));
     }
 
     /// Calls the model and lets what it did take effect.

@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use southbridge_core::clock::TimerIndex;
+use southbridge_core::machine::Moving;
 use southbridge_core::{Completion, Ctx, LoadError, SavedState};
 
 use crate::cx::VirtioCx;
@@ -11,8 +12,8 @@ use crate::endpoint::Endpoint;
 /// A device model. It is embedded in a transport's device; it never locks and never blocks.
 ///
 /// Order of calls: `reset`, then `driver_ok` once the driver is ready, then `on_notify` and the rest; nothing but `config` and
-/// `write_config` is called between `reset` and `driver_ok`, except `on_timer`, `on_completion` and `after_load`, for which a model looks
-/// at [`VirtioCx::ready`] (or just calls `pop`, which gives nothing then).
+/// `write_config` is called between `reset` and `driver_ok`, except `on_timer`, `on_completion`, `on_moving` and `after_load`, for which a
+/// model looks at [`VirtioCx::ready`] (or just calls `pop`, which gives nothing then).
 ///
 /// Buffers that are pushed become visible, and the driver gets its interrupt, when the call returns.
 pub trait VirtioModel: Any + Send {
@@ -69,6 +70,9 @@ pub trait VirtioModel: Any + Send {
 
     /// The whole machine has been loaded.
     fn after_load(&mut self, _cx: &mut VirtioCx<'_, '_>) {}
+
+    /// The machine is about to move elsewhere, and the guest still runs.
+    fn on_moving(&mut self, _step: &Moving, _cx: &mut VirtioCx<'_, '_>) {}
 
     /// Why this device cannot be saved now, if so.
     fn migration_blocker(&self) -> Option<String> {

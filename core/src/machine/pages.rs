@@ -27,6 +27,14 @@ impl Draft {
     pub fn of<'a>(blocks: impl IntoIterator<Item = &'a RamBlock>) -> Self {
         Self(blocks.into_iter().map(|b| runs_of(b, Vec::new())).collect())
     }
+
+    /// The same draft as of now; only what has changed is copied. The blocks are those that it was made of.
+    #[must_use]
+    pub fn again<'a>(self, blocks: impl IntoIterator<Item = &'a RamBlock>) -> Self {
+        let mut before = self.0.into_iter();
+        let again = |block| runs_of(block, before.next().unwrap_or_default());
+        Self(blocks.into_iter().map(again).collect())
+    }
 }
 
 /// Stretches of a block that the host has memory for, in whole pages; the rest was never touched and is zero. Reading it would only fill
@@ -72,6 +80,25 @@ pub(super) fn runs_of(block: &RamBlock, draft: Vec<Run>) -> Vec<Run> {
         }
     }
     runs
+}
+
+/// Stretches of whole pages between two offsets of a block that are not zero and as in the runs.
+pub(super) fn unchanged(block: &RamBlock, runs: &[Run], first: u64, last: u64) -> Vec<(u64, u64)> {
+    let mut out: Vec<(u64, u64)> = Vec::new();
+    let begin = runs.partition_point(|(offset, data)| offset + data.len() as u64 <= first);
+    for (offset, data) in runs[begin..].iter().take_while(|(offset, _)| *offset < last) {
+        for (at, page) in (*offset..).step_by(PAGE).zip(data.chunks_exact(PAGE)) {
+            let end = at + PAGE as u64;
+            if at < first || end > last || !block.equals(at, page) {
+                continue;
+            }
+            match out.last_mut() {
+                Some(before) if before.1 == at => before.1 = end,
+                _ => out.push((at, end)),
+            }
+        }
+    }
+    out
 }
 
 /// Whether these runs are all that is not zero between the two offsets.

@@ -1,6 +1,7 @@
 //! A device's only ways out: [`Ctx`] while it runs, [`Build`] while it is made.
 
 use super::*;
+use crate::machine::FreeSearch;
 use crate::memory::RamView;
 use crate::tape::Mode;
 
@@ -223,9 +224,30 @@ impl Ctx<'_> {
     /// Gives guest RAM back to the host: what of `address..address+len` is RAM that can be written, in whole pages of 4096 bytes, reads as
     /// zero from now on. How many bytes that is.
     pub fn discard_ram(&mut self, address: u64, len: u64) -> u64 {
+        let mut given = 0;
+        for (block, first, last) in self.pages_of_ram(address, len) {
+            if block.discard(first, last - first) {
+                given += last - first;
+                self.changed_memory(&block, first, last - first);
+            }
+        }
+        given
+    }
+
+    /// The same for memory that a guest calls free while one searches for it: what is not as it was before the search stays.
+    pub fn discard_free_ram(&mut self, address: u64, len: u64, search: &FreeSearch) -> u64 {
+        let mut given = 0;
+        for (block, first, last) in self.pages_of_ram(address, len) {
+            given += search.give_back(&block, first, last, |at, len| self.changed_memory(&block, at, len));
+        }
+        given
+    }
+
+    /// Stretches of RAM that can be written, in whole pages: block and offsets.
+    fn pages_of_ram(&mut self, address: u64, len: u64) -> SmallVec<[(RamBlock, u64, u64); 1]> {
         const PAGE: u64 = 4096;
         let end = address.saturating_add(len);
-        let (mut at, mut given) = (address, 0);
+        let (mut at, mut stretches) = (address, SmallVec::new());
         while at < end {
             let Some(range) = self.sys.memory.find(at) else { break };
             let stop = end.min(range.last.saturating_add(1));
@@ -236,17 +258,15 @@ impl Ctx<'_> {
                 readonly: false,
             } = &range.target
             {
-                let block = block.clone();
                 let first = offset.saturating_add(into).next_multiple_of(PAGE);
                 let last = offset.saturating_add(into + (stop - at)) / PAGE * PAGE;
-                if first < last && block.discard(first, last - first) {
-                    given += last - first;
-                    self.changed_memory(&block, first, last - first);
+                if first < last {
+                    stretches.push((block.clone(), first, last));
                 }
             }
             at = stop;
         }
-        given
+        stretches
     }
 
     /// This device has changed memory of its own behind the back of the address space: CPUs that hold code from there hear of it.

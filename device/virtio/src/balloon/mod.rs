@@ -1,9 +1,9 @@
 //! `virtio-balloon`: memory that the guest gives back to the host (Virtio 1.3, section 5.5).
 //!
 //! Pages in the balloon and pages that the guest reports as free are really given back: the host has their room again until the guest
-//! writes to them. Not there: hints about free pages (`free-page-hint`), which are for a migration that copies memory while the guest
-//! runs; a migration from here leaves out what is zero, and reported pages are.
+//! writes to them. So are those that it calls free when a machine is about to move ([`hints`]), so that they are not in the stream.
 
+mod hints;
 mod model;
 mod regs;
 #[cfg(test)]
@@ -24,7 +24,7 @@ const PROPERTIES: [Property; 6] = [
     flag(
         "free-page-hint",
         false,
-        "hints about free pages for migrations; they are not here, and it must stay off",
+        "the guest is asked which pages are free when the machine migrates",
     ),
     flag(
         "page-poison",
@@ -45,7 +45,7 @@ const PROPERTIES: [Property; 6] = [
         "iothread",
         PropKind::Str,
         None,
-        "accepted for QEMU's sake: a matter of free-page-hint",
+        "must be given with free-page-hint, as with QEMU; the machine's thread does the work",
     ),
 ];
 

@@ -1,17 +1,20 @@
 //! The model.
 
 use serde::{Deserialize, Serialize};
+use southbridge_backend_block::IoThread;
 use southbridge_bus_virtio::spec::id;
 use southbridge_bus_virtio::{Chain, VirtioCx, VirtioModel};
 use southbridge_core::clock::TimerIndex;
+use southbridge_core::machine::{Asking, Moving};
 use southbridge_core::{
     Backend, Build, CreateError, HostCx, HostEvent, LoadError, NoticeValue, Properties, SavedState,
 };
 use std::sync::{Arc, Weak};
 
+use super::hints::Hints;
 use super::regs::*;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The model's timer: asks for statistics.
 const POLL: TimerIndex = 0;
 /// Most pages in one request; Linux sends 256.
@@ -36,6 +39,7 @@ struct State {
     updated: u64,
     /// Seconds between requests; 0 for none.
     interval: u32,
+    hints: Hints,
 }
 
 impl State {
@@ -48,6 +52,7 @@ impl State {
             stats: [None; STATS_NAMES.len()],
             updated: 0,
             interval: 0,
+            hints: Hints::new(),
         }
     }
 }
@@ -76,18 +81,21 @@ pub struct Balloon {
     config_len: usize,
     // Glue.
     _only: Arc<()>,
+    /// Used in name only; but who names a thread keeps it.
+    _thread: Option<Arc<IoThread>>,
+    /// A search that the guest has been asked for.
+    asking: Option<Asking>,
     // Volatile.
     state: State,
 }
 
 impl Balloon {
     pub(super) fn create(p: &Properties, build: &mut Build<'_>) -> Result<Box<dyn VirtioModel>, CreateError> {
-        if p.bool("free-page-hint") {
-            return Err(CreateError::BadValue {
-                property: "free-page-hint",
-                value: "on".into(),
-                expected: "off: hints about free pages are not here (free-page-reporting is)".into(),
-            });
+        let thread = thread(p, build)?;
+        if p.bool("free-page-hint") && thread.is_none() {
+            return Err(CreateError::Host(
+                "'free-page-hint' requires 'iothread' to be set".into(),
+            ));
         }
         let only = Arc::new(());
         let backend = build.only_backend::<Only>();
@@ -101,14 +109,21 @@ impl Balloon {
         }
         let bit = |name, feature| if p.bool(name) { feature } else { 0 };
         let poison = bit("page-poison", F_PAGE_POISON);
-        let long = poison != 0 || p.bool("qemu-4-0-config-size");
+        let hints = bit("free-page-hint", F_HINTS);
         Ok(Box::new(Self {
             features: F_STATS_VQ
                 | poison
+                | hints
                 | bit("deflate-on-oom", F_DEFLATE_ON_OOM)
                 | bit("free-page-reporting", F_REPORTING),
-            config_len: if long { CONFIG_LONG } else { CONFIG_SHORT },
+            config_len: match () {
+                () if poison != 0 || p.bool("qemu-4-0-config-size") => CONFIG_LONG,
+                () if hints != 0 => CONFIG_HINTS,
+                () => CONFIG_SHORT,
+            },
             _only: only,
+            _thread: thread,
+            asking: None,
             state: State::new(),
         }))
     }
@@ -191,9 +206,61 @@ impl Balloon {
         }
     }
 
+    /// The queue for hints, if there is one.
+    fn hints_queue(&self) -> Option<u16> {
+        (self.features & F_HINTS != 0).then_some(FIRST_OPTIONAL)
+    }
+
+    fn reports_queue(&self) -> u16 {
+        FIRST_OPTIONAL + u16::from(self.features & F_HINTS != 0)
+    }
+
+    /// A readable segment says which command what follows is for, or that there is no more; each writable one is a stretch of free memory.
+    fn hints(&mut self, queue: u16, cx: &mut VirtioCx<'_, '_>) {
+        while let Some(chain) = cx.pop(queue) {
+            if chain.readable_len() > 0 {
+                let mut id = [0; 4];
+                if cx.read(&chain, 0, &mut id).is_err() {
+                    cx.broken(format_args!("a command for hints that cannot be read"));
+                    return;
+                }
+                if !self.state.hints.hear(u32::from_le_bytes(id)) {
+                    self.asking = None;
+                }
+            }
+            for s in chain.writable() {
+                self.hint(s.addr, s.len.into(), cx);
+            }
+            cx.push(chain, 0);
+        }
+    }
+
+    fn hint(&mut self, address: u64, len: u64, cx: &mut VirtioCx<'_, '_>) {
+        let Some(asking) = self.asking.as_ref().filter(|_| self.state.hints.is_open()) else {
+            return;
+        };
+        // Pages that must come back with their pattern cannot go.
+        if self.state.poison == 0 {
+            cx.ctx().discard_free_ram(address, len, asking.search());
+        }
+        if !asking.search().hear(len) {
+            self.asking = None;
+            self.state.hints.stop();
+            cx.config_changed();
+        }
+    }
+
+    /// What was hinted is the guest's again.
+    fn end_hints(&mut self, cx: &mut VirtioCx<'_, '_>) {
+        self.asking = None;
+        if self.state.hints.end() {
+            cx.config_changed();
+        }
+    }
+
     /// Each writable segment is a stretch of free memory.
     fn reports(&mut self, cx: &mut VirtioCx<'_, '_>) {
-        while let Some(chain) = cx.pop(REPORTING) {
+        while let Some(chain) = cx.pop(self.reports_queue()) {
             // Pages that must come back with their pattern cannot go.
             if self.state.poison == 0 {
                 for s in chain.writable() {
@@ -227,6 +294,17 @@ impl Balloon {
             self.poll_later(cx);
         }
     }
+}
+
+/// The thread that the user names.
+fn thread(p: &Properties, build: &mut Build<'_>) -> Result<Option<Arc<IoThread>>, CreateError> {
+    let Some(name) = p.str("iothread") else { return Ok(None) };
+    let thread = IoThread::find_for(build, name).ok_or_else(|| CreateError::BadValue {
+        property: "iothread",
+        value: name.to_owned(),
+        expected: "the id of an -object iothread".into(),
+    })?;
+    Ok(Some(thread))
 }
 
 /// Neighbouring pages go together: one system call for many.
@@ -268,6 +346,9 @@ impl VirtioModel for Balloon {
 
     fn queues(&self) -> Vec<u16> {
         let mut all = vec![QUEUE_SIZE; 3];
+        if self.features & F_HINTS != 0 {
+            all.push(HINTS_SIZE);
+        }
         if self.features & F_REPORTING != 0 {
             all.push(REPORTING_SIZE);
         }
@@ -276,7 +357,7 @@ impl VirtioModel for Balloon {
 
     fn config(&self) -> Vec<u8> {
         let s = &self.state;
-        let words = [s.wanted, s.actual, 0, s.poison];
+        let words = [s.wanted, s.actual, s.hints.command(), s.poison];
         let mut config: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
         config.truncate(self.config_len);
         config
@@ -316,14 +397,17 @@ impl VirtioModel for Balloon {
             stats: _,
             updated: _,
             interval,
+            ref hints,
         } = self.state;
         // What the host wants stays; what the guest has, the next driver says.
         self.state = State {
             wanted,
             actual,
             interval,
+            hints: hints.after_reset(),
             ..State::new()
         };
+        self.asking = None;
     }
 
     fn queue_reset(&mut self, queue: u16, _cx: &mut VirtioCx<'_, '_>) {
@@ -337,7 +421,20 @@ impl VirtioModel for Balloon {
             INFLATE => self.inflate(cx),
             DEFLATE => self.deflate(cx),
             STATS => self.receive_stats(cx),
+            other if Some(other) == self.hints_queue() => self.hints(other, cx),
             _ => self.reports(cx),
+        }
+    }
+
+    fn on_moving(&mut self, step: &Moving, cx: &mut VirtioCx<'_, '_>) {
+        match step {
+            Moving::Search(search) if cx.ready() && cx.has(F_HINTS) => {
+                self.asking = Some(search.ask());
+                self.state.hints.begin();
+                cx.config_changed();
+            }
+            Moving::Search(_) => {}
+            Moving::Over => self.end_hints(cx),
         }
     }
 
@@ -358,6 +455,12 @@ impl VirtioModel for Balloon {
             return Err(LoadError::Impossible("a buffer of another queue"));
         }
         self.state = state;
+        self.asking = None;
         Ok(())
+    }
+
+    fn after_load(&mut self, cx: &mut VirtioCx<'_, '_>) {
+        // Whoever asked is not here.
+        self.end_hints(cx);
     }
 }

@@ -1,8 +1,13 @@
 //! A driver's view of the balloon, and what the host has back.
 
+use southbridge_backend_block::IoThread;
 use southbridge_bus_virtio::testing::{Buffer, Guest, RAM, RAM_LEN, system};
+use southbridge_core::machine::{FreeSearch, Moving};
 use southbridge_core::memory::Target;
 use southbridge_core::{DeviceType, NoticeValue, PropValue, Properties, RamBlock};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::regs::*;
 use super::{Balloon, TYPES};
@@ -78,13 +83,13 @@ fn reported_pages_are_the_hosts_unless_they_have_a_pattern() {
         Buffer::writable(PLACE, 32 * PAGE as u32),
         Buffer::writable(PLACE + 40 * PAGE + 1, PAGE as u32),
     ];
-    g.add_buffers(REPORTING, &report);
-    g.kick(REPORTING);
-    assert!(g.used(REPORTING).is_some());
+    g.add_buffers(FIRST_OPTIONAL, &report);
+    g.kick(FIRST_OPTIONAL);
+    assert!(g.used(FIRST_OPTIONAL).is_some());
     assert_eq!(before - taken(&g), 32 * PAGE, "what is no whole page stays");
     g.drive(|e, cx| e.config_write(POISON as u64, 4, 0xaaaa_aaaa, cx));
-    g.add_buffers(REPORTING, &[Buffer::writable(PLACE + 32 * PAGE, PAGE as u32)]);
-    g.kick(REPORTING);
+    g.add_buffers(FIRST_OPTIONAL, &[Buffer::writable(PLACE + 32 * PAGE, PAGE as u32)]);
+    g.kick(FIRST_OPTIONAL);
     assert_eq!(g.read(PLACE + 32 * PAGE, 4), [0xa5; 4]);
 }
 
@@ -166,7 +171,7 @@ fn queues_follow_features() {
 }
 
 #[test]
-fn there_is_one_and_hints_are_named() {
+fn there_is_one() {
     let mut sys = system();
     let first = sys
         .add_device(device_type(), None, Properties::default(), &[])
@@ -178,9 +183,203 @@ fn there_is_one_and_hints_are_named() {
     sys.remove_device(first);
     sys.add_device(device_type(), None, Properties::default(), &[])
         .expect("another");
-    let p = Properties::default().with("free-page-hint", PropValue::Bool(true));
-    let e = system().add_device(device_type(), None, p, &[]).expect_err("not here");
-    assert!(e.to_string().starts_with("'free-page-hint' cannot be 'on'"), "{e}");
+}
+
+#[test]
+fn hints_need_a_thread_that_is_there() {
+    let hints = || Properties::default().with("free-page-hint", PropValue::Bool(true));
+    let e = system()
+        .add_device(device_type(), None, hints(), &[])
+        .expect_err("none");
+    assert_eq!(e.to_string(), "'free-page-hint' requires 'iothread' to be set");
+    let p = hints().with("iothread", PropValue::Str("t0".into()));
+    let e = system().add_device(device_type(), None, p, &[]).expect_err("no such");
+    assert_eq!(
+        e.to_string(),
+        "'iothread' cannot be 't0'; it takes the id of an -object iothread"
+    );
+}
+
+/// The queue for hints.
+const HINTS: u16 = FIRST_OPTIONAL;
+
+/// A guest that hints, in a machine that can be about to move.
+struct Mover {
+    g: Guest,
+    search: Option<Arc<FreeSearch>>,
+}
+
+impl Mover {
+    fn properties() -> Properties {
+        Properties::default()
+            .with("free-page-hint", PropValue::Bool(true))
+            .with("iothread", PropValue::Str("t0".into()))
+    }
+
+    fn guest(p: Properties) -> Guest {
+        let mut sys = system();
+        IoThread::add(&mut sys.host, "t0").expect("a thread");
+        let mut g = Guest::on(sys, device_type(), p);
+        g.start(F_STATS_VQ | F_PAGE_POISON | F_HINTS | F_REPORTING);
+        g
+    }
+
+    fn new() -> Self {
+        let g = Self::guest(Self::properties());
+        Self { g, search: None }
+    }
+
+    fn moving(&mut self, step: Moving) {
+        let id = self.g.device;
+        self.g.sys.with_device(id, |d, cx| d.on_moving(&step, cx));
+        self.g.sys.settle();
+    }
+
+    /// What the device wants after the machine has begun to search.
+    fn begin(&mut self) -> u32 {
+        let search = FreeSearch::of(&[ram(&self.g)]);
+        self.moving(Moving::Search(search.clone()));
+        self.search = Some(search);
+        self.command()
+    }
+
+    fn command(&mut self) -> u32 {
+        self.g.drive(|e, _| e.config_read(8, 4)) as u32
+    }
+
+    fn say(&mut self, id: u32) {
+        self.g.request(HINTS, &[&id.to_le_bytes()], &[]);
+    }
+
+    fn hint(&mut self, page: u64, pages: u64) {
+        self.g
+            .add_buffers(HINTS, &[Buffer::writable(PLACE + page * PAGE, (pages * PAGE) as u32)]);
+        self.g.kick(HINTS);
+        assert!(self.g.used(HINTS).is_some());
+    }
+
+    fn is_there(&mut self, page: u64) -> bool {
+        self.g.read(PLACE + page * PAGE, 16) == [0xa5; 16]
+    }
+
+    fn is_waited_for(&self) -> bool {
+        let waited = Cell::new(false);
+        let long = Duration::from_secs(3600);
+        if let Some(s) = &self.search {
+            s.wait(long, long, || {
+                waited.set(true);
+                true
+            });
+        }
+        waited.get()
+    }
+}
+
+#[test]
+fn hinted_pages_are_the_hosts_until_they_are_written() {
+    let mut m = Mover::new();
+    fill(&mut m.g, 64);
+    assert_eq!(m.command(), COMMAND_STOP);
+    m.hint(0, 4);
+    assert!(m.is_there(0), "nobody asked");
+    m.g.interrupts();
+    let id = m.begin();
+    assert_eq!((id, m.g.interrupts() & 2), (COMMAND_FIRST + 1, 2));
+    m.hint(0, 4);
+    m.say(id - 1);
+    m.say(COMMAND_STOP);
+    m.hint(0, 4);
+    assert!(m.is_there(0), "these were an older command's");
+    m.say(id);
+    // In use again before the hint came, and free again after it.
+    m.g.write(PLACE + 2 * PAGE, b"again");
+    m.hint(0, 16);
+    m.g.write(PLACE + 9 * PAGE, b"back");
+    let there: Vec<u64> = (0..20).filter(|p| m.is_there(*p)).collect();
+    assert_eq!(there, [16, 17, 18, 19]);
+    assert_eq!(m.g.read(PLACE + 2 * PAGE, 5), b"again");
+    assert_eq!(m.g.read(PLACE + 9 * PAGE, 5), b"back\0");
+    assert!(m.is_waited_for());
+    m.say(COMMAND_STOP);
+    assert!(!m.is_waited_for());
+    m.hint(16, 4);
+    assert!(m.is_there(16), "after the end");
+    assert_eq!((m.command(), m.g.interrupts() & 2), (COMMAND_STOP, 0));
+    m.moving(Moving::Over);
+    assert_eq!((m.command(), m.g.interrupts() & 2), (COMMAND_DONE, 2));
+    m.moving(Moving::Over);
+    assert_eq!(m.g.interrupts() & 2, 0, "once is enough");
+    assert_eq!(m.begin(), id + 1);
+}
+
+#[test]
+fn pages_with_a_pattern_are_not_hinted_away() {
+    let mut m = Mover::new();
+    fill(&mut m.g, 4);
+    m.g.drive(|e, cx| e.config_write(POISON as u64, 4, 0xaaaa_aaaa, cx));
+    let id = m.begin();
+    m.say(id);
+    m.hint(0, 4);
+    assert!(m.is_there(0));
+}
+
+#[test]
+fn a_search_ends_with_the_driver_the_device_or_its_patience() {
+    let mut m = Mover::new();
+    let id = m.begin();
+    m.g.drive(|e, cx| e.reset(cx));
+    assert!(!m.is_waited_for());
+    assert_eq!(m.command(), COMMAND_STOP);
+    m.begin();
+    assert!(!m.is_waited_for(), "there is no driver to ask");
+    let mut m = Mover::new();
+    assert_eq!(m.begin(), id);
+    let device = m.g.device;
+    m.g.sys.remove_device(device);
+    assert!(!m.is_waited_for());
+    let mut m = Mover::new();
+    fill(&mut m.g, 1);
+    let id = m.begin();
+    m.say(id);
+    m.g.interrupts();
+    let all = vec![Buffer::writable(RAM, RAM_LEN as u32); 3];
+    m.g.add_buffers(HINTS, &all);
+    m.g.kick(HINTS);
+    assert!(!m.is_waited_for(), "all of its memory, twice");
+    assert_eq!((m.command(), m.g.interrupts() & 2), (COMMAND_STOP, 2));
+}
+
+#[test]
+fn at_the_other_end_all_pages_are_the_guests() {
+    let mut m = Mover::new();
+    let id = m.begin();
+    m.say(id);
+    let mut there = m.g.move_to(Mover::guest(Mover::properties()));
+    assert_eq!(there.drive(|e, _| e.config_read(8, 4)) as u32, COMMAND_DONE);
+    assert_eq!(there.interrupts() & 2, 2);
+}
+
+#[test]
+fn a_command_of_less_than_four_bytes_breaks_the_rules() {
+    let mut m = Mover::new();
+    m.begin();
+    m.g.add(HINTS, &[&[1, 2, 3]], &[]);
+    m.g.kick(HINTS);
+    assert!(m.g.needs_reset());
+}
+
+#[test]
+fn hints_and_reports_have_queues_of_their_own() {
+    let p = Mover::properties()
+        .with("free-page-reporting", PropValue::Bool(true))
+        .with("page-poison", PropValue::Bool(false));
+    let mut g = Mover::guest(p);
+    assert_eq!(g.drive(|e, _| (e.queue_count(), e.config_len())), (5, CONFIG_HINTS));
+    fill(&mut g, 2);
+    g.add_buffers(HINTS + 1, &[Buffer::writable(PLACE, PAGE as u32)]);
+    g.kick(HINTS + 1);
+    assert_eq!(g.read(PLACE, 4), [0; 4]);
+    assert_eq!(g.read(PLACE + PAGE, 4), [0xa5; 4]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use southbridge_bus_virtio::{Endpoint, EndpointState, VirtioCx, VirtioDevice, VirtioModel};
 use southbridge_core::clock::TimerIndex;
+use southbridge_core::machine::Moving;
 use southbridge_core::{
     Build, Completion, CreateError, Ctx, Device, Line, LoadError, Properties, ResetPhase, Role, SavedState, role,
 };
@@ -92,6 +93,10 @@ impl Device for OnBus {
 
     fn after_load(&mut self, cx: &mut Ctx<'_>) {
         self.with(cx, |e, cx| e.after_load(cx));
+    }
+
+    fn on_moving(&mut self, step: &Moving, cx: &mut Ctx<'_>) {
+        self.with(cx, |e, cx| e.on_moving(step, cx));
     }
 
     fn migration_blocker(&self) -> Option<String> {

@@ -17,6 +17,7 @@ use southbridge_bus_pci::{Pci, PciFunction, PciState, PlugPlace, common};
 use southbridge_bus_virtio::spec::{NO_VECTOR, feature};
 use southbridge_bus_virtio::{Endpoint, EndpointState, VirtioCx, VirtioDevice, VirtioModel};
 use southbridge_core::clock::TimerIndex;
+use southbridge_core::machine::Moving;
 use southbridge_core::{
     Access, Build, Completion, CreateError, Ctx, Device, Endian, Line, LoadError, Mmio, Properties, Region, RegionKind,
     ResetPhase, Role, SavedState, role,
@@ -319,6 +320,10 @@ impl Device for VirtioPci {
 
     fn after_load(&mut self, cx: &mut Ctx<'_>) {
         self.with(cx, |e, cx| e.after_load(cx));
+    }
+
+    fn on_moving(&mut self, step: &Moving, cx: &mut Ctx<'_>) {
+        self.with(cx, |e, cx| e.on_moving(step, cx));
     }
 
     fn migration_blocker(&self) -> Option<String> {
