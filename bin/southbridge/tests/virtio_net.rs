@@ -3,114 +3,15 @@
 
 mod common;
 
-use common::linux::{Guest, PATIENCE, guest_file, have_guest, initramfs, machine};
-use common::qmp::Client;
+use common::cards::{DHCP, MANY, PIECE, Side, boot, checksum, stream, sum_of, transfer};
+use common::linux::{PATIENCE, have_guest};
 use common::wait;
 use serde_json::json;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
-
-/// One piece of what is sent: a mebibyte, the same everywhere.
-const PIECE: &str = "seq 1 200000 | head -c 1048576";
-/// Pieces of the long exchange.
-const MANY: u32 = 100;
-
-/// Sends that many pieces to its output.
-fn stream(pieces: u32) -> String {
-    format!("(i=0; while [ $i -lt {pieces} ]; do cat /tmp/piece; i=$((i+1)); done)")
-}
-
-/// The checksum of that many pieces, by the host's own tools.
-fn checksum(pieces: u32) -> String {
-    let script = format!("{PIECE} >piece; i=0; while [ $i -lt {pieces} ]; do cat piece; i=$((i+1)); done | md5sum");
-    let folder = tempfile::tempdir().unwrap();
-    let out = Command::new("sh")
-        .args(["-c", &script])
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
-    String::from_utf8(out.stdout).unwrap()[..32].to_owned()
-}
-
-struct Side {
-    guest: Guest,
-    qmp: Client,
-}
-
-/// Starts a guest with a monitor; does not wait for its shell.
-fn boot(folder: &Path, name: &str, sets: &[&str], words: &str) -> Side {
-    let socket = folder.join(name);
-    let monitor = format!("unix:{},server=on,wait=off", socket.display());
-    let mut command = machine();
-    command.args(["-M", "virt", "-m", "256M", "-nographic", "-no-reboot", "-kernel"]);
-    command.arg(guest_file("vmlinux")).arg("-initrd").arg(initramfs(sets));
-    command
-        .args(["-append", "console=ttyS0", "-qmp", &monitor])
-        .args(words.split_whitespace());
-    Side {
-        guest: Guest::start(&mut command),
-        qmp: Client::ready(&socket),
-    }
-}
-
-impl Side {
-    /// The shell is there, the driver is loaded, and the card has its addresses.
-    fn set_up(&mut self, number: u8) {
-        self.guest.wait_for_shell();
-        self.load();
-        self.guest.shell(&format!("{PIECE} >/tmp/piece"));
-        self.address("eth0", number);
-    }
-
-    fn load(&mut self) {
-        for module in ["virtio_pci", "virtio_mmio", "virtio_net", "af_packet"] {
-            self.guest.shell(&format!("load {module} 2>/dev/null; true"));
-        }
-    }
-
-    fn address(&mut self, card: &str, number: u8) {
-        self.until(&format!("ip link show {card}"));
-        // Without duplicate address detection the address is there at once.
-        self.guest.shell(&format!(
-            "echo 0 >/proc/sys/net/ipv6/conf/{card}/accept_dad; ip link set {card} up"
-        ));
-        self.guest.shell(&format!("ip addr add 10.1.0.{number}/24 dev {card}"));
-        self.guest
-            .shell(&format!("ip -6 addr add fd01::{number}/64 dev {card}"));
-    }
-
-    /// Repeats a command until its status is 0.
-    fn until(&mut self, command: &str) {
-        self.guest
-            .shell(&format!("until {command} >/dev/null 2>&1; do sleep 0.2; done"));
-    }
-
-    /// Begins to wait for a stream; its checksum will be in `/tmp/sum`. What is typed meanwhile is not for the listener, which would
-    /// take it as the end of its own half and so end the exchange.
-    fn listen(&mut self, port: u16) {
-        self.guest.shell(&format!(
-            "rm -f /tmp/sum; (tail -f /dev/null | nc -l -p {port} | md5sum >/tmp/sum) & sleep 1"
-        ));
-    }
-
-    fn sum(&mut self) -> String {
-        self.guest
-            .shell("while [ ! -s /tmp/sum ]; do sleep 0.2; done; cut -d' ' -f1 /tmp/sum")
-    }
-}
-
-/// Sends pieces over TCP; they must arrive.
-fn transfer(from: &mut Side, to: &mut Side, address: &str, pieces: u32, expected: &str) {
-    to.listen(5001);
-    let begin = Instant::now();
-    from.guest.shell(&format!("{} | nc {address} 5001", stream(pieces)));
-    assert_eq!(to.sum(), expected);
-    let seconds = begin.elapsed().as_secs_f64();
-    eprintln!("{pieces} MiB to {address} in {seconds:.1} s");
-}
 
 fn cable(folder: &Path, server: bool) -> String {
     let on = if server { "on" } else { "off" };
@@ -313,9 +214,6 @@ fn cards_come_and_go() {
     assert_eq!(a.guest.shell("echo alive"), "alive");
 }
 
-const DHCP: &str = "printf '#!/bin/sh\\n[ \"$1\" = bound ] || exit 0\\nip addr add $ip/$mask dev $interface\\n\
-                    ip route add default via $router\\necho nameserver $dns >/etc/resolv.conf\\n' >/tmp/dhcp; chmod +x /tmp/dhcp";
-
 #[test]
 fn our_nat_gives_an_address_and_carries_streams() {
     if !have_guest("our_nat_gives_an_address_and_carries_streams") {
@@ -371,21 +269,4 @@ fn our_nat_gives_an_address_and_carries_streams() {
         "{} bytes of capture",
         bytes.len()
     );
-}
-
-/// The checksum of a stream, by the host's own tool.
-fn sum_of(stream: &mut TcpStream) -> String {
-    let mut child = Command::new("md5sum");
-    child
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped());
-    let mut child = child.spawn().unwrap();
-    let mut to = child.stdin.take().unwrap();
-    let mut buffer = vec![0; 1 << 16];
-    while let Ok(n @ 1..) = stream.read(&mut buffer) {
-        to.write_all(&buffer[..n]).unwrap();
-    }
-    drop(to);
-    let out = child.wait_with_output().unwrap();
-    String::from_utf8(out.stdout).unwrap()[..32].to_owned()
 }

@@ -1,6 +1,7 @@
 //! What tests of the program share.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod cards;
 pub mod linux;
 pub mod qmp;
 
