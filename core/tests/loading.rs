@@ -2,9 +2,11 @@
 
 use std::any::Any;
 
+use southbridge_core::clock::VirtualTime;
+use southbridge_core::line::Sink;
 use southbridge_core::memory::{Mapping, Target};
 use southbridge_core::{
-    ClockRate, Ctx, Device, DeviceId, DeviceType, LoadError, Machine, Properties, ResetPhase, SavedState,
+    ClockRate, CpuId, Ctx, Device, DeviceId, DeviceType, Line, LoadError, Machine, Properties, ResetPhase, SavedState,
 };
 
 const RAM: u64 = 0x8000_0000;
@@ -84,4 +86,54 @@ fn who_refuses_a_state_goes_on_with_its_own_memory() {
     let (mut here, device) = machine(b"none");
     here.load_whole(&saved).expect_err("no state of this device");
     assert_eq!(found(&mut here, device), Some(*b"none"));
+}
+
+static CARD: DeviceType = DeviceType {
+    name: "card",
+    summary: "reads memory after a load, and has a line and a timer",
+    lines: &[Line::out("irq")],
+    create: |_, _| Ok(Box::new(Reader::default())),
+    ..DeviceType::BASE
+};
+
+/// Plugs a card in, with its line high and its timer set.
+fn plug(m: &mut Machine) -> DeviceId {
+    let Ok(device) = m.sys.add_device(&CARD, None, Properties::default(), &[]) else {
+        panic!("it has nothing that could be refused");
+    };
+    m.sys.wire(device, 0, Sink::Cpu(CpuId(0), 7));
+    m.sys.with_device(device, |_, cx| {
+        cx.set_line(0, true);
+        cx.set_timer(0, VirtualTime(5_000));
+    });
+    device
+}
+
+/// Whether devices have come and gone makes no difference to where a machine can go.
+#[test]
+fn a_machine_moves_though_devices_have_come_and_gone() {
+    let (mut from, _) = machine(b"here");
+    let gone = plug(&mut from);
+    from.sys.remove_device(gone);
+    let (mut to, _) = machine(b"void");
+    to.load_whole(&from.save_whole().expect("a state")).expect("it fits");
+
+    // One that took the place of another.
+    let again = plug(&mut from);
+    assert_ne!(again, gone);
+    let (mut to, _) = machine(b"void");
+    let there = plug(&mut to);
+    to.sys.with_device(there, |_, cx| cx.cancel_timer(0));
+    to.sys.with_device(there, |_, cx| cx.set_line(0, false));
+    to.load_whole(&from.save_whole().expect("a state")).expect("it fits");
+    assert!(to.sys.output_level(there, 0));
+    let due = to.sys.with_device(there, |_, cx| cx.timer_deadline(0));
+    assert_eq!(due, Some(Some(VirtualTime(5_000))));
+    assert_eq!(found(&mut to, there), Some(*b"here"), "it is told as well");
+    // And back, to where the place is that of one that went.
+    let state = to.save_whole().expect("a state");
+    from.load_whole(&state).expect("it fits");
+    // A device that is not there is still a difference.
+    let (mut other, _) = machine(b"void");
+    assert!(other.load_whole(&state).is_err());
 }

@@ -128,7 +128,8 @@ impl Machine {
         self.sys.clock = s.clock.clone();
         self.sys.timers.clear();
         for (deadline, device, timer) in &s.timers {
-            self.sys.timers.set(*device, *timer, *deadline);
+            let device = self.sys.in_place_of(*device).unwrap_or(*device);
+            self.sys.timers.set(device, *timer, *deadline);
         }
         self.sys.timebase = s.timebase;
         self.load_turns(&s.turns)?;

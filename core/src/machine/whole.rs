@@ -186,7 +186,8 @@ impl Machine {
     /// Devices go on with what they had in hand. They may look into memory then, so it is in place before.
     fn tell_loaded(&mut self, whole: &Whole) {
         for d in &whole.devices {
-            self.sys.with_device(d.id, |device, cx| device.after_load(cx));
+            let id = self.sys.in_place_of(d.id).unwrap_or(d.id);
+            self.sys.with_device(id, |device, cx| device.after_load(cx));
         }
     }
 
@@ -217,7 +218,8 @@ impl Machine {
             return Err(part("board")(error));
         }
         for d in &whole.devices {
-            let loaded = self.sys.with_device(d.id, |device, _| device.load(&d.state));
+            let id = self.sys.in_place_of(d.id).unwrap_or(d.id);
+            let loaded = self.sys.with_device(id, |device, _| device.load(&d.state));
             loaded.unwrap_or(Ok(())).map_err(part(&d.type_name))?;
         }
         if let (Some(host), Some(state)) = (&mut self.semihosting, &whole.semihosting) {
@@ -249,7 +251,7 @@ fn compare(here: &Whole, there: &Whole) -> Result<(), RestoreError> {
         return foreign(format!("it has {there} devices, this one has {here}"));
     }
     for (i, (h, t)) in here.devices.iter().zip(&there.devices).enumerate() {
-        if (h.id, &h.type_name) != (t.id, &t.type_name) {
+        if (h.id.index(), &h.type_name) != (t.id.index(), &t.type_name) {
             return foreign(format!("its device {i} is {}, here it is {}", t.type_name, h.type_name));
         }
         if h.state.version != t.state.version {

@@ -240,17 +240,17 @@ impl System {
     }
 
     pub(crate) fn restore_output_levels(&mut self, levels: &[Vec<bool>]) -> bool {
-        if levels.len() != self.slots.len() {
+        // Places that devices have left are empty, here or there.
+        let outputs = |slot: &Option<Slot>| slot.as_ref().map_or(0, |s| s.outputs.len());
+        let here = self.slots.iter().map(outputs).chain(std::iter::repeat(0));
+        let there = levels.iter().map(Vec::len).chain(std::iter::repeat(0));
+        let places = self.slots.len().max(levels.len());
+        if here.zip(there).take(places).any(|(here, there)| here != there) {
             return false;
         }
         for (slot, levels) in self.slots.iter_mut().zip(levels) {
-            let Some(slot) = slot else { continue };
-            if slot.outputs.len() != levels.len() {
-                return false;
-            }
-            for (o, l) in slot.outputs.iter_mut().zip(levels) {
-                o.1 = *l;
-            }
+            let outputs = slot.iter_mut().flat_map(|s| &mut s.outputs);
+            outputs.zip(levels).for_each(|(o, l)| o.1 = *l);
         }
         true
     }

@@ -296,6 +296,11 @@ impl System {
         self.slots.get(id.index())?.as_ref().filter(|s| s.me == id)
     }
 
+    /// The device in the place of another machine's: it has the same number, and may have come there after others.
+    pub(crate) fn in_place_of(&self, id: DeviceId) -> Option<DeviceId> {
+        self.slots.get(id.index())?.as_ref().map(|s| s.me)
+    }
+
     fn slot_mut(&mut self, id: DeviceId) -> Option<&mut Slot> {
         self.slots.get_mut(id.index())?.as_mut().filter(|s| s.me == id)
     }
