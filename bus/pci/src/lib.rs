@@ -148,6 +148,9 @@ pub trait PciSlot {
     /// # Errors
     /// When it cannot leave.
     fn unplug(&mut self, devfn: u8, cx: &mut Ctx<'_>) -> Result<Leaves, SlotError>;
+
+    /// A driver of a function below has let it go: whether what was asked to leave does so now.
+    fn released(&mut self, cx: &mut Ctx<'_>) -> bool;
 }
 
 /// `msix_region!("msix", 4096)`: the region of a BAR that holds nothing but an MSI-X table and its pending bits.

@@ -25,6 +25,11 @@ impl Pci {
         cx.dma_write(address, data)
     }
 
+    /// Whether a driver has the function: what software lets do DMA it uses, also while it sleeps.
+    pub fn is_driven(&self) -> bool {
+        self.command().contains(Command::BUS_MASTER)
+    }
+
     /// Whether the function may do DMA and send messages.
     pub fn is_master(&self) -> bool {
         self.command().contains(Command::BUS_MASTER) && self.is_awake()

@@ -15,7 +15,7 @@ pub use root::TYPE as ROOT_TYPE;
 pub use tree::Tree;
 
 use southbridge_bus_pci::decode::{HostWindow, placements};
-use southbridge_bus_pci::{Effects, PciFunction};
+use southbridge_bus_pci::{Effects, PciFunction, PciSlot};
 use southbridge_core::{
     Access, Build, BusDecl, BusKind, Category, CreateError, Ctx, Device, DeviceId, DeviceType, Endian, Line, LoadError,
     Mmio, PropKind, Properties, Property, Region, RegionKind, ResetPhase, SavedState, role,
@@ -165,12 +165,13 @@ impl Gpex {
             return;
         };
         let answer = cx.with_role::<dyn PciFunction, _>(device, |f, cx| {
-            let before = f.pci().decode();
+            let (before, driven) = (f.pci().decode(), f.pci().is_driven());
             let effects = f.config_write(at, size, value, cx);
             let virtuals = (before.virtuals, f.pci().virtuals());
-            (effects, f.pci().decode() != before, virtuals)
+            let let_go = driven && !f.pci().is_driven();
+            (effects, f.pci().decode() != before, virtuals, let_go)
         });
-        let Some((effects, moved, virtuals)) = answer else {
+        let Some((effects, moved, virtuals, let_go)) = answer else {
             return cx.guest_error(format_args!(
                 "configuration write to a function that is doing DMA is lost"
             ));
@@ -184,12 +185,22 @@ impl Gpex {
             self.reset_below(device, cx);
         }
         if effects.contains(Effects::EJECT) {
-            for (child, _) in cx.children_of(device, 0) {
-                cx.request_unplug(child);
+            Self::eject_below(device, cx);
+        }
+        if let_go && let Some((slot, _)) = cx.parent_of(device) {
+            let leaves = cx.with_role::<dyn PciSlot, _>(slot, |s, cx| s.released(cx));
+            if leaves == Some(true) {
+                Self::eject_below(slot, cx);
             }
         }
         if moved || effects.intersects(Effects::RESET | Effects::RESET_BELOW) {
             self.refresh(cx);
+        }
+    }
+
+    fn eject_below(bridge: DeviceId, cx: &mut Ctx<'_>) {
+        for (child, _) in cx.children_of(bridge, 0) {
+            cx.request_unplug(child);
         }
     }
 

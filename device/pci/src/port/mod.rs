@@ -20,7 +20,7 @@ use southbridge_core::{Access, Ctx, Device, LoadError, Mmio, ResetPhase, SavedSt
 
 use slot::Slot;
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Speed and width, in link capabilities as in link status.
 const LINK_SPEED: u16 = 0xf;
@@ -41,12 +41,15 @@ pub struct Port {
     pci: Pci,
     /// What has been told: a slot event, an error, a power event.
     told: [bool; 3],
+    /// What is in the slot was asked to leave, and goes when the guest's driver of it lets it go: nobody drives the slot.
+    leaving: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
     pci: PciState,
     told: [bool; 3],
+    leaving: bool,
 }
 
 impl Port {
@@ -58,6 +61,7 @@ impl Port {
             shut: false,
             pci,
             told: [false; 3],
+            leaving: false,
         }
     }
 
@@ -120,6 +124,12 @@ impl Port {
 
     fn is_occupied(cx: &Ctx<'_>) -> bool {
         cx.children(0).iter().any(|(_, at)| *at == 0)
+    }
+
+    /// Whether a driver has a function below.
+    fn is_driven(cx: &mut Ctx<'_>) -> bool {
+        let driven = |d, cx: &mut Ctx<'_>| cx.with_role::<dyn PciFunction, _>(d, |f, _| f.pci().is_driven());
+        cx.children(0).iter().any(|(d, _)| driven(*d, cx) == Some(true))
     }
 }
 
@@ -189,6 +199,7 @@ impl PciSlot for Port {
     fn plugged(&mut self, devfn: u8, hot: bool, cx: &mut Ctx<'_>) {
         // Function 0 comes last and stands for the whole device.
         if let (Some(slot), 0) = (self.slot, devfn) {
+            self.leaving = false;
             slot.plugged(&mut self.pci.config, hot);
             self.sync(cx);
         }
@@ -196,9 +207,20 @@ impl PciSlot for Port {
 
     fn unplug(&mut self, _devfn: u8, cx: &mut Ctx<'_>) -> Result<Leaves, SlotError> {
         let slot = self.slot.ok_or(SlotError::NoHotPlug)?;
-        let leaves = slot.unplug(&mut self.pci.config)?;
+        let leaves = slot.unplug(&mut self.pci.config, Self::is_driven(cx))?;
+        self.leaving = leaves == Leaves::WhenReleased && !slot.is_managed(&self.pci.config);
         self.sync(cx);
         Ok(leaves)
+    }
+
+    fn released(&mut self, cx: &mut Ctx<'_>) -> bool {
+        let leaves = self.leaving && !Self::is_driven(cx);
+        if let (Some(slot), true) = (self.slot, leaves) {
+            self.leaving = false;
+            slot.emptied(&mut self.pci.config);
+            self.sync(cx);
+        }
+        leaves
     }
 }
 
@@ -215,8 +237,13 @@ impl Mmio for Port {
 impl Device for Port {
     fn reset(&mut self, phase: ResetPhase, cx: &mut Ctx<'_>) {
         if phase == ResetPhase::Enter {
-            let occupied = Self::is_occupied(cx);
+            // After a reset there is no driver that could let go.
+            let leaves = std::mem::take(&mut self.leaving);
+            let occupied = !leaves && Self::is_occupied(cx);
             self.clear(true, occupied, cx);
+            if leaves {
+                cx.children(0).iter().for_each(|(child, _)| cx.request_unplug(*child));
+            }
         }
     }
 
@@ -228,20 +255,23 @@ impl Device for Port {
             shut: _,
             pci,
             told,
+            leaving,
         } = self;
         SavedState::of(
             VERSION,
             &Saved {
                 pci: pci.save(),
                 told: *told,
+                leaving: *leaving,
             },
         )
     }
 
     fn load(&mut self, state: &SavedState) -> Result<(), LoadError> {
-        let Saved { pci, told } = state.read(VERSION)?;
+        let Saved { pci, told, leaving } = state.read(VERSION)?;
         self.pci.load(pci)?;
         self.told = told;
+        self.leaving = leaving;
         Ok(())
     }
 }

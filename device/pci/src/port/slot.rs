@@ -82,7 +82,7 @@ impl Slot {
     }
 
     /// Whether the guest has a driver for the slot: it asked to be told of something.
-    fn is_managed(self, c: &ConfigSpace) -> bool {
+    pub(super) fn is_managed(self, c: &ConfigSpace) -> bool {
         let asks = sltctl::ATTENTION_ENABLE | sltctl::PRESENCE_ENABLE | sltctl::INTERRUPT_ENABLE;
         self.control(c) & asks != 0
     }
@@ -97,14 +97,16 @@ impl Slot {
         self.set_status(c, sltsta::PRESENCE_CHANGED | sltsta::ATTENTION, true);
     }
 
-    /// The user wants what is in the slot gone: the attention button, unless the guest has cut the power or has no driver to ask.
-    pub(super) fn unplug(self, c: &mut ConfigSpace) -> Result<Leaves, SlotError> {
+    /// The user wants what is in the slot gone: the attention button, unless the guest has cut the power. Nobody hears that in a guest
+    /// without a driver of slots: what no driver uses goes at once, the other when its driver lets it go (pulled from under it, it would
+    /// leave requests behind that never end).
+    pub(super) fn unplug(self, c: &mut ConfigSpace, driven: bool) -> Result<Leaves, SlotError> {
         self.may_plug(c, true)?;
         let control = self.control(c);
         if control & sltctl::POWER_INDICATOR == sltctl::POWER_BLINK {
             return Err(SlotError::Busy);
         }
-        if is_off(control) || !self.is_managed(c) {
+        if is_off(control) || (!driven && !self.is_managed(c)) {
             self.emptied(c);
             return Ok(Leaves::Now);
         }
@@ -112,7 +114,7 @@ impl Slot {
         Ok(Leaves::WhenReleased)
     }
 
-    fn emptied(self, c: &mut ConfigSpace) {
+    pub(super) fn emptied(self, c: &mut ConfigSpace) {
         self.set_present(c, false);
         self.set_status(c, sltsta::PRESENCE_CHANGED, true);
     }

@@ -218,6 +218,38 @@ fn a_slot_without_a_driver_lets_go_at_once() {
     assert_eq!(r.cfg(0, 1, SLTSTA, 2) & 0x40, 0);
 }
 
+#[test]
+fn without_a_driver_of_slots_a_device_in_use_leaves_when_its_own_lets_go() {
+    let mut r = Rig::new();
+    let port = r.add(&ROOT_PORT, 0, 1, 0);
+    r.sys.reset();
+    r.set_cfg(0, 1, 0x18, 4, 0x0001_0100);
+    let edu = r.add_with(&edu::TYPE, 1, 0, Properties::default(), true);
+    r.set_cfg(1, 0, 4, 2, 6);
+    r.set_cfg(1, 0, 4, 2, 2);
+    assert_eq!(r.sys.take_unplugs(), [], "nobody asked");
+    r.set_cfg(1, 0, 4, 2, 6);
+    assert_eq!(unplug(&mut r, port), Ok(Leaves::WhenReleased));
+    assert_eq!(unplug(&mut r, port), Ok(Leaves::WhenReleased), "twice is once");
+    r.set_cfg(1, 0, 4, 2, 4);
+    assert_eq!(r.sys.take_unplugs(), [], "it may still do DMA");
+    r.set_cfg(1, 0, 4, 2, 0);
+    assert_eq!(r.sys.take_unplugs(), [edu]);
+    assert_eq!(r.cfg(0, 1, SLTSTA, 2) & 0x48, 8, "gone, changed");
+    r.sys.remove_device(edu);
+
+    // The next one knows nothing of it, and goes with a reset.
+    let edu = r.add_with(&edu::TYPE, 1, 0, Properties::default(), true);
+    r.set_cfg(1, 0, 4, 2, 6);
+    r.set_cfg(1, 0, 4, 2, 0);
+    assert_eq!(r.sys.take_unplugs(), []);
+    r.set_cfg(1, 0, 4, 2, 6);
+    assert_eq!(unplug(&mut r, port), Ok(Leaves::WhenReleased));
+    r.sys.reset();
+    assert_eq!(r.sys.take_unplugs(), [edu]);
+    assert_eq!(r.cfg(0, 1, SLTSTA, 2) & 0x40, 0, "not there");
+}
+
 /// A switch below a root port, numbers set up; the root port's messages go to memory.
 fn switch() -> (Rig, southbridge_core::DeviceId) {
     let mut r = Rig::new();
