@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::linux::{Guest, PATIENCE, guest_file, have_guest, machine};
+use common::linux::{Guest, PATIENCE, guest_file, have_guest, is_clean, machine};
 use common::qmp::Client;
 use serde_json::json;
 use southbridge_testing::skip;
@@ -20,19 +20,6 @@ fn image(folder: &Path, name: &str, megabytes: u64) -> PathBuf {
     let path = folder.join(name);
     File::create(&path).unwrap().set_len(megabytes << 20).unwrap();
     path
-}
-
-/// What the host's own checker says of an image: whether it is clean, without repairing anything.
-#[track_caller]
-fn is_clean(image: &Path) {
-    let out = Command::new("/usr/sbin/e2fsck").arg("-fn").arg(image).output();
-    match out {
-        Ok(out) => assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout)),
-        Err(_) => skip(
-            "e2fsck of the host",
-            "it is not installed; the guest's own has been asked",
-        ),
-    }
 }
 
 /// The disk with that serial number, as the guest calls it.

@@ -3,7 +3,7 @@
 use super::{program, root};
 use southbridge_testing::skip;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -199,4 +199,17 @@ pub fn peek(guest: &mut Guest, address: u64, bits: u32) -> u64 {
 #[track_caller]
 pub fn poke(guest: &mut Guest, address: u64, bits: u32, value: u64) {
     guest.shell(&format!("devmem {address:#x} {bits} {value:#x}"));
+}
+
+/// What the host's own checker says of an image: whether it is clean, without repairing anything.
+#[track_caller]
+pub fn is_clean(image: &Path) {
+    let out = Command::new("/usr/sbin/e2fsck").arg("-fn").arg(image).output();
+    match out {
+        Ok(out) => assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout)),
+        Err(_) => skip(
+            "e2fsck of the host",
+            "it is not installed; the guest's own has been asked",
+        ),
+    }
 }
