@@ -214,7 +214,7 @@ fn open_files(guest: &mut Guest, folder: &Path, model: &str) {
     guest.shell("exec 5<&-; rm -r other b");
 }
 
-/// A guest with files open goes elsewhere, finds them there, and goes on writing.
+/// A guest with files open, in the middle of copying, goes elsewhere, finds them there, and goes on writing.
 #[test]
 fn a_guest_moves_with_its_folder_mounted() {
     if !have_guest("a_guest_moves_with_its_folder_mounted") || machine().get_program() == "qemu-system-riscv64" {
@@ -235,6 +235,11 @@ fn a_guest_moves_with_its_folder_mounted() {
     let why = refused["error"]["desc"].as_str().unwrap_or_default();
     assert!(why.contains("removed"), "{refused}");
     guest.shell("exec 7<&-");
+    // Requests are under way when it goes.
+    guest.shell(
+        "(for n in $(seq 40); do cp /bin/busybox d/copy$n && cmp d/copy$n /bin/busybox || exit; done; echo all >/tmp/copied) & \
+         until [ -e d/copy2 ]; do usleep 10000; done",
+    );
     monitor.ok("migrate", json!({ "uri": uri }));
     wait("the end of the migration", || {
         let status = monitor.ok("query-migrate", json!({}))["status"].clone();
@@ -248,6 +253,11 @@ fn a_guest_moves_with_its_folder_mounted() {
     assert_eq!(guest.shell("read b <&5; echo $a $b"), "1 2");
     guest.shell("echo two >&6; rm d/f; echo three >d/new; sync");
     assert_eq!(fs::read_to_string(folders.path("shared/d/log")).unwrap(), "one\ntwo\n");
+    guest.shell("until [ -s /tmp/copied ]; do usleep 10000; [ -n \"$(jobs)\" ] || exit 1; done");
+    let copies = (1..=40).map(|n| fs::read(folders.path(&format!("shared/d/copy{n}"))).unwrap());
+    let lengths: Vec<usize> = copies.map(|c| c.len()).collect();
+    assert!(lengths.iter().all(|l| *l == lengths[0] && *l > 1 << 20), "{lengths:?}");
+    guest.shell("for n in $(seq 40); do cmp d/copy$n /bin/busybox && rm d/copy$n || exit 1; done");
     assert_eq!(guest.shell("ls -1 d"), "log\nnew");
     assert!(!folders.path("shared/d/f").exists());
     guest.type_line("poweroff -f");

@@ -65,7 +65,16 @@ const MODULES: [&str; 8] = [
 
 impl Run {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let mut run = Self::start(tempfile::tempdir().unwrap(), "");
+        run.guest.wait_for_shell();
+        for module in MODULES {
+            run.guest.shell(&format!("load {module} 2>/dev/null; true"));
+        }
+        run
+    }
+
+    /// The program, with a monitor and the other ends of its chardevs, in a folder.
+    fn start(folder: tempfile::TempDir, more: &str) -> Self {
         let at = |name: &str| folder.path().join(name).display().to_string();
         let socket = |id: &str| format!("socket,id={id},path={},server=on,wait=off", at(id));
         let words = format!(
@@ -73,24 +82,20 @@ impl Run {
              -device virtio-serial-pci,id=vs -chardev {} -device virtconsole,chardev=con \
              -chardev {} -device virtserialport,chardev=port,id=p1,name=org.example.0 \
              -device virtio-balloon-device,id=balloon,free-page-reporting=on \
-             -device vhost-vsock-pci,guest-cid=42,uds={} -qmp unix:{},server=on,wait=off",
+             -device vhost-vsock-pci,guest-cid=42,uds={} -qmp unix:{},server=on,wait=off {more}",
             socket("con"),
             socket("port"),
             at("vsock"),
             at("qmp")
         );
         let words: Vec<&str> = words.split_whitespace().collect();
-        let mut guest = Guest::boot_extra(&["input", "vsock"], &words, "");
+        let guest = Guest::boot_extra(&["input", "vsock"], &words, "");
         let qmp = Client::ready(&folder.path().join("qmp"));
         let events = Client::ready(&folder.path().join("qmp"));
         let (console, port) = (
             connect(&folder.path().join("con")),
             connect(&folder.path().join("port")),
         );
-        guest.wait_for_shell();
-        for module in MODULES {
-            guest.shell(&format!("load {module} 2>/dev/null; true"));
-        }
         Self {
             guest,
             qmp,
@@ -394,4 +399,108 @@ fn memory_that_a_guest_calls_free_does_not_move() {
     assert!(after + (40 << 10) > before, "{after} KiB are free, {before} were");
     guest.type_line("poweroff -f");
     assert_eq!(guest.ended(), Some(0));
+}
+
+/// A line of QMP for one key.
+fn key(run: &mut Run, name: &str, down: bool) {
+    let data = json!({ "down": down, "key": { "type": "qcode", "data": name } });
+    run.qmp.ok(
+        "input-send-event",
+        json!({ "events": [{ "type": "key", "data": data }] }),
+    );
+}
+
+/// Nothing is lost or doubled of what is under way between the guest and the host, in either direction.
+#[test]
+fn a_guest_moves_with_every_device_in_use() {
+    if !have_guest("a_guest_moves_with_every_device_in_use") {
+        return;
+    }
+    let mut run = Run::new();
+    let node = run.guest.shell("grep -l org.example.0 /sys/class/virtio-ports/*/name");
+    let node = node.split('/').nth(4).unwrap().to_owned();
+    run.guest
+        .shell(&format!("exec 3<>/dev/{node}; mount -t debugfs none /mnt"));
+    say(&mut run.port, "unread\n");
+    run.guest.shell(&format!(
+        "until grep -q 'bytes_received: 7' /mnt/virtio-ports/{node}; do usleep 10000; done"
+    ));
+    // More than all buffers on the way have room for.
+    run.guest
+        .shell("(seq 1 150000 >&3; echo >/tmp/written) & usleep 300000; [ ! -e /tmp/written ]");
+    balloon_to(&mut run, 256);
+    let total = kilobytes(&run.guest.shell("cat /proc/meminfo"), "MemTotal:");
+    let keyboard = run.event_device("Virtio Keyboard");
+    run.guest.shell(&format!(
+        "evtest {keyboard} >/tmp/events 2>&1 & until grep -q Testing /tmp/events; do usleep 10000; done"
+    ));
+    key(&mut run, "q", true);
+    run.guest
+        .shell("until grep -q 'KEY_Q), value 1' /tmp/events; do usleep 10000; done");
+    let listener = UnixListener::bind(run.path("vsock_6000")).unwrap();
+    run.guest
+        .type_line("(sleep 9999 | socat - VSOCK-CONNECT:2:6000; echo >/tmp/ended) >/dev/null 2>&1 &");
+    let (mut there, _) = listener.accept().unwrap();
+    there.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+
+    let saved = run.path("saved").display().to_string();
+    run.qmp.ok("migrate", json!({ "uri": format!("file:{saved}") }));
+    until("the end of the migration", || {
+        let status = run.qmp.ok("query-migrate", json!({}));
+        assert_ne!(status["status"], "failed", "{status}");
+        status["status"] == "completed"
+    });
+    run.qmp.ok("quit", json!({}));
+    assert_eq!(run.guest.ended(), Some(0));
+    let mut came = String::new();
+    run.port.read_to_string(&mut came).unwrap();
+    assert_eq!(
+        there.read(&mut [0; 16]).unwrap(),
+        0,
+        "the host's side of the connection ends"
+    );
+
+    let mut run = Run::start(run.folder, &format!("-incoming file:{saved}"));
+    // Ports are numbered as they were, and what was on the way to them comes first.
+    let mut port = run.port.get_ref().try_clone().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut more = String::new();
+        while !more.ends_with("\n150000\n") {
+            let mut buffer = [0; 4096];
+            let n = port.read(&mut buffer).unwrap();
+            assert!(n > 0, "the port ends after {more}");
+            more += std::str::from_utf8(&buffer[..n]).unwrap();
+        }
+        more
+    });
+    run.guest.type_line("");
+    came += &reader.join().unwrap();
+    let expected: String = (1..=150_000).map(|n| format!("{n}\n")).collect();
+    let differ = came.bytes().zip(expected.bytes()).position(|(a, b)| a != b);
+    assert!(
+        came == expected,
+        "{} of {} bytes, different at {differ:?}",
+        came.len(),
+        expected.len()
+    );
+    run.guest
+        .shell("until [ -e /tmp/written ]; do usleep 10000; done; read line <&3; [ $line = unread ]");
+    // The balloon is what it was, and can become another.
+    assert_eq!(run.qmp.ok("query-balloon", json!({}))["actual"], json!(256 << 20));
+    assert_eq!(kilobytes(&run.guest.shell("cat /proc/meminfo"), "MemTotal:"), total);
+    balloon_to(&mut run, 512);
+    assert_eq!(
+        kilobytes(&run.guest.shell("cat /proc/meminfo"), "MemTotal:"),
+        total + (256 << 10)
+    );
+    // The key is down until it is let go.
+    run.guest.shell("! grep -q 'KEY_Q), value 0' /tmp/events");
+    key(&mut run, "q", false);
+    run.guest
+        .shell("until grep -q 'KEY_Q), value 0' /tmp/events; do usleep 10000; done");
+    // Connections do not go along; the guest is told, and can make new ones.
+    run.guest.shell("until [ -e /tmp/ended ]; do usleep 10000; done");
+    sockets(&mut run, 6001);
+    run.guest.type_line("poweroff -f");
+    assert_eq!(run.guest.ended(), Some(0));
 }
