@@ -255,7 +255,9 @@ impl Serial {
             return;
         }
         port.s.host_open = open;
-        if !open {
+        if open {
+            self.drain(nr, cx);
+        } else {
             self.drop_output(nr, cx);
         }
         self.message(nr, event::PORT_OPEN, open.into(), None, cx);
@@ -493,9 +495,13 @@ impl VirtioModel for Serial {
             let Some(port) = self.ports.get_mut(&nr) else { continue };
             // The host's end here is another one, and takes what it takes.
             port.s.throttled = false;
-            let connected = port.connected;
-            self.host_opens(nr, connected, cx);
-            self.drain(nr, cx);
+            if port.connected {
+                self.host_opens(nr, true, cx);
+                self.drain(nr, cx);
+            } else if std::mem::take(&mut port.s.host_open) {
+                // Whoever listened there may come to listen here: what the guest has sent waits until it sends more.
+                self.message(nr, event::PORT_OPEN, 0, None, cx);
+            }
             self.feed(nr, cx);
         }
     }

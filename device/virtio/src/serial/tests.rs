@@ -368,6 +368,35 @@ fn what_is_on_its_way_moves_with_the_machine() {
 }
 
 #[test]
+fn what_is_on_its_way_waits_for_who_listens_elsewhere() {
+    let make = || Bench::bare(Properties::default(), &[(&PORT, None, Some("p"))]);
+    let mut b = make();
+    b.g.start(F_MULTIPORT);
+    b.open(&[1]);
+    b.ends[0].accept(Some(3));
+    b.poll();
+    let data: Vec<u8> = (0..300_000u32).map(|i| (i % 251) as u8).collect();
+    b.g.add(out_queue(1), &[&data], &[]);
+    b.g.add(out_queue(1), &[b"last"], &[]);
+    b.g.kick(out_queue(1));
+    let mut other = make();
+    let end = other.ends[0].clone();
+    end.disconnect();
+    other.poll();
+    let mut g = b.g.move_to(other.g);
+    g.poll(Duration::ZERO);
+    assert!(g.used(out_queue(1)).is_none(), "nobody is there yet");
+    end.reconnect();
+    g.wait(|g| g.used(out_queue(1)).is_some());
+    g.wait(|g| g.used(out_queue(1)).is_some());
+    g.poll(Duration::ZERO);
+    let rest = end.take();
+    let all = [&data[..], b"last"].concat();
+    assert!(rest.len() > 200_000);
+    assert_eq!(rest, all[all.len() - rest.len()..], "the end of it, without a gap");
+}
+
+#[test]
 fn control_messages_that_are_none_do_no_harm() {
     let mut b = Bench::new(&[(&PORT, None, None)]);
     b.room_for_control(4);
