@@ -141,7 +141,7 @@ fn no_space(run: &mut Run, folder: &Path) {
         assert_eq!(run.status(name), "1", "{name}");
         assert_eq!(run.error(name), "report");
         assert!(
-            run.guest.shell(&format!("cat /tmp/dd.{name}")).contains("I/O error"),
+            run.guest.shell(&format!("cat /tmp/dd.{name}")).contains("Input/output error"),
             "{name}"
         );
     }
