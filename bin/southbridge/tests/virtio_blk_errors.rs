@@ -141,7 +141,9 @@ fn no_space(run: &mut Run, folder: &Path) {
         assert_eq!(run.status(name), "1", "{name}");
         assert_eq!(run.error(name), "report");
         assert!(
-            run.guest.shell(&format!("cat /tmp/dd.{name}")).contains("Input/output error"),
+            run.guest
+                .shell(&format!("cat /tmp/dd.{name}"))
+                .contains("Input/output error"),
             "{name}"
         );
     }
