@@ -68,7 +68,13 @@ impl Target {
     }
 
     fn connect(&self) -> UnixStream {
-        let s = UnixStream::connect(&self.socket).unwrap();
+        let mut s = None;
+        // A socket is there a moment before somebody listens at it.
+        wait("somebody at the socket", || {
+            s = UnixStream::connect(&self.socket).ok();
+            s.is_some()
+        });
+        let s = s.unwrap();
         s.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         s
     }
@@ -200,7 +206,11 @@ fn reply(s: &mut UnixStream) -> String {
 #[test]
 fn a_client_that_is_killed_makes_room_for_the_next() {
     // A guest that goes on for ever: one of the clients sets it running and is gone.
-    let target = Target::start("mps2-an385", "ping", &["-S"]);
+    let target = Target::start(
+        "mps2-an385",
+        "coremark-like",
+        &["-S", "-append", "iterations=1000000000"],
+    );
     for half in ["$g", "$m0,4#", "", "$vCont;c#a8", "\x03"] {
         let mut s = target.connect();
         s.write_all(half.as_bytes()).unwrap();
