@@ -1,7 +1,7 @@
 //! `virtio-balloon`: memory that the guest gives back to the host (Virtio 1.3, section 5.5).
 //!
 //! Pages in the balloon and pages that the guest reports as free are really given back: the host has their room again until the guest
-//! writes to them. So are those that it calls free when a machine is about to move ([`hints`]), so that they are not in the stream.
+//! writes to them. So are those that it calls free when a machine is about to move (see `hints`), so that they are not in the stream.
 
 mod hints;
 mod model;
