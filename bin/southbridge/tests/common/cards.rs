@@ -179,7 +179,11 @@ fn measured(what: &str, mut run: impl FnMut() -> String) {
         let json = text.find('{').map_or("", |at| &text[at..]);
         let told: Value = serde_json::from_str(json).unwrap_or_else(|e| panic!("{what}: {e}: {text}"));
         // The server may still be about the end of the test before, and says so or hangs up.
-        let excuses = ["server is busy", "unable to receive control message"];
+        let excuses = [
+            "server is busy",
+            "unable to receive control message",
+            "unable to send cookie",
+        ];
         let busy = told["error"]
             .as_str()
             .is_some_and(|e| excuses.iter().any(|x| e.contains(x)));
