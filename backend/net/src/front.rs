@@ -142,6 +142,11 @@ impl NetFront {
         self.tell(cx, |n, front, host| n.set_room(front, frames, host));
     }
 
+    /// The driver works on this queue, or no longer does. It works on the first one from the beginning, and on no other.
+    pub fn use_queue(&self, on: bool, cx: &mut Ctx<'_>) {
+        self.tell(cx, |n, front, host| n.use_queue(front, on, host));
+    }
+
     /// What the device takes besides whole frames. Until this is called it is nothing.
     pub fn set_offloads(&self, offloads: Offloads, cx: &mut Ctx<'_>) {
         self.tell(cx, |n, front, host| n.set_offloads(front, offloads, host));

@@ -92,6 +92,10 @@ pub(crate) trait Link: Any + Send {
     /// The room for frames to a queue (`cx.room`) became more than nothing.
     fn room_grew(&mut self, _queue: usize, _cx: &mut LinkCx<'_, '_>) {}
 
+    /// The front end begins to work on a queue, or no longer does. It always works on the first one, and on the others after it has said
+    /// so. Frames for a queue that nobody works on should go to another one.
+    fn use_queue(&mut self, _queue: usize, _on: bool, _cx: &mut LinkCx<'_, '_>) {}
+
     /// What may be left to do in frames that it sends.
     fn takes(&self) -> Offloads {
         Offloads::empty()

@@ -23,6 +23,8 @@ pub struct Loop {
 struct State {
     /// For each queue.
     input: Vec<VecDeque<Owned>>,
+    /// Whether the device works on it, likewise.
+    used: Vec<bool>,
     output: Vec<(usize, Owned)>,
     /// Frames that the other side still takes.
     accepts: Option<usize>,
@@ -48,6 +50,7 @@ impl Loop {
     pub fn with_queues(sys: &mut System, queues: usize) -> (BackendId, Self) {
         let state = Arc::new(Mutex::new(State {
             input: (0..queues).map(|_| VecDeque::new()).collect(),
+            used: (0..queues).map(|n| n == 0).collect(),
             output: Vec::new(),
             accepts: None,
             takes: Offloads::empty(),
@@ -114,6 +117,11 @@ impl Loop {
         lock(&self.state).gives
     }
 
+    /// How many queues the device says that it works on.
+    pub fn used_queues(&self) -> usize {
+        lock(&self.state).used.iter().filter(|u| **u).count()
+    }
+
     /// Plugs the cable in or out, as `set_link` does.
     pub fn set_link(&self, sys: &mut System, up: bool) {
         if let Some((n, mut cx)) = sys.host.get::<Netdev>(self.backend) {
@@ -153,6 +161,12 @@ impl Link for LoopLink {
             && let Some((vnet, frame)) = s.input.get_mut(queue).and_then(VecDeque::pop_front)
         {
             cx.frame(queue, vnet, frame);
+        }
+    }
+
+    fn use_queue(&mut self, queue: usize, on: bool, _cx: &mut LinkCx<'_, '_>) {
+        if let Some(u) = lock(&self.0).used.get_mut(queue) {
+            *u = on;
         }
     }
 

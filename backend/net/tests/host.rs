@@ -4,7 +4,7 @@ mod common;
 
 use common::cable::{CABLE, Cable};
 use common::{World, arp_for, frame, is_arp_answer};
-use southbridge_core::{DeviceId, PropValue, Properties};
+use southbridge_core::{Ctx, Device, DeviceId, PropValue, Properties};
 use southbridge_testing::private::{Elsewhere, is_private, sh};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -89,15 +89,20 @@ fn streams(there: &Elsewhere, address: &'static str, count: usize, len: usize) -
 
 /// Two kernels, each with an interface `tap` of ours, and the streams between them.
 fn two_kernels(options: &str, count: usize, len: usize) -> Joined {
+    let (mut j, there) = joined_kernels(options);
+    j.run_for(streams(&there, "10.9.0.2", count, len));
+    j
+}
+
+/// The same before the streams.
+fn joined_kernels(options: &str) -> (Joined, Elsewhere) {
     let there = Elsewhere::new();
     let tap = |name: &str| format!("tap,ifname={name},script=no,downscript=no{options}");
-    let mut j = Joined::new(&tap("here"), &tap("there"));
+    let j = Joined::new(&tap("here"), &tap("there"));
     sh("ip addr add 10.9.0.1/24 dev here && ip link set here up");
     sh(&format!("ip link set there netns {}", there.pid()));
     there.sh("ip addr add 10.9.0.2/24 dev there && ip link set there up");
-    let other = streams(&there, "10.9.0.2", count, len);
-    j.run_for(other);
-    j
+    (j, there)
 }
 
 #[test]
@@ -149,6 +154,25 @@ fn tap_has_several_queues() {
     let queues = j.cable(|c| c.frames.clone());
     assert_eq!(queues.len(), 3);
     assert!(queues.iter().all(|n| *n > 0), "frames by queue: {queues:?}");
+}
+
+#[test]
+fn a_kernel_sends_nothing_to_queues_that_nobody_works_on() {
+    if !is_private("a_kernel_sends_nothing_to_queues_that_nobody_works_on", TUN, &[]) {
+        return;
+    }
+    let (mut j, there) = joined_kernels(",queues=3");
+    for used in [1, 3, 2] {
+        let change = |d: &mut dyn Device, cx: &mut Ctx<'_>| {
+            Cable::of(d).use_queues(used, cx);
+            Cable::of(d).frames.fill(0);
+        };
+        j.w.sys.with_device(j.device, change).expect("it is there");
+        j.run_for(streams(&there, "10.9.0.2", 24, 100_000));
+        let frames = j.cable(|c| c.frames.clone());
+        let is_right = |(queue, n): (usize, &usize)| (*n > 0) == (queue < used);
+        assert!(frames.iter().enumerate().all(is_right), "{used} queues: {frames:?}");
+    }
 }
 
 fn script(path: &Path, text: &str) -> String {

@@ -147,7 +147,13 @@ fn each_queue_has_its_rings() {
     for id in ["one", "other"] {
         w.until("the peer", |w| w.describe(id) == format!("vhost-user0 to c-{id}"));
     }
-    w.until("six rings each", |_| peers.iter().all(|p| p.agreed().1 == 6));
+    let mut enable = |queues: usize| {
+        w.sys
+            .with_device(device, |d, cx| Cable::of(d).use_queues(queues, cx))
+            .expect("it is there");
+        w.until("rings of those", |_| peers.iter().all(|p| p.agreed().1 == 2 * queues));
+    };
+    [3, 1, 3].into_iter().for_each(&mut enable);
     for (queue, n) in [(2, 1), (0, 2), (1, 3)] {
         peers[0].give(queue, [0; 10], &frame(n, 1000));
         let mut got = Vec::new();

@@ -3,6 +3,7 @@
 
 mod common;
 use common::qmp::Client;
+use common::switches::dpdk;
 use common::{Guard, err, firmware, out, program, run, wait};
 use serde_json::json;
 use southbridge_testing::private::{is_private, sh};
@@ -345,27 +346,9 @@ fn boards_talk_through_the_switch_of_another_process() {
     if !is_private(NAME, &[], &["dpdk-testpmd"]) {
         return;
     }
-    // DPDK with two ports of vhost-user, and all that comes in at one goes out at the other.
     let dir = tempfile::tempdir().unwrap();
     let [one, other] = ["one", "other"].map(|n| dir.path().join(n));
-    let port = |n: u32, path: &Path| format!("--vdev=net_vhost{n},iface={}", path.display());
-    let ports = [port(0, &one), port(1, &other)];
-    let mut switch = Command::new("dpdk-testpmd");
-    switch.args([
-        "--no-huge",
-        "-m",
-        "256",
-        "--no-pci",
-        "--no-telemetry",
-        "--no-shconf",
-        "--lcores",
-        "0@0,1@0",
-    ]);
-    switch.args(ports).arg("--");
-    switch.args(["--forward-mode=io", "--auto-start", "--total-num-mbufs=4096"]);
-    switch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    let _switch = Guard(switch.spawn().unwrap());
-    wait("the switch", || one.exists() && other.exists());
+    let _switch = dpdk([&one, &other]);
     let board = |board: &str, options: &str, path: &Path, mac: u8| {
         let chardev = format!("socket,id=c,path={},reconnect-ms=100", path.display());
         let nic = format!("nic,netdev=n,macaddr=52:54:00:00:00:0{mac}");

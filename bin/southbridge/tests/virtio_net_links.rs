@@ -4,17 +4,13 @@
 mod common;
 
 use common::cards::{BOTH_WAYS, HostPeer, IPERF, PIECE, Side, boot, checksum, iperf_from_host, iperf_server, transfer};
-use common::linux::{PATIENCE, have_guest};
-use common::{Guard, wait};
+use common::linux::have_guest;
+use common::switches::{dpdk, vde_switch};
 use serde_json::json;
 use southbridge_testing::private::is_private;
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 #[test]
-#[ignore = "stops in its streams over two queues of a tap on a quiet host; the cause is not known yet"]
 fn an_interface_of_the_kernel_has_two_queues() {
     const NAME: &str = "an_interface_of_the_kernel_has_two_queues";
     if !have_guest(NAME) || !is_private(NAME, &["/dev/net/tun"], &["iperf3"]) {
@@ -213,7 +209,7 @@ fn two_guests_meet_on_every_cable() {
     let group = "-netdev dgram,id=n3,remote.type=inet,remote.host=230.0.0.1,remote.port=1234,\
                  local.type=inet,local.host=127.0.0.1,local.port=0";
     cards.add("dgram", [group.into(), group.into()]);
-    let _dpdk = dpdk(folder.path());
+    let _dpdk = dpdk([&folder.path().join("one"), &folder.path().join("other")]);
     cards.add(
         "vhost-user",
         ["one", "other"].map(|n| {
@@ -257,40 +253,4 @@ fn two_guests_meet_on_every_cable() {
     b.guest
         .shell(&format!("{}; udhcpc -i eth0 -n -q -s /tmp/dhcp", common::cards::DHCP));
     b.guest.shell("ping -c 2 10.0.2.2");
-}
-
-fn vde_switch(at: &str) -> Guard {
-    let mut c = Command::new("vde_switch");
-    c.args(["-sock", at]).stdin(Stdio::piped()).stdout(Stdio::null());
-    let switch = Guard(c.spawn().unwrap());
-    wait("the switch", || Path::new(at).join("ctl").exists());
-    switch
-}
-
-/// DPDK with two ports of vhost-user: what comes in at one goes out at the other.
-fn dpdk(folder: &Path) -> Guard {
-    let [one, other] = ["one", "other"].map(|n| folder.join(n));
-    let port = |n: u32, path: &Path| format!("--vdev=net_vhost{n},iface={}", path.display());
-    let mut c = Command::new("dpdk-testpmd");
-    c.args([
-        "--no-huge",
-        "-m",
-        "256",
-        "--no-pci",
-        "--no-telemetry",
-        "--no-shconf",
-        "--lcores",
-        "0@0,1@0",
-    ]);
-    c.args([port(0, &one), port(1, &other)]).arg("--");
-    c.args(["--forward-mode=io", "--auto-start", "--total-num-mbufs=4096"]);
-    c.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    let switch = Guard(c.spawn().unwrap());
-    // It takes its time on a busy host.
-    let begin = Instant::now();
-    while !(one.exists() && other.exists()) {
-        assert!(begin.elapsed() < PATIENCE, "the switch has not come");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    switch
 }

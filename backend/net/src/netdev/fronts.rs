@@ -190,6 +190,17 @@ impl Netdev {
         }
     }
 
+    pub(crate) fn use_queue(&mut self, id: FrontId, on: bool, host: &mut HostCx<'_>) {
+        let Some(f) = self.front_mut(id) else { return };
+        if !on {
+            f.held.clear();
+        }
+        if id.queue > 0 {
+            self.with_link(host, |link, cx| link.use_queue(id.queue, on, cx));
+            self.settle(host);
+        }
+    }
+
     pub(crate) fn set_offloads(&mut self, id: FrontId, offloads: Offloads, host: &mut HostCx<'_>) {
         if let Some(f) = self.front_mut(id) {
             f.offloads = offloads;

@@ -13,6 +13,8 @@ pub struct Cable {
     ends: [Vec<NetFront>; 2],
     /// What an end has no room for, by queue; its source gets no credit meanwhile.
     held: [Vec<Waiting>; 2],
+    /// How many of the queues it works on.
+    used: usize,
     /// The longest frame, and frames by queue, of both ways.
     pub longest: usize,
     pub frames: Vec<usize>,
@@ -47,6 +49,7 @@ pub static CABLE: DeviceType = DeviceType {
         Ok(Box::new(Cable {
             held: [0, 1].map(|side: usize| ends[side].iter().map(|_| VecDeque::new()).collect()),
             ends,
+            used: queues,
             longest: 0,
             frames: vec![0; queues],
         }))
@@ -63,7 +66,16 @@ impl Cable {
     pub fn start(&mut self, cx: &mut Ctx<'_>) {
         for front in self.ends.iter().flatten() {
             front.set_offloads(Offloads::CSUM | Offloads::TSO4 | Offloads::TSO6 | Offloads::ECN, cx);
-            front.set_room(ROOM, cx);
+        }
+        self.use_queues(self.frames.len(), cx);
+    }
+
+    /// Works on the first queues only.
+    pub fn use_queues(&mut self, n: usize, cx: &mut Ctx<'_>) {
+        self.used = n;
+        for (queue, front) in self.ends.iter().flat_map(|fronts| fronts.iter().enumerate()) {
+            front.use_queue(queue < n, cx);
+            front.set_room(if queue < n { ROOM } else { 0 }, cx);
         }
     }
 
@@ -110,7 +122,8 @@ impl Device for Cable {
         }
         for side in 0..2 {
             if self.held[1 - side].iter().all(VecDeque::is_empty) {
-                self.ends[side].iter().for_each(|f| f.set_room(ROOM, cx));
+                let used = self.ends[side].iter().take(self.used);
+                used.for_each(|f| f.set_room(ROOM, cx));
             }
         }
     }

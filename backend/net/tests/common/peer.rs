@@ -250,7 +250,8 @@ impl Worker {
             Request::SetVringCall => self.rings[ring].call = fds.next(),
             Request::SetVringEnable => {
                 self.rings[index].enabled = m.vring().expect("a switch").1 == 1;
-                self.shared.lock().expect("peer").enabled += 1;
+                let enabled = self.rings.iter().filter(|r| r.enabled).count();
+                self.shared.lock().expect("peer").enabled = enabled;
             }
             Request::SetOwner | Request::GetVringBase => {}
         }

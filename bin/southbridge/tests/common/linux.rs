@@ -22,7 +22,7 @@ pub fn guest_file(name: &str) -> PathBuf {
     root().join("target/guest").join(name)
 }
 
-/// The initramfs with sets of programs behind it.
+/// The initramfs with sets of programs behind it; a file that each test makes anew, so that it is as `guest/build` has left its parts.
 pub fn initramfs(sets: &[&str]) -> PathBuf {
     if sets.is_empty() {
         return guest_file("initramfs.cpio.gz");
@@ -34,9 +34,11 @@ pub fn initramfs(sets: &[&str]) -> PathBuf {
         let file = guest_file(&format!("extra/{set}.cpio.gz"));
         all.extend(std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}; run guest/build", file.display())));
     }
-    let name = format!("{}-{}.cpio.gz", sets.join("-"), std::process::id());
-    let path = std::env::temp_dir().join(name);
-    std::fs::write(&path, all).unwrap();
+    // One test may read it while another writes it, so it appears as a whole.
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.cpio.gz", sets.join("-")));
+    let mut new = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    new.write_all(&all).unwrap();
+    new.persist(&path).unwrap();
     path
 }
 

@@ -4,6 +4,7 @@
 pub mod cards;
 pub mod linux;
 pub mod qmp;
+pub mod switches;
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};

@@ -107,6 +107,13 @@ impl Net {
         }
     }
 
+    /// Tells them on which queues the driver works: the host has others in their place.
+    fn tell_pairs(&self, cx: &mut VirtioCx<'_, '_>) {
+        for (i, front) in self.fronts.iter().enumerate() {
+            front.use_queue(i < usize::from(self.state.in_use), cx.ctx());
+        }
+    }
+
     fn tell_offloads(&mut self, cx: &mut VirtioCx<'_, '_>) {
         let offloads = offloads(self.state.offloads);
         for front in &self.fronts {
@@ -188,6 +195,7 @@ impl Net {
         for unused in self.state.pairs.iter_mut().skip(usize::from(n)) {
             unused.incoming.clear();
         }
+        self.tell_pairs(cx);
         self.tell_room(cx);
         for pair in 0..n {
             self.transmit(pair, cx);
@@ -309,6 +317,7 @@ impl VirtioModel for Net {
         for front in &self.fronts {
             front.set_room(0, cx.ctx());
         }
+        self.tell_pairs(cx);
         self.tell_offloads(cx);
         self.tell_filter(false, cx);
     }
@@ -368,6 +377,7 @@ impl VirtioModel for Net {
     }
 
     fn after_load(&mut self, cx: &mut VirtioCx<'_, '_>) {
+        self.tell_pairs(cx);
         self.tell_offloads(cx);
         self.tell_filter(false, cx);
         self.tell_room(cx);

@@ -344,19 +344,28 @@ fn ports_come_and_go_while_the_guest_runs() {
     plug(&mut b.g.sys, device, (&PORT, Some(5), Some("new"))).expect("the place is free again");
 }
 
-#[test]
-fn what_is_on_its_way_moves_with_the_machine() {
-    let make = || Bench::bare(Properties::default(), &[(&PORT, None, Some("p"))]);
-    let mut b = make();
+fn one_port() -> Bench {
+    Bench::bare(Properties::default(), &[(&PORT, None, Some("p"))])
+}
+
+/// A port whose other end takes three bytes, and what the driver has put into its ring.
+fn stuck() -> (Bench, Vec<u8>) {
+    let mut b = one_port();
     b.g.start(F_MULTIPORT);
     b.open(&[1]);
     b.ends[0].accept(Some(3));
     b.poll();
     let data: Vec<u8> = (0..300_000u32).map(|i| (i % 251) as u8).collect();
     b.g.add(out_queue(1), &[&data], &[]);
+    (b, data)
+}
+
+#[test]
+fn what_is_on_its_way_moves_with_the_machine() {
+    let (mut b, data) = stuck();
     b.g.kick(out_queue(1));
     assert!(b.g.used(out_queue(1)).is_none());
-    let other = make();
+    let other = one_port();
     let end = other.ends[0].clone();
     // What the old end has in its own buffer goes there.
     let mut g = b.g.move_to(other.g);
@@ -369,17 +378,10 @@ fn what_is_on_its_way_moves_with_the_machine() {
 
 #[test]
 fn what_is_on_its_way_waits_for_who_listens_elsewhere() {
-    let make = || Bench::bare(Properties::default(), &[(&PORT, None, Some("p"))]);
-    let mut b = make();
-    b.g.start(F_MULTIPORT);
-    b.open(&[1]);
-    b.ends[0].accept(Some(3));
-    b.poll();
-    let data: Vec<u8> = (0..300_000u32).map(|i| (i % 251) as u8).collect();
-    b.g.add(out_queue(1), &[&data], &[]);
+    let (mut b, data) = stuck();
     b.g.add(out_queue(1), &[b"last"], &[]);
     b.g.kick(out_queue(1));
-    let mut other = make();
+    let mut other = one_port();
     let end = other.ends[0].clone();
     end.disconnect();
     other.poll();

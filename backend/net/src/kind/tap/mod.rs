@@ -17,6 +17,8 @@ struct Queue {
     fd: OwnedFd,
     watch: Watch,
     starved: bool,
+    /// The kernel gives it frames, and takes its own.
+    attached: bool,
 }
 
 /// The interface.
@@ -32,7 +34,9 @@ struct Tap {
 
 impl Tap {
     fn receive(&mut self, number: usize, cx: &mut LinkCx<'_, '_>) {
-        let Some(q) = self.queues.get_mut(number) else { return };
+        let Some(q) = self.queues.get_mut(number).filter(|q| q.attached) else {
+            return;
+        };
         for _ in 0..BURST {
             if cx.room(number) == 0 {
                 return q.watch.want_read(false, &q.fd, cx.host);
@@ -72,10 +76,13 @@ const fn native(h: VnetHeader) -> VnetHeader {
 
 impl Link for Tap {
     fn start(&mut self, cx: &mut LinkCx<'_, '_>) -> std::io::Result<()> {
-        for q in &mut self.queues {
-            q.watch.set(&q.fd, true, false, cx.host)?;
+        for number in 1..self.queues.len() {
+            self.use_queue(number, false, cx);
         }
-        Ok(())
+        match self.queues.first_mut() {
+            Some(q) => q.watch.set(&q.fd, true, false, cx.host),
+            None => Ok(()),
+        }
     }
 
     fn on_host(&mut self, event: HostEvent, cx: &mut LinkCx<'_, '_>) {
@@ -117,6 +124,26 @@ impl Link for Tap {
 
     fn room_grew(&mut self, queue: usize, cx: &mut LinkCx<'_, '_>) {
         self.receive(queue, cx);
+    }
+
+    fn use_queue(&mut self, queue: usize, on: bool, cx: &mut LinkCx<'_, '_>) {
+        let Some(q) = self.queues.get_mut(queue).filter(|q| q.attached != on) else {
+            return;
+        };
+        // An interface whose queues stay as they are (macvtap; a kernel of long ago) is worked on as it is.
+        if sys::attach(&q.fd, on).is_err() && !on {
+            return;
+        }
+        q.attached = on;
+        if on {
+            self.receive(queue, cx);
+        } else {
+            // A descriptor without an interface is ready at all times.
+            q.watch.stop(&q.fd, cx.host);
+            if std::mem::take(&mut q.starved) {
+                cx.tell(LinkEvent::Writable);
+            }
+        }
     }
 
     fn takes(&self) -> Offloads {
@@ -175,6 +202,7 @@ impl Tap {
             fd,
             watch: Watch::new(number as u64 + 1),
             starved: false,
+            attached: true,
         };
         Self {
             queues: fds.into_iter().enumerate().map(queue).collect(),

@@ -14,12 +14,16 @@ const TUNGETIFF: Opcode = 0x8004_54d2;
 const TUNSETSNDBUF: Opcode = 0x4004_54d4;
 #[cfg(test)]
 const TUNGETVNETHDRSZ: Opcode = 0x8004_54d7;
+const TUNSETQUEUE: Opcode = 0x4004_54d9;
 const TUNSETVNETHDRSZ: Opcode = 0x4004_54d8;
 
 /// Frames, not packets.
 pub(super) const IFF_TAP: u16 = 2;
 /// Several descriptors for one interface.
 pub(super) const IFF_MULTI_QUEUE: u16 = 0x100;
+/// For TUNSETQUEUE.
+const IFF_ATTACH_QUEUE: u16 = 0x200;
+const IFF_DETACH_QUEUE: u16 = 0x400;
 /// No four bytes before each frame.
 pub(super) const IFF_NO_PI: u16 = 0x1000;
 /// What is left to do stands before each frame.
@@ -56,6 +60,14 @@ pub(super) fn interface(fd: &OwnedFd) -> Result<([u8; 16], u16), Errno> {
     // SAFETY: as above; TUNGETIFF writes the same 40 bytes.
     unsafe { ioctl(fd, Updater::<TUNGETIFF, Request>::new(&mut request)) }?;
     Ok((request.name, request.flags))
+}
+
+/// Has the kernel use a queue of an interface that has several, or leave it alone.
+pub(super) fn attach(fd: &OwnedFd, on: bool) -> Result<(), Errno> {
+    let flag = if on { IFF_ATTACH_QUEUE } else { IFF_DETACH_QUEUE };
+    let mut request = Request::new([0; 16], flag);
+    // SAFETY: as above; TUNSETQUEUE reads the same 40 bytes.
+    unsafe { ioctl(fd, Updater::<TUNSETQUEUE, Request>::new(&mut request)) }
 }
 
 /// What may be left to do in frames that are read: bits of `TUN_F_`.

@@ -77,6 +77,8 @@ enum State {
 /// What both sides work on.
 struct Session {
     offloads: Offloads,
+    /// Rings are turned on and off one by one.
+    can_enable: bool,
     /// Receive and transmit ring of each queue.
     rings: Vec<Ring>,
 }
@@ -85,7 +87,8 @@ pub(crate) struct VhostUser {
     chardev: String,
     channel: Option<CharHandle>,
     reader: Reader,
-    queues: usize,
+    /// For each queue: whether the front end works on it.
+    queues: Vec<bool>,
     state: State,
     starved: bool,
 }
@@ -105,7 +108,7 @@ impl VhostUser {
             chardev,
             channel: None,
             reader: Reader::default(),
-            queues: queues as usize,
+            queues: (0..queues).map(|n| n == 0).collect(),
             state: State::Down,
             starved: false,
         })
@@ -177,8 +180,8 @@ impl VhostUser {
             }
             (State::Queues(features), Some(Request::GetQueueNum)) => {
                 let features = *features;
-                if number < self.queues as u64 {
-                    let why = format!("it has {number} queues, and queues={} are wanted", self.queues);
+                if number < self.queues.len() as u64 {
+                    let why = format!("it has {number} queues, and queues={} are wanted", self.queues.len());
                     return self.give_up(&why, cx);
                 }
                 self.set_up(features, true, cx);
@@ -206,7 +209,7 @@ impl VhostUser {
     fn on_protocol(&mut self, features: u64, offered: u64, cx: &mut LinkCx<'_, '_>) {
         let chosen = offered & (protocol::MQ | protocol::REPLY_ACK);
         self.say(Request::SetProtocolFeatures, &Body::Number(chosen), cx);
-        if chosen & protocol::MQ != 0 && self.queues > 1 {
+        if chosen & protocol::MQ != 0 && self.queues.len() > 1 {
             self.state = State::Queues(features);
             return self.say(Request::GetQueueNum, &Body::Empty, cx);
         }
@@ -214,8 +217,8 @@ impl VhostUser {
     }
 
     fn without_queue_count(&mut self, features: u64, acknowledges: bool, cx: &mut LinkCx<'_, '_>) {
-        if self.queues > 1 {
-            let why = format!("it has one queue, and queues={} are wanted", self.queues);
+        if self.queues.len() > 1 {
+            let why = format!("it has one queue, and queues={} are wanted", self.queues.len());
             return self.give_up(&why, cx);
         }
         self.set_up(features, acknowledges, cx);
@@ -241,7 +244,7 @@ impl VhostUser {
             Ok(session) if !matches!(self.state, State::Useless) => {
                 self.state = State::Up(session);
                 cx.tell(LinkEvent::Lent(self.chardev.clone()));
-                for queue in 0..self.queues {
+                for queue in 0..self.queues.len() {
                     self.receive(queue, cx);
                 }
                 cx.tell(LinkEvent::Writable);
@@ -255,7 +258,7 @@ impl VhostUser {
         let features = feature::chosen(offered);
         let has_protocol = offered & F_PROTOCOL_FEATURES;
         self.say(Request::SetFeatures, &Body::Number(features | has_protocol), cx);
-        let size = ring::BYTES * self.queues as u64 * 2;
+        let size = ring::BYTES * self.queues.len() as u64 * 2;
         let memory = RamBlock::new("vhost-user", size)?;
         let region = Region {
             guest: 0,
@@ -267,9 +270,12 @@ impl VhostUser {
         table.need_reply = acknowledges && has_protocol != 0;
         self.say_with(table, vec![fcntl_dupfd_cloexec(memory.fd(), 0)?], cx);
         let mut rings = Vec::new();
-        for index in 0..self.queues as u32 * 2 {
+        for index in 0..self.queues.len() as u32 * 2 {
             let mut ring = Ring::new(&memory, index.into())?;
-            self.lend_ring(&ring, index, has_protocol != 0, cx)?;
+            self.lend_ring(&ring, index, cx)?;
+            if has_protocol != 0 {
+                self.enable_ring(index, self.queues[index as usize / 2], cx);
+            }
             ring.watch(true, cx.host);
             match index % 2 {
                 0 => ring.fill(),
@@ -279,11 +285,12 @@ impl VhostUser {
         }
         Ok(Session {
             offloads: offloads(features),
+            can_enable: has_protocol != 0,
             rings,
         })
     }
 
-    fn lend_ring(&mut self, ring: &Ring, index: u32, enable: bool, cx: &mut LinkCx<'_, '_>) -> Result<(), Errno> {
+    fn lend_ring(&mut self, ring: &Ring, index: u32, cx: &mut LinkCx<'_, '_>) -> Result<(), Errno> {
         let (descriptors, used, available) = ring.addresses();
         let addresses = Body::VringAddr {
             index,
@@ -299,10 +306,15 @@ impl VhostUser {
         for (request, fd) in [(Request::SetVringCall, call), (Request::SetVringKick, kick)] {
             self.say_with(Message::request(request, &Body::Number(index.into())), vec![fd], cx);
         }
-        if enable {
-            self.say(Request::SetVringEnable, &value(1), cx);
-        }
         Ok(())
+    }
+
+    fn enable_ring(&mut self, index: u32, on: bool, cx: &mut LinkCx<'_, '_>) {
+        let body = Body::Vring {
+            index,
+            value: on.into(),
+        };
+        self.say(Request::SetVringEnable, &body, cx);
     }
 
     fn receive(&mut self, queue: usize, cx: &mut LinkCx<'_, '_>) {
@@ -372,7 +384,7 @@ impl Link for VhostUser {
             return self.called(event, cx);
         }
         self.listen(cx);
-        for queue in 0..self.queues {
+        for queue in 0..self.queues.len() {
             self.receive(queue, cx);
         }
     }
@@ -385,18 +397,33 @@ impl Link for VhostUser {
             return true;
         };
         match ring.has_room(packet.frame.len()) {
-            Ok(true) => ring.send(packet.vnet, packet.frame),
-            Ok(false) => self.starved = true,
+            Ok(true) => {
+                ring.send(packet.vnet, packet.frame);
+                true
+            }
+            Ok(false) => {
+                self.starved = true;
+                false
+            }
             Err(Broken(why)) => {
                 self.give_up(why, cx);
-                return true;
+                true
             }
         }
-        !self.starved
     }
 
     fn room_grew(&mut self, queue: usize, cx: &mut LinkCx<'_, '_>) {
         self.receive(queue, cx);
+    }
+
+    fn use_queue(&mut self, queue: usize, on: bool, cx: &mut LinkCx<'_, '_>) {
+        let Some(used) = self.queues.get_mut(queue) else { return };
+        let news = std::mem::replace(used, on) != on;
+        if news && matches!(&self.state, State::Up(session) if session.can_enable) {
+            for ring in [queue * 2, queue * 2 + 1] {
+                self.enable_ring(ring as u32, on, cx);
+            }
+        }
     }
 
     fn takes(&self) -> Offloads {
@@ -408,7 +435,7 @@ impl Link for VhostUser {
     }
 
     fn queues(&self) -> usize {
-        self.queues
+        self.queues.len()
     }
 
     fn describe(&self) -> String {

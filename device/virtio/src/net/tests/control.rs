@@ -249,7 +249,9 @@ fn pairs_of_queues_are_switched_on() {
         assert_eq!(set(&mut c, bad), ERR);
     }
     assert_eq!(c.command_on(8, &[&[control::MQ, 0, 1]]), ERR);
+    assert_eq!(c.host.used_queues(), 1, "the host gives the others nothing");
     assert_eq!(set(&mut c, 4), OK);
+    assert_eq!(c.host.used_queues(), 4);
     c.settle();
     assert_eq!(c.guest.used(4).unwrap().len, 72);
     for queue in 0..4 {
@@ -258,6 +260,10 @@ fn pairs_of_queues_are_switched_on() {
         c.guest.request(queue as u16 * 2 + 1, &[&[0; 12], &frame(MAC, 60)], &[]);
         assert_eq!(c.host.take_packets()[0].0, queue);
     }
+    assert_eq!(set(&mut c, 2), OK);
+    assert_eq!(c.host.used_queues(), 2);
+    c.guest.sys.reset();
+    assert_eq!(c.host.used_queues(), 1);
 }
 
 #[test]
