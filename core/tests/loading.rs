@@ -4,9 +4,11 @@ use std::any::Any;
 
 use southbridge_core::clock::VirtualTime;
 use southbridge_core::line::Sink;
+use southbridge_core::machine::Cause;
 use southbridge_core::memory::{Mapping, Target};
 use southbridge_core::{
-    ClockRate, CpuId, Ctx, Device, DeviceId, DeviceType, Line, LoadError, Machine, Properties, ResetPhase, SavedState,
+    ClockRate, Completion, CpuId, Ctx, Device, DeviceId, DeviceType, Line, LoadError, Machine, Outcome, Properties,
+    ResetPhase, RunState, SavedState,
 };
 
 const RAM: u64 = 0x8000_0000;
@@ -15,6 +17,8 @@ const RAM: u64 = 0x8000_0000;
 #[derive(Default)]
 struct Reader {
     found: Option<[u8; 4]>,
+    /// Words of the host that it has had.
+    heard: usize,
 }
 
 impl Device for Reader {
@@ -24,6 +28,9 @@ impl Device for Reader {
     }
     fn load(&mut self, state: &SavedState) -> Result<(), LoadError> {
         state.read(1)
+    }
+    fn on_completion(&mut self, _: Completion, _: &mut Ctx<'_>) {
+        self.heard += 1;
     }
     fn after_load(&mut self, cx: &mut Ctx<'_>) {
         let mut bytes = [0; 4];
@@ -61,12 +68,17 @@ fn machine(content: &[u8; 4]) -> (Machine, DeviceId) {
     (m, device)
 }
 
-fn found(m: &mut Machine, device: DeviceId) -> Option<[u8; 4]> {
+fn reader<R>(m: &mut Machine, device: DeviceId, f: impl FnOnce(&Reader) -> R) -> R {
     let reader = |d: &mut dyn Device| {
         let any: &mut dyn Any = d;
-        any.downcast_ref::<Reader>().and_then(|r| r.found)
+        any.downcast_ref::<Reader>().map(f)
     };
-    m.sys.with_device(device, |d, _| reader(d))?
+    let r = m.sys.with_device(device, |d, _| reader(d)).flatten();
+    r.expect("a reader")
+}
+
+fn found(m: &mut Machine, device: DeviceId) -> Option<[u8; 4]> {
+    reader(m, device, |r| r.found)
 }
 
 #[test]
@@ -136,4 +148,33 @@ fn a_machine_moves_though_devices_have_come_and_gone() {
     // A device that is not there is still a difference.
     let (mut other, _) = machine(b"void");
     assert!(other.load_whole(&state).is_err());
+}
+
+#[test]
+fn what_the_host_says_while_a_state_is_away_waits_for_who_goes_on() {
+    let (mut m, device) = machine(b"here");
+    let heard = |m: &mut Machine| {
+        m.stop_handle().stop(Cause::HostQuit);
+        assert_eq!(m.run(), Outcome::Stopped);
+        reader(m, device, |r| r.heard)
+    };
+    let say = |m: &mut Machine| m.sys.host.inject(device, Completion::plain(0, 0, 0));
+    say(&mut m);
+    assert_eq!(heard(&mut m), 1);
+    say(&mut m);
+    m.pause(RunState::FinishMigrate);
+    let saved = m.save_whole();
+    assert!(saved.is_ok());
+    assert_eq!(heard(&mut m), 2, "what was said before belongs to the state");
+    for state in [RunState::FinishMigrate, RunState::Postmigrate] {
+        m.pause(state);
+        say(&mut m);
+        assert_eq!(heard(&mut m), 2, "{state:?}");
+    }
+    m.resume();
+    assert_eq!(
+        heard(&mut m),
+        4,
+        "the migration failed, or somebody wants both machines"
+    );
 }

@@ -123,12 +123,12 @@ impl Machine {
     }
 
     /// Hands waiting completions to their devices. A machine whose state is yet to come keeps them: what is typed meanwhile is for the
-    /// guest that comes.
+    /// guest that comes. One whose state is on its way keeps them too, and hands them on if it goes on after all: what its devices did
+    /// now would be done once more by those that take their place.
     pub(super) fn deliver_completions(&mut self) {
-        if self.state == RunState::Inmigrate {
-            self.sys.hold_completions();
-        } else {
-            self.sys.deliver_completions();
+        match self.state {
+            RunState::Inmigrate | RunState::FinishMigrate | RunState::Postmigrate => self.sys.hold_completions(),
+            _ => self.sys.deliver_completions(),
         }
     }
 
