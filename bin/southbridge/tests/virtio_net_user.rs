@@ -1,4 +1,5 @@
-//! All that our own NAT gives a Linux guest, in one boot: addresses, names, files, streams and datagrams of both families.
+//! All that our own NAT gives a Linux guest, in one boot: addresses, names, files, streams and datagrams of both families. And what passt
+//! gives it.
 
 mod common;
 
@@ -117,4 +118,37 @@ fn answer(question: &[u8]) -> Vec<u8> {
         all.extend(address);
     }
     all
+}
+
+#[test]
+fn passt_gives_a_way_out() {
+    const NAME: &str = "passt_gives_a_way_out";
+    if !have_guest(NAME) || !is_private(NAME, &[], &["iperf3", "passt"]) {
+        return;
+    }
+    // The network that passt tells of; this host is at the routers' addresses.
+    sh("ip link add d0 type veth peer name d1 && ip link set d1 up && ip link set d0 up");
+    sh("ip addr add 192.0.2.2/24 dev d0 && ip route add default via 192.0.2.1");
+    sh("ip addr add 2001:db8::2/64 dev d0 nodad && ip route add default via 2001:db8::1 dev d0");
+    let folder = tempfile::tempdir().unwrap();
+    let _server = iperf_server(IPERF);
+    let words = "-netdev passt,id=n,quiet=on -device virtio-net-pci,netdev=n";
+    let mut a = boot(folder.path(), "a", &["net"], words);
+    a.guest.wait_for_shell();
+    a.load();
+    a.guest
+        .shell(&format!("{DHCP}; {PIECE} >/tmp/piece; ip link set eth0 up"));
+    a.guest.shell("udhcpc -i eth0 -n -q -s /tmp/dhcp");
+    assert!(a.guest.shell("ip addr show eth0").contains("192.0.2.2/24"));
+    a.until("ip -6 addr show eth0 | grep 'inet6 2001:db8:' | grep -qv tentative");
+    let host = HostPeer::new(4);
+    // passt of Debian 12 sends no more to a guest that has said its last word and then no longer had room.
+    a.guest.shell("mkfifo /tmp/silence; exec 9<>/tmp/silence");
+    // And it answers datagrams to its host over IPv6 from another address.
+    for (address, all) in [("192.0.2.1", &BOTH_WAYS[..]), ("2001:db8::1", &BOTH_WAYS[..2])] {
+        a.streams_hearing(&host, address, "<&9");
+        for words in all {
+            a.iperf(address, words);
+        }
+    }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Connection {
     fd: OwnedFd,
     watch: Watch,
     decoder: Decoder,
+    /// Bytes that are read although the front end has no room for them now.
+    ahead: usize,
     buffer: Vec<u8>,
     /// Encoded, not sent yet.
     out: Vec<u8>,
@@ -46,11 +48,17 @@ impl Connection {
             fd,
             watch: Watch::new(token),
             decoder: Decoder::default(),
+            ahead: 0,
             buffer: Vec::new(),
             out: Vec::new(),
             sent: 0,
             starved: false,
         }
+    }
+
+    /// For a peer that loses what does not fit into the socket: reads so many bytes ahead of the front end.
+    pub(crate) fn reading_ahead(self, bytes: usize) -> Self {
+        Self { ahead: bytes, ..self }
     }
 
     pub(crate) fn start(&mut self, cx: &mut LinkCx<'_, '_>) -> Result<(), End> {
@@ -111,15 +119,9 @@ impl Connection {
 
     /// Hands on what came, and reads more, while there is room.
     pub(crate) fn receive(&mut self, cx: &mut LinkCx<'_, '_>) -> Result<(), End> {
+        self.hand_on(cx)?;
         for _ in 0..READS {
-            while cx.room(0) > 0 {
-                match self.decoder.next() {
-                    Ok(Some(frame)) => cx.frame(0, VnetHeader::NONE, frame.to_vec()),
-                    Ok(None) => break,
-                    Err(long) => return Err(End::Oversized(long.0)),
-                }
-            }
-            if cx.room(0) == 0 {
+            if cx.room(0) == 0 && self.decoder.waiting() >= self.ahead {
                 self.watch.want_read(false, &self.fd, cx.host);
                 return Ok(());
             }
@@ -130,8 +132,20 @@ impl Connection {
                 Err(Errno::AGAIN | Errno::INTR) => break,
                 Err(_) => return Err(End::Closed),
             }
+            self.hand_on(cx)?;
         }
         self.watch.want_read(true, &self.fd, cx.host);
+        Ok(())
+    }
+
+    fn hand_on(&mut self, cx: &mut LinkCx<'_, '_>) -> Result<(), End> {
+        while cx.room(0) > 0 {
+            match self.decoder.next() {
+                Ok(Some(frame)) => cx.frame(0, VnetHeader::NONE, frame.to_vec()),
+                Ok(None) => break,
+                Err(long) => return Err(End::Oversized(long.0)),
+            }
+        }
         Ok(())
     }
 

@@ -17,11 +17,17 @@ pub(crate) struct TooLong(pub(crate) u32);
 impl Decoder {
     /// Adds what came.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        if self.done > 0 {
+        // What is done goes when it is the greater part: moving the rest costs no more than it did to come here.
+        if self.done * 2 >= self.bytes.len() {
             self.bytes.drain(..self.done);
             self.done = 0;
         }
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Bytes that have not been read yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.bytes.len() - self.done
     }
 
     /// The next whole frame.

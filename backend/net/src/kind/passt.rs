@@ -1,6 +1,7 @@
 //! `passt`: the program of that name as a process of ours, over a pair of sockets. It speaks the framing of `stream`.
 
 use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use southbridge_core::host::HostEvent;
 use std::os::fd::AsRawFd;
@@ -47,6 +48,10 @@ const SERVICES: [(&str, &str); 7] = [
     ("dhcpv6", "--no-dhcpv6"),
     ("ra", "--no-ra"),
 ];
+
+/// The program drops frames for which its socket has no room, and is slow to send them again: what the guest's connections may have under
+/// way is read ahead, and the socket is as large as the host lets it be.
+const AHEAD: usize = 8 << 20;
 
 /// The stream, and the process behind it.
 struct Passt {
@@ -131,6 +136,7 @@ pub(crate) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, NetError> {
     let failed = |e: std::io::Error| NetError::host(Some("path"), format!("cannot run '{program}'"), e);
     let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
     let (ours, theirs) = pair.map_err(|e| failed(e.into()))?;
+    let _ = set_socket_send_buffer_size(&theirs, AHEAD);
     // Ours never waits. Theirs is as a program expects a descriptor to be: reading it waits.
     ioctl_fionbio(&ours, true).map_err(|e| failed(e.into()))?;
     // The child gets this one; it is closed here as soon as the child has it.
@@ -142,6 +148,6 @@ pub(crate) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, NetError> {
     arguments(options, &mut command);
     command.stdin(Stdio::null());
     let child = command.spawn().map_err(failed)?;
-    let stream = Stream::adopt(ours, program, false);
+    let stream = Stream::adopt(ours, program, false).reading_ahead(AHEAD);
     Ok(Box::new(Passt { stream, child }))
 }

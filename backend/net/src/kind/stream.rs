@@ -39,6 +39,8 @@ pub(crate) struct Stream {
     way: Way,
     state: State,
     reconnect: Option<Duration>,
+    /// Bytes that are read ahead of the front end.
+    ahead: usize,
     /// Words around the peer's address, for `info network`: those of `socket` or of `stream`.
     legacy: bool,
     /// The person has been told that nobody answers.
@@ -63,11 +65,17 @@ impl Stream {
         Self::new(Way::Given, State::Adopted(fd, Address::Fd(name.to_owned())), legacy)
     }
 
+    /// See [`Connection::reading_ahead`].
+    pub(crate) fn reading_ahead(self, bytes: usize) -> Self {
+        Self { ahead: bytes, ..self }
+    }
+
     fn new(way: Way, state: State, legacy: bool) -> Self {
         Self {
             way,
             state,
             reconnect: None,
+            ahead: 0,
             legacy,
             complained: false,
             error: None,
@@ -127,7 +135,7 @@ impl Stream {
 
     fn up(&mut self, fd: OwnedFd, address: Address, cx: &mut LinkCx<'_, '_>) {
         self.error = None;
-        let mut connection = Connection::new(fd, TOKEN_PEER);
+        let mut connection = Connection::new(fd, TOKEN_PEER).reading_ahead(self.ahead);
         cx.tell(LinkEvent::Connected(address.clone()));
         let r = connection.start(cx);
         self.state = State::Up(connection, address);

@@ -102,13 +102,18 @@ impl Side {
 
     /// Streams of pieces to the host and from it; both must be as they were sent.
     pub fn streams_with(&mut self, host: &HostPeer, address: &str) {
+        // It says that it has nothing to say, and hears all the same.
+        self.streams_hearing(host, address, "</dev/null");
+    }
+
+    /// The same, with what the guest says while it hears, as a redirection of the shell.
+    pub fn streams_hearing(&mut self, host: &HostPeer, address: &str, said: &str) {
         let begin = Instant::now();
         let (sink, source, pieces) = (host.sink, host.source, host.pieces);
         self.guest.shell(&format!("{} | nc {address} {sink}", stream(pieces)));
         let sum = host.sums.recv_timeout(PATIENCE).expect("a stream's end");
         assert_eq!(sum, host.expected, "to {address}");
-        // It says that it has nothing to say, and hears all the same.
-        let sum = self.guest.shell(&format!("nc {address} {source} </dev/null | md5sum"));
+        let sum = self.guest.shell(&format!("nc {address} {source} {said} | md5sum"));
         assert_eq!(sum[..32], host.expected, "from {address}");
         let seconds = begin.elapsed().as_secs_f64();
         eprintln!("{pieces} MiB each way with {address} in {seconds:.1} s");
