@@ -6,145 +6,25 @@
 //! nobody. One such copy and no more: what these boards are made of is small, and nothing is sent that would have to be sent again.
 //! On the way in such a thread reads and checks everything before the machine is touched.
 
+mod mover;
+mod status;
+mod transfer;
+
 use southbridge_core::Machine;
-use southbridge_core::machine::{Attendant, Caller, Cause, Draft, FreeSearch, RunState, StopHandle};
+use southbridge_core::machine::{Caller, Draft, FreeSearch, RunState, StopHandle};
 use southbridge_core::memory::RamBlock;
 use std::collections::VecDeque;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use thiserror::Error;
 
-use crate::channel::{self, Awaiting, Cancel, Channel};
-use crate::stream::{self, About, Picture};
-use crate::uri::{Uri, UriError};
-
-/// How far a migration is, in the words of `query-migrate`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Status {
-    /// There was none.
-    #[default]
-    None,
-    /// The way is being opened, or a peer awaited.
-    Setup,
-    /// RAM is being copied while the guest runs; or the state comes in.
-    Active,
-    /// The machine stands and its state is on its way.
-    Device,
-    /// It was taken back and is not over yet.
-    Cancelling,
-    /// It was taken back.
-    Cancelled,
-    /// It is over.
-    Completed,
-    /// It failed; [`Info::error`] says why.
-    Failed,
-}
-
-impl Status {
-    /// The word of the protocol.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Setup => "setup",
-            Self::Active => "active",
-            Self::Device => "device",
-            Self::Cancelling => "cancelling",
-            Self::Cancelled => "cancelled",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// Whether one is going on.
-    pub const fn is_under_way(self) -> bool {
-        matches!(self, Self::Setup | Self::Active | Self::Device | Self::Cancelling)
-    }
-}
-
-/// A step of a migration, as events tell it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// It is further than before.
-    Status(Status),
-    /// RAM is looked through, for the how manieth time.
-    Pass(u32),
-}
-
-/// What may be switched on for a migration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Capability {
-    /// Each [`Step`] is an event.
-    Events,
-}
-
-/// Numbers about RAM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RamInfo {
-    /// Bytes of the stream that are through.
-    pub transferred: u64,
-    /// Bytes of the stream that are not.
-    pub remaining: u64,
-    /// Bytes of RAM.
-    pub total: u64,
-    /// Pages that are zero.
-    pub duplicate: u64,
-    /// Pages that are not.
-    pub normal: u64,
-    /// Bytes of a page.
-    pub page_size: u64,
-    /// How often it was looked through.
-    pub passes: u32,
-}
-
-/// What `query-migrate` shows.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Info {
-    /// How far it is.
-    pub status: Status,
-    /// Whether the machine comes in; otherwise it goes out.
-    pub incoming: bool,
-    /// Since its begin, or from begin to end, in milliseconds.
-    pub total_time: u64,
-    /// Until the way was open, in milliseconds.
-    pub setup_time: u64,
-    /// For how long the machine stood, once it is over, in milliseconds.
-    pub downtime: u64,
-    /// Numbers about RAM, once it is active; only on the way out.
-    pub ram: Option<RamInfo>,
-    /// Why it failed.
-    pub error: Option<String>,
-    /// The TCP port on which a peer is awaited.
-    pub port: Option<u16>,
-}
-
-/// Why a migration did not begin.
-#[derive(Debug, Error)]
-pub enum MigrateError {
-    /// The address is none.
-    #[error(transparent)]
-    Uri(#[from] UriError),
-    /// One is going on.
-    #[error("there is a migration in progress already")]
-    Busy,
-    /// The machine itself waits for a state.
-    #[error("this machine waits for a state itself")]
-    Inmigrate,
-    /// The machine does not wait for a state.
-    #[error("this machine was not started to take a state in: start it with -incoming defer")]
-    NotInmigrate,
-    /// Its state has gone elsewhere.
-    #[error("the state of this machine has gone elsewhere already")]
-    Gone,
-    /// It cannot be saved.
-    #[error("this machine cannot be migrated: {0}")]
-    Blocked(String),
-    /// The host refuses.
-    #[error("{0}: {1}")]
-    Io(String, io::Error),
-}
+use self::mover::Mover;
+pub use self::status::{Capability, Info, MigrateError, RamInfo, Status, Step};
+use crate::channel::{self, Awaiting, Cancel};
+use crate::stream::{self, Picture};
+use crate::uri::Uri;
 
 /// Migration of one machine. Cheap to clone, usable by all its monitors; all clones are the same.
 #[derive(Clone)]
@@ -203,10 +83,7 @@ impl Migration {
             }),
             hooks: Mutex::default(),
         }));
-        machine.add_attendant(Box::new(Mover {
-            migration: this.clone(),
-            before: RunState::Running,
-        }));
+        machine.add_attendant(Box::new(Mover::new(this.clone())));
         this
     }
 
@@ -413,237 +290,8 @@ impl Migration {
         lock(&self.0.state).news.push_back(news);
         self.0.caller.call();
     }
-
-    /// On a thread of its own.
-    fn send(&self, uri: &Uri, given: Option<OwnedFd>, cancel: &Cancel, ram: &[RamBlock]) -> io::Result<()> {
-        let out = channel::open(uri, given, cancel)?;
-        let total = ram.iter().map(RamBlock::len).sum();
-        lock(&self.0.state).info.ram = Some(RamInfo {
-            remaining: total,
-            total,
-            page_size: PAGE,
-            ..RamInfo::default()
-        });
-        self.pass();
-        self.set_status(Status::Active);
-        let Some(draft) = self.draft(ram) else { return Ok(()) };
-        let (answer, picture): (_, Receiver<Picture>) = channel();
-        self.tell(News::Ready(answer, draft));
-        // A machine that cannot be saved after all has said why, and drops the sender.
-        let Ok(picture) = picture.recv() else { return Ok(()) };
-        self.count(&picture);
-        let mut out = BufWriter::with_capacity(
-            1 << 16,
-            Counted {
-                channel: out,
-                migration: self,
-            },
-        );
-        stream::write(&picture, &mut out)?;
-        out.flush()?;
-        let counted = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        counted.channel.finish()
-    }
-
-    /// What is in RAM and of use. `None` if the machine takes no part any more.
-    fn draft(&self, ram: &[RamBlock]) -> Option<Draft> {
-        let (answer, search): (_, Receiver<Arc<FreeSearch>>) = channel();
-        self.tell(News::Copied(answer, Draft::of(ram)));
-        let search = search.recv().ok()?;
-        search.wait(HINT_PATIENCE, HINT_LIMIT, || self.query().status != Status::Active);
-        match search.end() {
-            (draft, false) => Some(draft),
-            (draft, true) => {
-                self.pass();
-                Some(draft.again(ram))
-            }
-        }
-    }
-
-    fn count(&self, picture: &Picture) {
-        let total = picture.about.ram_bytes();
-        let pages = |bytes: u64| bytes.div_ceil(PAGE);
-        let runs = picture.whole.ram.iter().flat_map(|r| &r.runs);
-        let normal = runs.map(|(_, data)| pages(data.len() as u64)).sum();
-        let remaining = stream::encoded_len(picture);
-        if let Some(ram) = &mut lock(&self.0.state).info.ram {
-            ram.remaining = remaining;
-            ram.duplicate = pages(total).saturating_sub(normal);
-            ram.normal = normal;
-        }
-    }
-
-    /// On a thread of its own.
-    fn receive(&self, awaiting: Awaiting, here: &About, cancel: &Cancel) -> Result<Picture, String> {
-        let mut input = awaiting.accept(cancel).map_err(|e| e.to_string())?;
-        self.set_status(Status::Active);
-        let picture = {
-            let mut buffered = BufReader::with_capacity(1 << 16, &mut input as &mut dyn Read);
-            stream::read(&mut buffered, here).map_err(|e| e.to_string())?
-        };
-        // The end of a command that has delivered everything is its own business.
-        drop(input);
-        Ok(picture)
-    }
 }
-
-const PAGE: u64 = 4096;
-/// How long a guest may take to its next hint about free memory.
-const HINT_PATIENCE: Duration = Duration::from_secs(3);
-/// How long to all of them.
-const HINT_LIMIT: Duration = Duration::from_secs(30);
 
 fn ms(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Counts what is through.
-struct Counted<'a> {
-    channel: Channel,
-    migration: &'a Migration,
-}
-
-impl Write for Counted<'_> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let n = self.channel.write(data)?;
-        if let Some(ram) = &mut lock(&self.migration.0.state).info.ram {
-            ram.transferred += n as u64;
-            ram.remaining = ram.remaining.saturating_sub(n as u64);
-        }
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The machine's side: takes the picture, takes one in, and says how it went.
-struct Mover {
-    migration: Migration,
-    /// What the machine did before its state went out.
-    before: RunState,
-}
-
-impl Attendant for Mover {
-    fn attend(&mut self, machine: &mut Machine) {
-        loop {
-            let news = lock(&self.migration.0.state).news.pop_front();
-            match news {
-                None => return,
-                Some(News::Copied(answer, draft)) => {
-                    if self.migration.query().status == Status::Active {
-                        let _ = answer.send(machine.search_free(draft));
-                    }
-                }
-                Some(News::Ready(answer, draft)) => self.take_picture(machine, &answer, draft),
-                Some(News::Sent(done)) => self.sent(machine, done),
-                Some(News::Received(picture)) => self.received(machine, *picture),
-            }
-        }
-    }
-}
-
-impl Drop for Mover {
-    fn drop(&mut self) {
-        // The machine ends: so does whoever still reads or writes for it.
-        if let Some(cancel) = lock(&self.migration.0.state).cancel.take() {
-            cancel.cancel();
-        }
-    }
-}
-
-impl Mover {
-    fn take_picture(&mut self, machine: &mut Machine, answer: &Sender<Picture>, draft: Draft) {
-        if self.migration.query().status != Status::Active {
-            return;
-        }
-        self.before = machine.run_state();
-        lock(&self.migration.0.state).stood = Some(Instant::now());
-        machine.pause(RunState::FinishMigrate);
-        self.migration.set_status(Status::Device);
-        self.migration.pass();
-        machine.end_search();
-        match Picture::take_from(machine, &self.migration.0.board, draft) {
-            Ok(mut picture) => {
-                picture.about.run_state = self.before.name().to_owned();
-                let _ = answer.send(picture);
-            }
-            Err(why) => {
-                self.migration.fail(why);
-                self.go_on(machine);
-            }
-        }
-    }
-
-    fn sent(&mut self, machine: &mut Machine, done: io::Result<()>) {
-        let status = self.migration.query().status;
-        machine.end_search();
-        match (status, done) {
-            // It failed before, and has said so.
-            (Status::Failed, _) => {}
-            (Status::Cancelling, _) => {
-                self.go_on(machine);
-                self.migration.set_status(Status::Cancelled);
-            }
-            (_, Ok(())) => {
-                machine.pause(RunState::Postmigrate);
-                self.migration.set_status(Status::Completed);
-            }
-            (_, Err(e)) => {
-                self.migration.fail(e.to_string());
-                self.go_on(machine);
-            }
-        }
-    }
-
-    /// The machine goes on as before.
-    fn go_on(&self, machine: &mut Machine) {
-        if machine.run_state() != RunState::FinishMigrate {
-            // It never stood, or somebody let it go on.
-        } else if self.before == RunState::Running {
-            machine.resume();
-        } else {
-            machine.pause(self.before);
-        }
-    }
-
-    fn received(&self, machine: &mut Machine, picture: Result<Picture, String>) {
-        let taken = picture.and_then(|p| match machine.load_whole(&p.whole) {
-            Ok(()) => Ok(p.about.run_state),
-            Err(e) => Err(e.to_string()),
-        });
-        match taken {
-            Ok(state) => self.came_in(machine, &state),
-            Err(why) => {
-                self.migration.fail(why.clone());
-                let mut state = lock(&self.migration.0.state);
-                if state.exit_on_error {
-                    state.fatal = Some(why);
-                    self.migration.0.stop.stop(Cause::HostError);
-                }
-            }
-        }
-    }
-
-    /// A machine that stood where it came from stands here for the same reason.
-    fn came_in(&self, machine: &mut Machine, state: &str) {
-        let autostart = lock(&self.migration.0.state).autostart;
-        let stood = [
-            RunState::Prelaunch,
-            RunState::Paused,
-            RunState::Debug,
-            RunState::Shutdown,
-            RunState::InternalError,
-            RunState::GuestPanicked,
-        ];
-        let stood = stood.into_iter().find(|s| s.name() == state);
-        match stood {
-            Some(stood) => machine.pause(stood),
-            None if autostart => machine.resume(),
-            None => machine.pause(RunState::Paused),
-        }
-        // Last: who hears of it may ask at once what the machine does.
-        self.migration.set_status(Status::Completed);
-    }
 }

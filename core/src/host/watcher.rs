@@ -6,7 +6,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use super::Shared;
+use super::wake::Shared;
 
 /// The thread that waits for the host while CPUs are busy. It touches nothing but the flag.
 pub(super) struct Watcher {
