@@ -10,6 +10,7 @@
 mod backends;
 mod reactor;
 mod wake;
+mod watch;
 mod watcher;
 
 use rustix::fd::OwnedFd;
@@ -18,6 +19,7 @@ use std::any::Any;
 pub use self::backends::{Host, HostCx};
 pub use self::reactor::{Reactor, WatchId};
 pub use self::wake::{AttentionFlag, Kick, Waker};
+pub use self::watch::{Ready, Watch};
 
 /// A back end of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

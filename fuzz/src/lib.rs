@@ -5,6 +5,7 @@
 //! work by counts (accesses, instructions, timer stops), never by the wall clock: a run that takes long is a finding.
 
 mod board;
+mod bytes;
 mod command_line;
 mod cpu;
 mod device;

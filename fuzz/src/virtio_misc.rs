@@ -16,33 +16,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::bytes::Bytes;
 use crate::parts::REGISTRY;
 
 /// Operations of one input.
 const MOST: usize = 200;
-
-/// What is left of an input.
-struct Bytes<'a>(&'a [u8]);
-
-impl<'a> Bytes<'a> {
-    fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        *first
-    }
-
-    fn word(&mut self) -> u64 {
-        (0..8).fold(0, |w, _| w << 8 | u64::from(self.byte()))
-    }
-
-    fn take(&mut self, n: usize) -> &'a [u8] {
-        let (head, rest) = self.0.split_at(n.min(self.0.len()));
-        self.0 = rest;
-        head
-    }
-}
 
 /// The other end of a device.
 trait Host {

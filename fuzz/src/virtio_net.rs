@@ -10,6 +10,7 @@ use southbridge_bus_virtio::testing::{Buffer, Guest, system};
 use southbridge_core::{DeviceType, PropValue, Properties};
 use std::time::Duration;
 
+use crate::bytes::Bytes;
 use crate::parts::REGISTRY;
 
 const NAME: &str = "virtio-net-device";
@@ -17,29 +18,6 @@ const NAME: &str = "virtio-net-device";
 const MOST: usize = 200;
 /// Entries that are added to one ring: as many as it has, less the longest chain.
 const ENTRIES: usize = 240;
-
-/// What is left of an input.
-struct Bytes<'a>(&'a [u8]);
-
-impl<'a> Bytes<'a> {
-    fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        *first
-    }
-
-    fn word(&mut self) -> u64 {
-        (0..8).fold(0, |w, _| w << 8 | u64::from(self.byte()))
-    }
-
-    fn take(&mut self, n: usize) -> &'a [u8] {
-        let (head, rest) = self.0.split_at(n.min(self.0.len()));
-        self.0 = rest;
-        head
-    }
-}
 
 struct Rig {
     guest: Guest,

@@ -1,10 +1,10 @@
-//! The narrow host-side trait that each kind of back end implements, and the watch of one descriptor.
+//! The narrow host-side trait that each kind of back end implements.
 //!
 //! A link moves bytes and says what happened; buffering, credit, front ends, the log file and the menu are [`crate::Chardev`]'s.
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use southbridge_core::host::{HostCx, HostEvent, Interest, WatchId};
+use southbridge_core::host::{HostCx, HostEvent};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
@@ -112,124 +112,6 @@ pub(crate) trait Link: Any + Send {
 
     /// The end: unlink, restore, stop threads.
     fn close(&mut self, _cx: &mut LinkCx<'_, '_>) {}
-}
-
-/// One descriptor's watch: what is armed, and a way out for descriptors that epoll refuses because they never block.
-#[derive(Debug, Default)]
-pub(crate) struct Watch {
-    id: Option<WatchId>,
-    read: bool,
-    write: bool,
-    /// Regular files and some devices: always ready, so a wake-up of our own stands in for epoll.
-    always_ready: bool,
-    /// Armed for edges only.
-    edge: bool,
-    token: u64,
-}
-
-/// What of a [`HostEvent`] concerns a [`Watch`].
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ready {
-    pub(crate) read: bool,
-    pub(crate) write: bool,
-    pub(crate) hangup: bool,
-}
-
-impl Watch {
-    pub(crate) fn new(token: u64) -> Self {
-        Self {
-            token,
-            ..Self::default()
-        }
-    }
-
-    /// Arms for exactly this. With nothing wanted the descriptor leaves epoll altogether: a hang-up would be reported without end.
-    pub(crate) fn set(&mut self, fd: impl AsFd, read: bool, write: bool, host: &mut HostCx<'_>) -> io::Result<()> {
-        if self.always_ready {
-            (self.read, self.write) = (read, write);
-            if read || write {
-                host.waker().wake();
-            }
-            return Ok(());
-        }
-        if (read, write) == (self.read, self.write) && !(self.edge && (read || write)) {
-            return Ok(());
-        }
-        self.edge = false;
-        let mut interest = Interest::empty();
-        interest.set(Interest::READ, read);
-        interest.set(Interest::WRITE, write);
-        match self.id {
-            Some(id) if interest.is_empty() => {
-                host.unwatch(id, fd);
-                self.id = None;
-            }
-            Some(id) => host.rewatch(id, fd, interest)?,
-            None => match host.watch(fd, interest, self.token) {
-                Ok(id) => self.id = Some(id),
-                Err(e) if e.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
-                    self.always_ready = true;
-                    host.waker().wake();
-                }
-                Err(e) => return Err(e),
-            },
-        }
-        (self.read, self.write) = (read, write);
-        Ok(())
-    }
-
-    pub(crate) fn want_read(&mut self, on: bool, fd: impl AsFd, host: &mut HostCx<'_>) {
-        let write = self.write;
-        // A descriptor that cannot be watched (no memory) stays silent; nothing better is to be done from here.
-        let _ = self.set(fd, on, write, host);
-    }
-
-    pub(crate) fn want_write(&mut self, on: bool, fd: impl AsFd, host: &mut HostCx<'_>) {
-        let read = self.read;
-        let _ = self.set(fd, read, on, host);
-    }
-
-    /// Hears of changes only (edges): of a hang-up while there is no room for input, without being asked again and again.
-    pub(crate) fn idle(&mut self, fd: impl AsFd, host: &mut HostCx<'_>) -> io::Result<()> {
-        let interest = Interest::READ | Interest::EDGE;
-        match self.id {
-            Some(id) => host.rewatch(id, fd, interest)?,
-            None => self.id = Some(host.watch(fd, interest, self.token)?),
-        }
-        (self.read, self.write) = (false, false);
-        self.edge = true;
-        Ok(())
-    }
-
-    /// Leaves epoll; call it before the descriptor is closed.
-    pub(crate) fn stop(&mut self, fd: impl AsFd, host: &mut HostCx<'_>) {
-        if let Some(id) = self.id.take() {
-            host.unwatch(id, fd);
-        }
-        (self.read, self.write, self.edge) = (false, false, false);
-    }
-
-    /// Whether an event is for this descriptor, and what it says.
-    pub(crate) fn ready(&self, event: HostEvent) -> Option<Ready> {
-        match event {
-            HostEvent::Ready {
-                token,
-                readable,
-                writable,
-                hangup,
-            } if token == self.token && self.id.is_some() => Some(Ready {
-                read: readable && self.read,
-                write: (writable || hangup) && self.write,
-                hangup,
-            }),
-            HostEvent::Woken if self.always_ready && (self.read || self.write) => Some(Ready {
-                read: self.read,
-                write: self.write,
-                hangup: false,
-            }),
-            _ => None,
-        }
-    }
 }
 
 /// A write to a non-blocking descriptor: how much went, or that the other side is gone.

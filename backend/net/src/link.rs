@@ -1,10 +1,9 @@
-//! The narrow host-side trait that each kind of back end implements, and the watch of one descriptor.
+//! The narrow host-side trait that each kind of back end implements.
 //!
 //! A link moves frames and says what happened; queues, credit, front ends, filters and what is left to do to a frame are
 //! [`crate::Netdev`]'s.
 
-use rustix::fd::AsFd;
-use southbridge_core::host::{HostCx, HostEvent, Interest, WatchId};
+use southbridge_core::host::{HostCx, HostEvent};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
@@ -114,89 +113,4 @@ pub(crate) trait Link: Any + Send {
 
     /// The end: unlink, restore, stop threads and processes.
     fn close(&mut self, _cx: &mut LinkCx<'_, '_>) {}
-}
-
-/// One descriptor's watch: what is armed.
-#[derive(Debug, Default)]
-pub(crate) struct Watch {
-    id: Option<WatchId>,
-    interest: Option<Interest>,
-    token: u64,
-}
-
-/// What of a [`HostEvent`] concerns a [`Watch`].
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ready {
-    pub(crate) read: bool,
-    pub(crate) write: bool,
-    pub(crate) hangup: bool,
-}
-
-impl Watch {
-    pub(crate) fn new(token: u64) -> Self {
-        Self {
-            token,
-            ..Self::default()
-        }
-    }
-
-    /// Arms for exactly this. With nothing wanted the descriptor leaves epoll altogether: a hang-up would be reported without end.
-    pub(crate) fn set(&mut self, fd: impl AsFd, read: bool, write: bool, host: &mut HostCx<'_>) -> io::Result<()> {
-        let mut interest = Interest::empty();
-        interest.set(Interest::READ, read);
-        interest.set(Interest::WRITE, write);
-        let wanted = (!interest.is_empty()).then_some(interest);
-        if wanted == self.interest {
-            return Ok(());
-        }
-        match (self.id, wanted) {
-            (Some(id), None) => {
-                host.unwatch(id, fd);
-                self.id = None;
-            }
-            (Some(id), Some(i)) => host.rewatch(id, fd, i)?,
-            (None, Some(i)) => self.id = Some(host.watch(fd, i, self.token)?),
-            (None, None) => {}
-        }
-        self.interest = wanted;
-        Ok(())
-    }
-
-    fn has(&self, what: Interest) -> bool {
-        self.interest.is_some_and(|i| i.contains(what))
-    }
-
-    pub(crate) fn want_read(&mut self, on: bool, fd: impl AsFd, host: &mut HostCx<'_>) {
-        // A descriptor that cannot be watched (no memory) stays silent; nothing better is to be done from here.
-        let _ = self.set(fd, on, self.has(Interest::WRITE), host);
-    }
-
-    pub(crate) fn want_write(&mut self, on: bool, fd: impl AsFd, host: &mut HostCx<'_>) {
-        let _ = self.set(fd, self.has(Interest::READ), on, host);
-    }
-
-    /// Leaves epoll; call it before the descriptor is closed.
-    pub(crate) fn stop(&mut self, fd: impl AsFd, host: &mut HostCx<'_>) {
-        if let Some(id) = self.id.take() {
-            host.unwatch(id, fd);
-        }
-        self.interest = None;
-    }
-
-    /// Whether an event is for this descriptor, and what it says.
-    pub(crate) fn ready(&self, event: HostEvent) -> Option<Ready> {
-        match event {
-            HostEvent::Ready {
-                token,
-                readable,
-                writable,
-                hangup,
-            } if token == self.token && self.id.is_some() => Some(Ready {
-                read: readable && self.has(Interest::READ),
-                write: (writable || hangup) && self.has(Interest::WRITE),
-                hangup,
-            }),
-            _ => None,
-        }
-    }
 }

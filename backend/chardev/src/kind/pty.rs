@@ -6,13 +6,13 @@ use rustix::fs::{Mode, OFlags, inotify};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
-use southbridge_core::host::HostEvent;
+use southbridge_core::host::{HostEvent, Watch};
 use std::time::Duration;
 
 use super::Make;
 use super::stream::make_nonblocking;
 use crate::error::CharError;
-use crate::link::{Link, LinkCx, LinkEvent, READ_CHUNK, Watch, sent};
+use crate::link::{Link, LinkCx, LinkEvent, READ_CHUNK, sent};
 
 const TOKEN_MASTER: u64 = 1;
 const TOKEN_OPENED: u64 = 2;

@@ -9,7 +9,7 @@ use rustix::termios::{
     ControlModes, InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, isatty, tcgetattr,
     tcsetattr,
 };
-use southbridge_core::host::HostEvent;
+use southbridge_core::host::{HostEvent, Watch};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +18,7 @@ use std::time::Duration;
 use super::Make;
 use super::stream::Stream;
 use crate::error::CharError;
-use crate::link::{Link, LinkCx, Watch};
+use crate::link::{Link, LinkCx};
 
 const TOKEN_CONT: u64 = 3;
 const WAKE_LOOK: u64 = 1;

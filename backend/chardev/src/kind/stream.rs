@@ -3,10 +3,10 @@
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
-use southbridge_core::host::HostEvent;
+use southbridge_core::host::{HostEvent, Watch};
 use std::io;
 
-use crate::link::{LinkCx, LinkEvent, READ_CHUNK, Watch, sent};
+use crate::link::{LinkCx, LinkEvent, READ_CHUNK, sent};
 
 const TOKEN_IN: u64 = 1;
 const TOKEN_OUT: u64 = 2;

@@ -4,14 +4,14 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, getsockname, recv, send, socket_with};
 use southbridge_core::Properties;
-use southbridge_core::host::HostEvent;
+use southbridge_core::host::{HostEvent, Watch};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use super::address::{Inet, family};
 use super::{Make, given};
 use crate::error::CharError;
-use crate::link::{Link, LinkCx, Watch};
+use crate::link::{Link, LinkCx};
 
 struct Udp {
     fd: OwnedFd,

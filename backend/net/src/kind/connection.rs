@@ -3,10 +3,10 @@
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use southbridge_core::host::HostEvent;
+use southbridge_core::host::{HostEvent, Watch};
 
 use super::framing::{Decoder, header};
-use crate::link::{LinkCx, LinkEvent, Watch};
+use crate::link::{LinkCx, LinkEvent};
 use crate::packet::{Packet, VnetHeader};
 
 /// Most bytes of one read.

@@ -6,13 +6,13 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, bind, recv, send, sendto, socket_with,
     sockopt,
 };
-use southbridge_core::host::HostEvent;
+use southbridge_core::host::{HostEvent, Watch};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use super::Make;
 use super::address::{Inet, Names, Place, SocketFile, check_path, inherited, make_nonblocking, unix_name};
 use crate::error::NetError;
-use crate::link::{Link, LinkCx, LinkEvent, Watch};
+use crate::link::{Link, LinkCx, LinkEvent};
 use crate::packet::{MAX_FRAME, Packet, VnetHeader};
 
 /// Frames read in a row before others get their turn.

@@ -6,14 +6,14 @@ use rustix::io::Errno;
 use rustix::net::{
     Protocol, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, bind, recv, sendto, socket_with,
 };
-use southbridge_core::host::HostEvent;
+use southbridge_core::host::{HostEvent, Watch};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use super::address::{Inet, family, port};
 use super::{Make, Options};
 use crate::error::NetError;
-use crate::link::{Link, LinkCx, LinkEvent, Watch};
+use crate::link::{Link, LinkCx, LinkEvent};
 use crate::packet::{MAX_FRAME, Packet, VnetHeader};
 
 /// IANA's number of the protocol.

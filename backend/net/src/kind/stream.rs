@@ -3,14 +3,14 @@
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with, sockopt};
-use southbridge_core::host::HostEvent;
+use southbridge_core::host::{HostEvent, Watch};
 use std::time::Duration;
 
 use super::address::{Attempt, Listener, Names, Place, Target, inherited, make_nonblocking, peer_of, unix_name};
 use super::connection::{Connection, End};
 use super::{Make, Options};
 use crate::error::NetError;
-use crate::link::{Address, Link, LinkCx, LinkEvent, Watch};
+use crate::link::{Address, Link, LinkCx, LinkEvent};
 use crate::packet::Packet;
 
 const TOKEN_LISTEN: u64 = 1;

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, recv, send, socket_with,
 };
-use southbridge_core::host::HostEvent;
+use southbridge_core::host::{HostEvent, Watch};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -19,7 +19,7 @@ use super::address::SocketFile;
 use super::dgram::Dgram;
 use super::{Make, Options};
 use crate::error::NetError;
-use crate::link::{Link, LinkCx, LinkEvent, Watch};
+use crate::link::{Link, LinkCx, LinkEvent};
 use crate::packet::Packet;
 
 const MAGIC: u32 = 0xfeed_face;

@@ -7,11 +7,12 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, Shutdown, recv, recvmsg, sendmsg, shutdown, sockopt,
 };
+use southbridge_core::host::Watch;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 
 use super::telnet::{Item, Telnet};
-use crate::link::{LinkCx, LinkEvent, READ_CHUNK, Watch, sent};
+use crate::link::{LinkCx, LinkEvent, READ_CHUNK, sent};
 
 /// Descriptors that one message may carry.
 const MOST_FDS: usize = 16;

@@ -10,7 +10,7 @@ pub(crate) mod telnet;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with, getpeername, getsockname, sockopt};
-use southbridge_core::host::HostEvent;
+use southbridge_core::host::{HostEvent, Ready, Watch};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use self::connection::Connection;
 pub(super) use self::options::make;
 use self::telnet::Telnet;
 use super::address::{Address, Attempt, Inet, Listeners, Resolving, connect_inet, connect_unix};
-use crate::link::{LentListeners, Link, LinkCx, LinkEvent, Ready, Watch};
+use crate::link::{LentListeners, Link, LinkCx, LinkEvent};
 
 const WAKE_CONNECT: u64 = 1;
 const WAKE_LISTEN: u64 = 2;

@@ -4,6 +4,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use southbridge_core::Properties;
+use southbridge_core::host::Watch;
 use std::io;
 use std::net::TcpStream;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::{FIRST_TOKEN, Socket, State};
 use crate::error::CharError;
 use crate::kind::address::{Address, Attempt, Listeners, connect_unix, inherited};
 use crate::kind::{Make, given, said_bool};
-use crate::link::{Link, Watch};
+use crate::link::Link;
 
 /// How long a connection attempt without `reconnect` may take.
 const PATIENCE: Duration = Duration::from_secs(10);

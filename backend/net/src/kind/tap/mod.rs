@@ -5,10 +5,10 @@ mod sys;
 
 use rustix::fd::OwnedFd;
 use rustix::io::{Errno, IoSlice, IoSliceMut, readv, writev};
-use southbridge_core::host::HostEvent;
+use southbridge_core::host::{HostEvent, Watch};
 
 pub(crate) use self::open::{make, make_bridge};
-use crate::link::{Link, LinkCx, LinkEvent, Watch};
+use crate::link::{Link, LinkCx, LinkEvent};
 use crate::packet::{MAX_FRAME, Offloads, Packet, VnetHeader};
 
 const BURST: usize = 64;

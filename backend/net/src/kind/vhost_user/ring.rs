@@ -4,11 +4,10 @@
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use southbridge_core::host::{HostCx, HostEvent};
+use southbridge_core::host::{HostCx, HostEvent, Watch};
 use southbridge_core::memory::{RamBlock, RamWindow};
 use std::sync::atomic::{Ordering, fence};
 
-use crate::link::Watch;
 use crate::packet::{MAX_FRAME, VnetHeader};
 
 /// Descriptors of a ring.
