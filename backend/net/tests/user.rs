@@ -146,7 +146,9 @@ fn wrong_options_are_named() {
         ("tap,fd=3,ifname=x", "'ifname' does not go with 'fd'"),
         ("tap,fd=0", "descriptor 0 is no tap"),
         ("tap,ifname=much-too-long-for-it", "at most 15 bytes"),
-        ("tap,vhostfd=5", "'vhostfd' is not supported yet"),
+        ("tap,vhostfd=x", "the number of an open descriptor"),
+        ("tap,vhostfd=9999", "cannot use descriptor 9999"),
+        ("tap,vhostfd=0,vhost=off", "'vhostfd' is nothing without 'vhost'"),
         ("passt,path=/nonexistent", "cannot run '/nonexistent'"),
         (
             "l2tpv3,src=127.0.0.1,dst=127.0.0.1",

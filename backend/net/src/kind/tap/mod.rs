@@ -27,6 +27,8 @@ struct Tap {
     /// What is left to do stands before each frame.
     vnet: bool,
     about: String,
+    /// What to tell the person who has asked for it.
+    note: Option<&'static str>,
     /// What to run at the end, with the interface's name.
     down: Option<(String, String)>,
     buffer: Vec<u8>,
@@ -76,6 +78,9 @@ const fn native(h: VnetHeader) -> VnetHeader {
 
 impl Link for Tap {
     fn start(&mut self, cx: &mut LinkCx<'_, '_>) -> std::io::Result<()> {
+        if let Some(note) = self.note.take() {
+            cx.tell(LinkEvent::Warning(note.into()));
+        }
         for number in 1..self.queues.len() {
             self.use_queue(number, false, cx);
         }
@@ -130,11 +135,16 @@ impl Link for Tap {
         let Some(q) = self.queues.get_mut(queue).filter(|q| q.attached != on) else {
             return;
         };
-        // An interface whose queues stay as they are (macvtap; a kernel of long ago) is worked on as it is.
-        if sys::attach(&q.fd, on).is_err() && !on {
-            return;
+        match sys::attach(&q.fd, on) {
+            Ok(()) => q.attached = on,
+            Err(e) if on => {
+                return cx.tell(LinkEvent::Warning(format!(
+                    "the kernel does not take queue {queue} back: {e}"
+                )));
+            }
+            // An interface whose queues stay as they are (macvtap; a kernel of long ago) is worked on as it is.
+            Err(_) => return,
         }
-        q.attached = on;
         if on {
             self.receive(queue, cx);
         } else {
@@ -208,6 +218,7 @@ impl Tap {
             queues: fds.into_iter().enumerate().map(queue).collect(),
             vnet,
             about,
+            note: None,
             down,
             buffer: vec![0; MAX_FRAME],
         }

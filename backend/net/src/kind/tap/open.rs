@@ -28,8 +28,8 @@ const OF_THE_NAME: [&str; 5] = ["ifname", "script", "downscript", "vnet_hdr", "q
 
 pub(crate) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, NetError> {
     let options = make.options;
-    vhost(options)?;
-    let tap = if options.given("fd") {
+    let note = vhost(options)?;
+    let mut tap = if options.given("fd") {
         exclude(options, "fd", &["fds", "helper"])?;
         adopt(options.str("fd").unwrap_or_default(), "fd")?
     } else if options.given("fds") {
@@ -48,6 +48,7 @@ pub(crate) fn make(make: &mut Make<'_>) -> Result<Box<dyn Link>, NetError> {
             sys::set_send_buffer(&q.fd, bytes).map_err(failed)?;
         }
     }
+    tap.note = note;
     Ok(Box::new(tap))
 }
 
@@ -69,8 +70,9 @@ fn exclude(options: &Options, first: &str, more: &[&'static str]) -> Result<(), 
     }
 }
 
-/// Rings that the kernel works on by itself are a matter of speed; without the kernel's part they cannot be asked for.
-fn vhost(options: &Options) -> Result<(), NetError> {
+/// Rings that the kernel works on by itself are a matter of speed, and are not used yet: whoever has asked for them is told so. Without
+/// the kernel's part they cannot be asked for.
+fn vhost(options: &Options) -> Result<Option<&'static str>, NetError> {
     let given = ["vhostfd", "vhostfds"].into_iter().find(|o| options.given(o));
     let said = options.said_bool("vhost");
     if let (Some(false), Some(option)) = (said, given) {
@@ -80,21 +82,21 @@ fn vhost(options: &Options) -> Result<(), NetError> {
         });
     }
     // QEMU's order: what 'vhost' says counts, and is on where a descriptor or 'vhostforce' is given.
-    let asked = said.unwrap_or(options.bool("vhostforce"));
-    if asked && given.is_none() && !Path::new("/dev/vhost-net").exists() {
+    if !said.unwrap_or(options.bool("vhostforce") || given.is_some()) {
+        return Ok(None);
+    }
+    if let Some(option) = given {
+        for name in options.str(option).unwrap_or_default().split(':') {
+            inherited(option, name)?;
+        }
+    } else if !Path::new("/dev/vhost-net").exists() {
         return Err(NetError::Conflict {
             option: "vhost",
             why: "needs /dev/vhost-net, which this host does not have (load the module vhost_net, or leave it out)"
                 .into(),
         });
     }
-    match given {
-        Some(option) => Err(NetError::OptionMissing {
-            option: option.into(),
-            why: ": frames go through this process (vhost=on is accepted and means that)",
-        }),
-        None => Ok(()),
-    }
+    Ok(Some("'vhost' is on, and frames go through this process all the same"))
 }
 
 fn by_name(options: &Options) -> Result<Tap, NetError> {
