@@ -150,31 +150,50 @@ fn a_machine_moves_though_devices_have_come_and_gone() {
     assert!(other.load_whole(&state).is_err());
 }
 
+/// Says something for a device from outside.
+fn say(m: &mut Machine, device: DeviceId) {
+    m.sys.host.inject(device, Completion::plain(0, 0, 0));
+}
+
+/// What it has heard, after a turn.
+fn heard(m: &mut Machine, device: DeviceId) -> usize {
+    m.stop_handle().stop(Cause::HostQuit);
+    assert_eq!(m.run(), Outcome::Stopped);
+    reader(m, device, |r| r.heard)
+}
+
 #[test]
 fn what_the_host_says_while_a_state_is_away_waits_for_who_goes_on() {
     let (mut m, device) = machine(b"here");
-    let heard = |m: &mut Machine| {
-        m.stop_handle().stop(Cause::HostQuit);
-        assert_eq!(m.run(), Outcome::Stopped);
-        reader(m, device, |r| r.heard)
-    };
-    let say = |m: &mut Machine| m.sys.host.inject(device, Completion::plain(0, 0, 0));
-    say(&mut m);
-    assert_eq!(heard(&mut m), 1);
-    say(&mut m);
+    say(&mut m, device);
+    assert_eq!(heard(&mut m, device), 1);
+    say(&mut m, device);
     m.pause(RunState::FinishMigrate);
-    let saved = m.save_whole();
-    assert!(saved.is_ok());
-    assert_eq!(heard(&mut m), 2, "what was said before belongs to the state");
+    assert!(m.save_whole().is_ok());
+    assert_eq!(heard(&mut m, device), 2, "what was said before belongs to the state");
     for state in [RunState::FinishMigrate, RunState::Postmigrate] {
         m.pause(state);
-        say(&mut m);
-        assert_eq!(heard(&mut m), 2, "{state:?}");
+        say(&mut m, device);
+        assert_eq!(heard(&mut m, device), 2, "{state:?}");
     }
     m.resume();
     assert_eq!(
-        heard(&mut m),
+        heard(&mut m, device),
         4,
         "the migration failed, or somebody wants both machines"
     );
+}
+
+#[test]
+fn what_the_host_says_before_a_state_comes_is_for_the_guest_that_comes() {
+    let saved = machine(b"ring").0.save_whole().expect("its state");
+    let (mut m, device) = machine(b"none");
+    m.pause(RunState::Inmigrate);
+    say(&mut m, device);
+    assert_eq!(heard(&mut m, device), 0);
+    say(&mut m, device);
+    m.load_whole(&saved).expect("taken");
+    assert_eq!(heard(&mut m, device), 0, "it has not begun yet");
+    m.resume();
+    assert_eq!(heard(&mut m, device), 2);
 }

@@ -119,16 +119,21 @@ impl Machine {
         if busy {
             self.sys.host.reactor.watch_while_busy();
         }
-        self.deliver_completions();
+        match self.state {
+            // Its state is on its way: what its devices did now would be done once more by those that take their place. If it goes on
+            // after all, they hear of it then.
+            RunState::FinishMigrate | RunState::Postmigrate => self.sys.hold_completions(),
+            _ => self.deliver_completions(),
+        }
     }
 
     /// Hands waiting completions to their devices. A machine whose state is yet to come keeps them: what is typed meanwhile is for the
-    /// guest that comes. One whose state is on its way keeps them too, and hands them on if it goes on after all: what its devices did
-    /// now would be done once more by those that take their place.
+    /// guest that comes.
     pub(super) fn deliver_completions(&mut self) {
-        match self.state {
-            RunState::Inmigrate | RunState::FinishMigrate | RunState::Postmigrate => self.sys.hold_completions(),
-            _ => self.sys.deliver_completions(),
+        if self.state == RunState::Inmigrate {
+            self.sys.hold_completions();
+        } else {
+            self.sys.deliver_completions();
         }
     }
 

@@ -120,10 +120,10 @@ impl Machine {
         // would be done again. Each answer may have a device ask for the rest of what its guest wants, which has an end.
         self.sys.host.drain();
         while self.sys.host.has_completions() && !self.sys.tape.plays() {
-            self.sys.deliver_completions();
+            self.deliver_completions();
             self.sys.host.drain();
         }
-        self.sys.deliver_completions();
+        self.deliver_completions();
         if self.sys.faults.holds_back() {
             return Err("a fault rule holds something back that has not come yet".into());
         }
