@@ -146,10 +146,15 @@ impl Netdev {
     pub(super) fn forget_gone(&mut self, host: &mut HostCx<'_>) {
         for queue in 0..self.fronts.len() {
             let gone = self.fronts[queue].take_if(|f| !f.is_there()).is_some();
-            if gone && queue == 0 {
-                self.nic = Nic::default();
-                self.remove_filter(crate::filter::OWN_CAPTURE, host);
-                self.fit_link(host);
+            match queue {
+                _ if !gone => {}
+                0 => {
+                    self.nic = Nic::default();
+                    self.remove_filter(crate::filter::OWN_CAPTURE, host);
+                    self.fit_link(host);
+                }
+                // The next front end may not even know of it.
+                _ => self.with_link(host, |link, cx| link.use_queue(queue, false, cx)),
             }
         }
     }

@@ -267,6 +267,17 @@ fn pairs_of_queues_are_switched_on() {
 }
 
 #[test]
+fn queues_of_a_card_that_is_gone_are_free() {
+    let mut c = four(ALL & !feature::RSS & !feature::HASH_REPORT);
+    assert_eq!(c.command_on(8, &[&[control::MQ, 0], &4u16.to_le_bytes()]), OK);
+    assert_eq!(c.host.used_queues(), 4);
+    c.guest.sys.remove_device(c.guest.device);
+    let next = southbridge_backend_net::NetHandle::attach(&mut c.guest.sys.host, c.netdev, None);
+    assert!(next.is_ok());
+    assert_eq!(c.host.used_queues(), 1, "whoever comes next may have one queue");
+}
+
+#[test]
 fn a_driver_that_wants_one_pair_has_its_control_queue_third() {
     let mut c = Card::with_queues("mq=on", 4);
     c.guest.start(ALL & !feature::MQ);
